@@ -1,0 +1,51 @@
+/**
+ * The rooms of docs/structure.md, lowest first. A room may import itself and what stands below it;
+ * rooms on one line do not know each other.
+ */
+const rooms = [
+  ["ggml"],
+  ["gguf"],
+  ["tokenizer", "hub"],
+  ["models"],
+  ["kvcache"],
+  ["compression"],
+  ["engine"],
+  ["eval", "bench"],
+  ["cli"],
+];
+
+const path = (names) => `^src/(${names.join("|")})/`;
+
+const downwards = rooms.flatMap((line, i) =>
+  line.map((room) => ({
+    name: `${room}-imports-downwards`,
+    severity: "error",
+    from: { path: path([room]), pathNot: "\\.test\\.ts$" },
+    to: { path: path([...rooms.slice(i).flat()].filter((r) => r !== room)) },
+  })),
+);
+
+module.exports = {
+  forbidden: [
+    ...downwards,
+    {
+      name: "only-ggml-is-native",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/ggml/" },
+      to: { path: "node_modules/koffi" },
+    },
+    {
+      name: "no-tensors-above-the-engine",
+      severity: "error",
+      from: { path: path(["eval", "cli"]), pathNot: "\\.test\\.ts$" },
+      to: { path: path(["ggml", "kvcache"]) },
+    },
+    { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
+    { name: "no-orphans", severity: "error", from: { orphan: true, pathNot: "\\.test\\.ts$" }, to: {} },
+  ],
+  options: {
+    tsConfig: { fileName: "tsconfig.json" },
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: "node_modules" },
+  },
+};

@@ -1,0 +1,21 @@
+import { uniformBudget } from "../budgets/uniform.ts";
+import type { Method } from "../method.ts";
+
+/**
+ * Keeps the "heavy hitters", the tokens that all prompt tokens together attend to most, and a window.
+ *
+ * Paper: H2O: Heavy-Hitter Oracle for Efficient Generative Inference, arXiv 2306.14048.
+ * score(j) = Σ_i softmax(q_i K^T / √d)_j over all prompt queries i, mean over the group's query heads.
+ * Deviations: evicts once after the prompt (the paper: at every step); sums are not divided by how
+ * many queries see a key, as in KVCache-Factory; the window is 32 tokens, not half of the budget.
+ */
+export const h2o: Method = {
+  name: "h2o",
+  summary: "keeps what all prompt tokens together attend to most",
+  paper: "arXiv 2306.14048",
+  needs: "all-queries",
+  pools: false,
+  options: ["kvSize", "window", "gqa"],
+  defaults: { window: 32 },
+  budget: uniformBudget,
+};

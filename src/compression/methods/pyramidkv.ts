@@ -1,0 +1,21 @@
+import { pyramidBudget } from "../budgets/pyramid.ts";
+import type { Method } from "../method.ts";
+import { snapkv } from "./snapkv.ts";
+
+/**
+ * SnapKV's scores with a budget that falls from layer to layer: low layers attend broadly, high ones
+ * to a few tokens.
+ *
+ * Paper: PyramidKV: Dynamic KV Cache Compression based on Pyramidal Information Funneling,
+ * arXiv 2406.02069. Budget: see `budgets/pyramid.ts`.
+ * Deviations: the budgets' sum is kept exactly (the authors' floored step keeps more than asked); one
+ * selection per kv head.
+ */
+export const pyramidkv: Method = {
+  ...snapkv,
+  name: "pyramidkv",
+  summary: "keeps what the last prompt tokens attend to, more in low layers than in high ones",
+  paper: "arXiv 2406.02069",
+  options: [...snapkv.options, "beta", "rounding"],
+  budget: pyramidBudget,
+};

@@ -1,0 +1,79 @@
+import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
+import type { Method } from "./method.ts";
+import { METHODS, type MethodName } from "./methods.ts";
+import type { CompressionOptions, OptionName, ResolvedOptions } from "./options.ts";
+import { PRESETS, type PresetName } from "./presets.ts";
+
+/** A method with all its options fixed: all that compression needs to know. */
+export interface Compression {
+  readonly method: Method;
+  readonly options: ResolvedOptions;
+  /** Whether the caller asked for this alpha; one that merely is the default shrinks with the prompt. */
+  readonly alphaGiven: boolean;
+  /** Options that were given but have no effect on this method. */
+  readonly unused: readonly string[];
+}
+
+const DEFAULT_METHOD: MethodName = "pyramidkv";
+const DEFAULT_KV_SIZE = 128;
+const MAX_KERNEL = 255;
+
+/** Fills in defaults and checks every value; throws `USAGE` with the value and the limit. */
+export function resolveCompression(given: CompressionOptions = {}): Compression {
+  const names = Object.keys(METHODS) as MethodName[];
+  const method: Method = METHODS[requireOneOf("method", given.method ?? DEFAULT_METHOD, names)];
+  const presets = Object.keys(PRESETS) as PresetName[];
+  const preset = requireOneOf("preset", given.preset ?? "paper", presets);
+  const base = { ...PRESETS[preset], ...method.defaults };
+
+  const options: ResolvedOptions = {
+    kvSize: requireInteger("kvSize", given.kvSize ?? DEFAULT_KV_SIZE, 1),
+    preset,
+    alpha: requireInteger("alpha", given.alpha ?? base.alpha, 1),
+    window: requireInteger("window", given.window ?? base.window, 0),
+    beta: requireBeta(given.beta ?? base.beta),
+    pool: requireOneOf("pool", given.pool ?? base.pool, ["avg", "max"]),
+    kernel: requireOdd(given.kernel ?? base.kernel),
+    gqa: requireOneOf("gqa", given.gqa ?? base.gqa, ["mean", "max"]),
+    sinks: requireInteger("sinks", given.sinks ?? base.sinks, 0),
+    rounding: base.rounding,
+  };
+  const unused = Object.keys(given).filter(
+    (name) =>
+      name !== "method" &&
+      given[name as keyof CompressionOptions] !== undefined &&
+      !method.options.includes(name as OptionName),
+  );
+  checkForced(method, options);
+  return { method, options, alphaGiven: given.alpha !== undefined, unused };
+}
+
+/** The options that have an effect on the method, for reports. */
+export function effectiveOptions({ method, options }: Compression): Partial<ResolvedOptions> {
+  return Object.fromEntries(method.options.map((name) => [name, options[name]]));
+}
+
+function checkForced(method: Method, o: ResolvedOptions): void {
+  const counted = (["window", "sinks"] as const).filter((name) => method.options.includes(name));
+  const forced = counted.reduce((sum, name) => sum + o[name], 0);
+  if (counted.length > 0 && o.kvSize <= forced) {
+    const parts = counted.map((name) => `${name} (${o[name]})`).join(" + ");
+    throw new PyramidKVError(
+      "USAGE",
+      `kvSize must be larger than ${parts}, which are always kept; got ${o.kvSize}`,
+    );
+  }
+}
+
+function requireBeta(beta: number): number {
+  if (!(beta >= 1) || !Number.isFinite(beta)) {
+    throw new PyramidKVError("USAGE", `beta must be a number of at least 1, got ${beta}`);
+  }
+  return beta;
+}
+
+function requireOdd(kernel: number): number {
+  requireInteger("kernel", kernel, 1, MAX_KERNEL);
+  if (kernel % 2 === 0) throw new PyramidKVError("USAGE", `kernel must be odd, got ${kernel}`);
+  return kernel;
+}

@@ -1,0 +1,189 @@
+import { availableParallelism } from "node:os";
+import type { CompressionOptions } from "../compression/options.ts";
+import { resolveCompression } from "../compression/resolve.ts";
+import { PyramidKVError, requireInteger } from "../errors.ts";
+import { Backend } from "../ggml/backend.ts";
+import { Executor } from "../ggml/executor.ts";
+import { openGguf } from "../gguf/file.ts";
+import { resolveModel } from "../hub/resolve.ts";
+import { kvType, type KvTypeName } from "../kvcache/kv-type.ts";
+import type { HyperParameters } from "../models/hyper-parameters.ts";
+import { Model } from "../models/model.ts";
+import { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { prefillTogether, Session, type PrefillOptions } from "./session.ts";
+
+/** ggml's own limit, GGML_MAX_N_THREADS. */
+const MAX_THREADS = 512;
+const MAX_CHUNK = 4096;
+
+export interface EngineOptions {
+  /** Path of a .gguf, an alias, or `owner/repo[:quant]` on the Hugging Face hub. Defaults to `smollm2-135m`. */
+  readonly model?: string;
+  /** CPU threads. Defaults to the cores at hand. */
+  readonly threads?: number;
+  /** Prompt tokens per graph in prefill. Defaults to 512, as libllama does. */
+  readonly chunkTokens?: number;
+  /** Called while the model is fetched and loaded. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadProgress {
+  readonly phase: "download" | "load";
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface SessionOptions extends CompressionOptions {
+  /** Type of the cached keys and values: f16, q8_0 or q4_0. Defaults to `f16`. */
+  readonly kvType?: string;
+  /** Tokens per layer, averaged, beyond which later turns are compressed again. Defaults to 2 · kvSize. */
+  readonly kvLimit?: number;
+}
+
+/** A loaded model. Everything that runs on it is a session. */
+export class Engine implements AsyncDisposable {
+  readonly #backend: Backend;
+  readonly #executor: Executor;
+  readonly #model: Model;
+  readonly #tokenizer: Tokenizer | undefined;
+  readonly #chunkTokens: number;
+  readonly #sessions = new Set<Session>();
+  #disposed = false;
+
+  private constructor(
+    parts: {
+      backend: Backend;
+      executor: Executor;
+      model: Model;
+      tokenizer: Tokenizer | undefined;
+    },
+    chunkTokens: number,
+    /** Milliseconds from the start of `load` to the first possible call, without the download. */
+    readonly loadMs: number,
+  ) {
+    this.#backend = parts.backend;
+    this.#executor = parts.executor;
+    this.#model = parts.model;
+    this.#tokenizer = parts.tokenizer;
+    this.#chunkTokens = chunkTokens;
+  }
+
+  /**
+   * Finds, checks and loads a model.
+   *
+   * @throws `BAD_FILE`, `UNSUPPORTED`, `NETWORK` or `USAGE`, with what to do; nothing stays allocated
+   */
+  static async load(options: EngineOptions = {}): Promise<Engine> {
+    const { onProgress, signal } = options;
+    const threads = requireInteger(
+      "threads",
+      options.threads ?? availableParallelism(),
+      1,
+      MAX_THREADS,
+    );
+    const chunkTokens = requireInteger("chunkTokens", options.chunkTokens ?? 512, 1, MAX_CHUNK);
+    const report = (phase: LoadProgress["phase"]) => (doneBytes: number, totalBytes: number) =>
+      onProgress?.({ phase, doneBytes, totalBytes });
+    const path = await resolveModel(options.model ?? "smollm2-135m", {
+      onProgress: report("download"),
+      signal,
+    });
+
+    const started = performance.now();
+    await using file = await openGguf(path);
+    const backend = new Backend(threads);
+    const executor = new Executor(backend);
+    // Side by side: libllama reads the vocabulary on one core while the weights arrive.
+    const [tokenizer, model] = await Promise.allSettled([
+      Tokenizer.load(file),
+      Model.load(backend, file, { onProgress: report("load"), signal }),
+    ]);
+    if (tokenizer.status === "fulfilled" && model.status === "fulfilled") {
+      const parts = { backend, executor, model: model.value, tokenizer: tokenizer.value };
+      return new Engine(parts, chunkTokens, performance.now() - started);
+    }
+    if (tokenizer.status === "fulfilled") tokenizer.value?.[Symbol.dispose]();
+    if (model.status === "fulfilled") model.value[Symbol.dispose]();
+    executor[Symbol.dispose]();
+    backend[Symbol.dispose]();
+    const failed = model.status === "rejected" ? model : (tokenizer as PromiseRejectedResult);
+    throw withPath(path, failed.reason);
+  }
+
+  /** The model's numbers: layers, heads, context and the like. */
+  get model(): HyperParameters {
+    return this.#model.hp;
+  }
+
+  /** Bytes held for weights. */
+  get weightBytes(): number {
+    return this.#model.weightBytes;
+  }
+
+  get tokenizer(): Tokenizer {
+    this.#assertAlive();
+    if (this.#tokenizer === undefined) {
+      throw new PyramidKVError("UNSUPPORTED", "this model's file has no vocabulary");
+    }
+    return this.#tokenizer;
+  }
+
+  /** A new, empty timeline. Throws `USAGE` on options that do not fit together. */
+  createSession(options: SessionOptions = {}): Session {
+    this.#assertAlive();
+    const { kvType: kvTypeName = "f16", kvLimit, ...rest } = options;
+    const compression = resolveCompression(rest);
+    kvType(kvTypeName, this.#model.hp.headDim);
+    const { kvSize } = compression.options;
+    const session = new Session({
+      model: this.#model,
+      executor: this.#executor,
+      tokenizer: this.#tokenizer,
+      chunkTokens: this.#chunkTokens,
+      compression,
+      kvTypeName: kvTypeName as KvTypeName,
+      kvLimit: requireInteger("kvLimit", kvLimit ?? 2 * kvSize, kvSize),
+      onDispose: () => this.#sessions.delete(session),
+    });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  /**
+   * One prefill for several new sessions: attention is computed once, and each session compresses
+   * every layer in its own way. For comparing methods on the same prompt.
+   */
+  prefillTogether(
+    sessions: readonly Session[],
+    tokens: ArrayLike<number>,
+    options: PrefillOptions = {},
+  ): Promise<void> {
+    this.#assertAlive();
+    return prefillTogether(sessions, tokens, options);
+  }
+
+  /** Frees everything, its sessions included, after the steps that may be running. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    const sessions = [...this.#sessions];
+    for (const session of sessions) session[Symbol.dispose]();
+    await Promise.all(sessions.map((s) => s.idle()));
+    await this.#executor.idle();
+    this.#executor[Symbol.dispose]();
+    this.#model[Symbol.dispose]();
+    this.#tokenizer?.[Symbol.dispose]();
+    this.#backend[Symbol.dispose]();
+  }
+
+  #assertAlive(): void {
+    if (this.#disposed) throw new PyramidKVError("DISPOSED", "this engine was disposed");
+  }
+}
+
+function withPath(path: string, error: unknown): Error {
+  return error instanceof PyramidKVError && error.code !== "ABORTED"
+    ? new PyramidKVError(error.code, `${path}: ${error.message}`, { cause: error })
+    : (error as Error);
+}

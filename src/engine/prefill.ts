@@ -1,0 +1,157 @@
+import { throwIfAborted } from "../errors.ts";
+import type { Executor, InputGraph } from "../ggml/executor.ts";
+import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
+import { TYPES } from "../ggml/types.ts";
+import type { KvCache } from "../kvcache/kv-cache.ts";
+import { PrefillScratch } from "../kvcache/scratch.ts";
+import { attention } from "../models/blocks/attention.ts";
+import type { Model } from "../models/model.ts";
+import { chunksOf, type Chunk } from "./chunks.ts";
+import { compressLayer } from "./compress-layer.ts";
+import { headRuns, type HeadRun } from "./head-runs.ts";
+import { causalMask } from "./masks.ts";
+import { observe, Observation } from "./observation.ts";
+import type { PrefillTarget } from "./prefill-target.ts";
+
+export interface PrefillJob {
+  readonly model: Model;
+  readonly executor: Executor;
+  readonly tokens: Int32Array;
+  /** True position of the first token. */
+  readonly firstPosition: number;
+  /** The caches to fill. Several may share one prefill if all of them are empty. */
+  readonly targets: readonly PrefillTarget[];
+  readonly chunkTokens: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each layer and chunk with the share of work done, 0 to 1. */
+  readonly onProgress?: ((share: number) => void) | undefined;
+}
+
+export interface PrefillResult {
+  /** f32 [nVocab], of the last token. */
+  readonly logits: Float32Array;
+  /** Milliseconds spent on scoring, selecting and compacting, all targets together. */
+  readonly compressMs: number;
+}
+
+/**
+ * Layer by layer: all chunks of the prompt pass a layer, then its keys and values are cut to their
+ * budget and the scratch serves the next layer. So one layer at full length is the most there ever is.
+ */
+export async function prefill(job: PrefillJob): Promise<PrefillResult> {
+  const { model, executor, targets } = job;
+  const { hp } = model;
+  const n = job.tokens.length;
+  const chunks = chunksOf(n, job.chunkTokens);
+  const past = targets[0]?.cache.layers ?? [];
+  const pastRows = Math.max(0, ...past.flatMap((l) => l.heads.map((h) => h.length)));
+
+  using hidden = new TensorBuffer(executor.backend.bufferType, [
+    { type: TYPES.f32, shape: [hp.nEmbd, n], name: "hidden" },
+  ]);
+  const x = hidden.tensors[0] as Tensor;
+  const ledgers = targets.map((t: { cache: KvCache }) => t.cache.ledger);
+  using scratch = new PrefillScratch(executor, hp, pastRows + n, ledgers);
+  using observation = new Observation(executor, hp, targets, pastRows + n, n, job.chunkTokens);
+
+  for (const chunk of chunks) await embed(job, x, chunk);
+  let compressMs = 0;
+  for (let il = 0; il < hp.nLayer; il++) {
+    const layer = past[il];
+    if (layer !== undefined) await scratch.load(layer, pastRows);
+    const runs = headRuns(layer?.heads.map((h) => h.length) ?? new Array<number>(hp.nHeadKv).fill(0));
+    observation.reset();
+    for (const chunk of chunks) {
+      throwIfAborted(job.signal);
+      await runLayer(job, il, x, chunk, { scratch, runs, pastRows, observation });
+      job.onProgress?.((il + (chunk.first + chunk.n) / n) / hp.nLayer);
+    }
+    const before = performance.now();
+    for (const target of targets) {
+      await compressLayer({ ...job, target, il, scratch, runs, observation, nNew: n });
+    }
+    compressMs += performance.now() - before;
+  }
+  return { logits: await lastLogits(job, x), compressMs };
+}
+
+interface LayerState {
+  readonly scratch: PrefillScratch;
+  readonly runs: readonly HeadRun[];
+  /** Rows of the scratch before the new tokens. */
+  readonly pastRows: number;
+  readonly observation: Observation;
+}
+
+/** One chunk through one layer: keys and values into the scratch, attention, feed-forward, `x` updated. */
+async function runLayer(
+  { model, executor, firstPosition }: PrefillJob,
+  il: number,
+  x: Tensor,
+  chunk: Chunk,
+  { scratch, runs, pastRows, observation }: LayerState,
+): Promise<void> {
+  const { hp } = model;
+  const { first, n } = chunk;
+  // Above the last layer only the last token matters. Its whole chunk is computed all the same: ggml
+  // sums few queries in another order, and the logits would no longer be libllama's to the bit.
+  const isNeeded = il < hp.nLayer - 1 || chunk.isLast;
+  await executor.run((g) => {
+    const input = g.rows(x, TYPES.f32, hp.nEmbd, first, n);
+    const positions = g.constant(TYPES.i32, [n], ascending(firstPosition + first, n));
+    const { q, k, v } = model.graph.queryKeyValue(g, il, input, positions, n);
+    const byHead = (t: Tensor) => g.permute(t, 0, 2, 1, 3); // [headDim, n, heads]
+    g.expand(g.copy(byHead(k), scratch.view(g, scratch.k, pastRows + first, n)));
+    g.expand(g.copy(byHead(v), scratch.view(g, scratch.v, pastRows + first, n)));
+    observation.capture(g, byHead(q), chunk);
+    if (isNeeded) {
+      const groups = runs.map((run) => scratchGroup(g, scratch, run, pastRows, chunk));
+      const attended = attention(g, q, groups, { ...hp, n, scale: hp.attentionScale });
+      g.expand(g.copy(model.graph.finishLayer(g, il, input, attended, n), input));
+    }
+    return () => undefined;
+  });
+  await observe(observation, { executor, scratch, runs, pastRows, chunk, hp });
+}
+
+function scratchGroup(
+  g: InputGraph,
+  scratch: PrefillScratch,
+  run: HeadRun,
+  pastRows: number,
+  { first, n }: Chunk,
+) {
+  const nPast = run.nPast + first;
+  const firstRow = pastRows - run.nPast;
+  const view = (of: Tensor) =>
+    scratch.view(g, of, firstRow, nPast + n, run.firstHead, run.nHeadKv);
+  return {
+    ...run,
+    k: view(scratch.k),
+    v: view(scratch.v),
+    mask: g.constant(TYPES.f16, [nPast + n, n], causalMask(nPast, n)),
+  };
+}
+
+async function embed({ model, executor, tokens }: PrefillJob, x: Tensor, chunk: Chunk) {
+  const { first, n } = chunk;
+  await executor.run((g) => {
+    const ids = g.constant(TYPES.i32, [n], tokens.slice(first, first + n));
+    const into = g.rows(x, TYPES.f32, model.hp.nEmbd, first, n);
+    g.expand(g.copy(model.graph.embed(g, ids), into));
+    return () => undefined;
+  });
+}
+
+function lastLogits({ model, executor, tokens }: PrefillJob, x: Tensor): Promise<Float32Array> {
+  const { nEmbd, nVocab } = model.hp;
+  return executor.run((g) => {
+    const last = g.rows(x, TYPES.f32, nEmbd, tokens.length - 1, 1);
+    const logits = g.output(model.graph.logits(g, last));
+    return () => readTensor(logits, new Float32Array(nVocab));
+  });
+}
+
+function ascending(first: number, n: number): Int32Array {
+  return Int32Array.from({ length: n }, (_, i) => first + i);
+}

@@ -1,0 +1,101 @@
+import { PyramidKVError, requireInteger } from "../errors.ts";
+import { SamplerChain, samplers, type NativeSampler } from "../ggml/sampler-chain.ts";
+
+/** How the next token is chosen. The defaults are greedy. */
+export interface SamplingOptions {
+  /** 0 takes the most likely token. Defaults to 0. */
+  readonly temperature?: number;
+  /** Only the k most likely tokens; 0 means all. Defaults to 40. */
+  readonly topK?: number;
+  /** Only the most likely tokens that together have this probability. Defaults to 0.95. */
+  readonly topP?: number;
+  /** Only tokens with at least this share of the most likely one's probability. Defaults to 0.05. */
+  readonly minP?: number;
+  /** Divides the logits of recent tokens; 1 is off. Defaults to 1. */
+  readonly repeatPenalty?: number;
+  /** Subtracts this for each time a recent token occurred. Defaults to 0. */
+  readonly frequencyPenalty?: number;
+  /** Subtracts this once for each recent token. Defaults to 0. */
+  readonly presencePenalty?: number;
+  /** How many recent tokens the penalties see. Defaults to 64. */
+  readonly penaltyLastN?: number;
+  /** Added to the logits of tokens by id. */
+  readonly logitBias?: Readonly<Record<number, number>>;
+  /** Seed of the random choice; the same seed gives the same text. Defaults to 0. */
+  readonly seed?: number;
+}
+
+/** Picks tokens from logits. */
+export interface Sampler extends Disposable {
+  sample(logits: Float32Array): number;
+}
+
+/** libllama's samplers in its usual order, or a plain maximum where nothing else is asked for. */
+export function createSampler(options: SamplingOptions, nVocab: number): Sampler {
+  const o = checkSampling(options, nVocab);
+  const biases = Object.entries(o.logitBias).map(([id, bias]) => [Number(id), bias] as const);
+  const penalised = o.repeatPenalty !== 1 || o.frequencyPenalty !== 0 || o.presencePenalty !== 0;
+  if (o.temperature === 0 && biases.length === 0 && !penalised) return greedy;
+
+  const chain: NativeSampler[] = [];
+  if (biases.length > 0) chain.push(samplers.logitBias(nVocab, biases));
+  if (penalised) {
+    const { penaltyLastN, repeatPenalty, frequencyPenalty, presencePenalty } = o;
+    chain.push(
+      samplers.penalties(nVocab, penaltyLastN, repeatPenalty, frequencyPenalty, presencePenalty),
+    );
+  }
+  if (o.temperature === 0) {
+    chain.push(samplers.greedy());
+  } else {
+    if (o.topK > 0) chain.push(samplers.topK(o.topK));
+    chain.push(samplers.topP(o.topP), samplers.minP(o.minP));
+    chain.push(samplers.temperature(o.temperature), samplers.distribution(o.seed));
+  }
+  return new SamplerChain(nVocab, chain);
+}
+
+/** The most likely token; the lowest id wins a tie, as in libllama. */
+export function argmax(logits: Float32Array): number {
+  let best = 0;
+  let bestLogit = logits[0] as number;
+  for (let i = 1; i < logits.length; i++) {
+    const logit = logits[i] as number;
+    if (logit > bestLogit) {
+      best = i;
+      bestLogit = logit;
+    }
+  }
+  return best;
+}
+
+const greedy: Sampler = { sample: argmax, [Symbol.dispose]: () => undefined };
+
+function checkSampling(o: SamplingOptions, nVocab: number): Required<SamplingOptions> {
+  const number = (name: keyof SamplingOptions, fallback: number, min: number, max: number) => {
+    const value = (o[name] as number | undefined) ?? fallback;
+    if (!(value >= min && value <= max)) {
+      throw new PyramidKVError("USAGE", `${name} must be ${min} to ${max}, got ${value}`);
+    }
+    return value;
+  };
+  const logitBias = o.logitBias ?? {};
+  for (const [id, bias] of Object.entries(logitBias)) {
+    requireInteger("logitBias token", Number(id), 0, nVocab - 1);
+    if (!Number.isFinite(bias)) {
+      throw new PyramidKVError("USAGE", `logitBias of token ${id} must be finite, got ${bias}`);
+    }
+  }
+  return {
+    temperature: number("temperature", 0, 0, 100),
+    topK: requireInteger("topK", o.topK ?? 40, 0, 2 ** 31 - 1),
+    topP: number("topP", 0.95, 0, 1),
+    minP: number("minP", 0.05, 0, 1),
+    repeatPenalty: number("repeatPenalty", 1, 0.01, 100),
+    frequencyPenalty: number("frequencyPenalty", 0, -100, 100),
+    presencePenalty: number("presencePenalty", 0, -100, 100),
+    penaltyLastN: requireInteger("penaltyLastN", o.penaltyLastN ?? 64, 0, 2 ** 20),
+    logitBias,
+    seed: requireInteger("seed", o.seed ?? 0, 0, 2 ** 32 - 1),
+  };
+}

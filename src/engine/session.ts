@@ -1,0 +1,299 @@
+import pLimit from "p-limit";
+import type { Compression } from "../compression/resolve.ts";
+import { PyramidKVError, requireInteger, throwIfAborted } from "../errors.ts";
+import type { Executor } from "../ggml/executor.ts";
+import { grow } from "../kvcache/grow.ts";
+import { KvCache } from "../kvcache/kv-cache.ts";
+import { kvType, type KvTypeName } from "../kvcache/kv-type.ts";
+import type { Model } from "../models/model.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { DecodeGraph } from "./decode-graph.ts";
+import { generateTokens, type GenerateOptions, type Piece } from "./generate.ts";
+import { prefill } from "./prefill.ts";
+import type { PrefillTarget } from "./prefill-target.ts";
+import { createSampler } from "./sampler.ts";
+import { SessionTimings } from "./timings.ts";
+
+/** Tokens that a compressed cache makes room for at a time: the decode graph is rebuilt that often. */
+const GROW_BY = 64;
+const DEFAULT_MAX_TOKENS = 256;
+
+export interface PrefillOptions {
+  readonly signal?: AbortSignal;
+  /** Called with the share of work done, 0 to 1. */
+  readonly onProgress?: (share: number) => void;
+}
+
+/** What a session needs of its engine. */
+export interface SessionParts {
+  readonly model: Model;
+  readonly executor: Executor;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly chunkTokens: number;
+  readonly compression: Compression;
+  readonly kvTypeName: KvTypeName;
+  /** Tokens per layer, averaged, beyond which a later turn is compressed again. */
+  readonly kvLimit: number;
+  readonly onDispose: () => void;
+}
+
+/**
+ * One timeline of tokens: its compressed cache and the logits after its newest token. Calls on a
+ * session run one after the other; several sessions share their engine graph by graph.
+ */
+export class Session implements Disposable {
+  /** Keys and values per layer and kv head, with their real sizes. */
+  readonly cache: KvCache;
+  readonly compression: Compression;
+  readonly timings = new SessionTimings();
+  readonly #parts: SessionParts;
+  readonly #queue = pLimit(1);
+  #logits: Float32Array | undefined;
+  #nPast = 0;
+  #pendingToken: number | undefined;
+  #decodeGraph: DecodeGraph | undefined;
+  #generating = false;
+  #disposed = false;
+
+  /** @internal */
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.compression = parts.compression;
+    const { hp } = parts.model;
+    this.cache = new KvCache(hp, kvType(parts.kvTypeName, hp.headDim));
+  }
+
+  /** Tokens seen so far, evicted ones included: the true position of the next one. */
+  get nPast(): number {
+    return this.#nPast;
+  }
+
+  /** Logits after the newest token, f32 [nVocab]. Overwritten by the next step. */
+  get logits(): Float32Array {
+    this.#assertAlive();
+    if (this.#logits === undefined) {
+      throw new PyramidKVError("USAGE", "there are no logits before the first prefill");
+    }
+    return this.#logits;
+  }
+
+  /**
+   * Runs tokens through the model and compresses what they leave in the cache. The first call cuts
+   * every layer to its budget; later ones append, and cut again once the cache outgrows `kvLimit`.
+   *
+   * @throws `USAGE` on no tokens, on ids outside the vocabulary, and where a given alpha exceeds the prompt
+   * @throws `CONTEXT_FULL` where the tokens do not fit into the model's context
+   */
+  prefill(tokens: ArrayLike<number>, options: PrefillOptions = {}): Promise<void> {
+    return prefillTogether([this], tokens, options);
+  }
+
+  /** Appends one token and computes the logits after it. */
+  decode(token: number): Promise<void> {
+    return this.exclusively(() => this.#decode(token));
+  }
+
+  /** Generates from the logits at hand. Throws `ABORTED` when `signal` fires; what came stays. */
+  async *generate(options: GenerateOptions = {}): AsyncGenerator<Piece, void, undefined> {
+    const { tokenizer, model } = this.#parts;
+    const nCtx = model.hp.nCtx;
+    this.#assertAlive();
+    this.#assertIdle();
+    void this.logits;
+    const room = nCtx - this.#nPast;
+    const maxTokens = requireInteger(
+      "maxTokens",
+      options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room),
+      0,
+    );
+    if (maxTokens > room) throw contextFull(this.#nPast, maxTokens, nCtx);
+    using sampler = createSampler(options, model.hp.nVocab);
+    this.#generating = true;
+    try {
+      yield* generateTokens({
+        tokenizer,
+        sampler,
+        maxTokens,
+        stop: checkStops(options.stop ?? []),
+        ignoreEndOfText: options.ignoreEndOfText ?? false,
+        logits: () => this.logits,
+        decode: (token) => {
+          throwIfAborted(options.signal);
+          return this.#queue(() => this.#decode(token));
+        },
+        pending: (token) => {
+          this.#pendingToken = token;
+        },
+      });
+    } finally {
+      this.#generating = false;
+    }
+  }
+
+  /** Forgets all tokens and frees their cache. */
+  reset(): Promise<void> {
+    return this.exclusively(() => {
+      this.cache.clear();
+      this.#nPast = 0;
+      this.#logits = undefined;
+      this.#pendingToken = undefined;
+      return Promise.resolve();
+    });
+  }
+
+  /** Frees the session's memory, after the step that may be running. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#parts.onDispose();
+    if (this.#queue.activeCount > 0) void this.#queue(() => this.#free());
+    else this.#free();
+  }
+
+  /** @internal Resolves when no step of this session runs any more. */
+  async idle(): Promise<void> {
+    await this.#queue(() => undefined);
+  }
+
+  #free(): void {
+    this.#decodeGraph?.[Symbol.dispose]();
+    this.cache[Symbol.dispose]();
+  }
+
+  /** @internal Runs `task` once this session is free, which it then is not until `task` ends. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    this.#assertAlive();
+    this.#assertIdle();
+    return this.#queue(() => {
+      this.#assertAlive();
+      return task();
+    });
+  }
+
+  /** @internal One prefill that fills the caches of `sessions`, of which this is the first. */
+  async runPrefill(
+    sessions: readonly Session[],
+    given: ArrayLike<number>,
+    options: PrefillOptions,
+  ): Promise<void> {
+    const { model, executor, chunkTokens } = this.#parts;
+    const pending = this.#pendingToken === undefined ? [] : [this.#pendingToken];
+    const tokens = Int32Array.from([...pending, ...Array.from(given)]);
+    checkTokens(given, model.hp.nVocab);
+    if (this.#nPast + tokens.length > model.hp.nCtx) {
+      throw contextFull(this.#nPast + tokens.length, 0, model.hp.nCtx);
+    }
+    const targets = sessions.map((s) => s.#target(tokens.length));
+    const started = performance.now();
+    const { logits, compressMs } = await prefill({
+      model,
+      executor,
+      tokens,
+      firstPosition: this.#nPast,
+      targets,
+      chunkTokens,
+      signal: options.signal,
+      onProgress: options.onProgress,
+    });
+    const prefillMs = performance.now() - started;
+    for (const session of sessions) {
+      session.#logits = Float32Array.from(logits);
+      session.#nPast += tokens.length;
+      session.#pendingToken = undefined;
+      session.timings.addPrefill(tokens.length, prefillMs, compressMs);
+    }
+  }
+
+  #target(nNew: number): PrefillTarget {
+    const { cache, compression } = this;
+    const { alpha, kvSize } = compression.options;
+    const isFirst = cache.layers.length === 0;
+    if (compression.alphaGiven && isFirst && alpha > nNew) {
+      throw new PyramidKVError(
+        "USAGE",
+        `alpha ${alpha} is larger than the prompt of ${nNew} tokens; use --alpha ${nNew} or less`,
+      );
+    }
+    const pastLengths = cache.layers.map((l) => Math.max(...l.heads.map((h) => h.length)));
+    const cut = isFirst ? nNew > kvSize : cache.meanKept + nNew > this.#parts.kvLimit;
+    return { cache, compression, pastLengths, cut };
+  }
+
+  async #decode(token: number): Promise<void> {
+    this.#assertAlive();
+    const { model } = this.#parts;
+    checkTokens([token], model.hp.nVocab);
+    if (this.#nPast >= model.hp.nCtx) throw contextFull(this.#nPast, 1, model.hp.nCtx);
+    const started = performance.now();
+    await this.#makeRoom();
+    const computeMs = await this.#graph().step(token, this.#nPast, this.logits);
+    this.#nPast++;
+    this.#pendingToken = undefined;
+    this.timings.addDecode(performance.now() - started, computeMs);
+  }
+
+  #graph(): DecodeGraph {
+    const { model, executor } = this.#parts;
+    if (this.#decodeGraph?.fits(this.cache) !== true) {
+      this.#decodeGraph?.[Symbol.dispose]();
+      this.#decodeGraph = new DecodeGraph(model, executor, this.cache);
+    }
+    return this.#decodeGraph;
+  }
+
+  /** Moves caches to larger memory when one is full, all that are nearly full at once. */
+  async #makeRoom(): Promise<void> {
+    const { layers } = this.cache;
+    if (layers.every((layer) => layer.free > 0)) return;
+    for (const [il, layer] of layers.entries()) {
+      const extra = layer.step > GROW_BY ? 1 : GROW_BY;
+      if (layer.free >= extra) continue;
+      this.cache.setLayer(il, await grow(this.#parts.executor, layer, extra));
+    }
+  }
+
+  #assertAlive(): void {
+    if (this.#disposed) throw new PyramidKVError("DISPOSED", "this session was disposed");
+  }
+
+  #assertIdle(): void {
+    if (this.#generating) {
+      throw new PyramidKVError("BUSY", "this session is generating; let it end or break the loop");
+    }
+  }
+}
+
+/** One prefill for several sessions, which must be new: each compresses the same layers in its own way. */
+export function prefillTogether(
+  sessions: readonly Session[],
+  tokens: ArrayLike<number>,
+  options: PrefillOptions = {},
+): Promise<void> {
+  const [first] = sessions;
+  if (first === undefined) return Promise.resolve();
+  const run = () => {
+    if (sessions.length > 1 && sessions.some((s) => s.nPast > 0)) {
+      throw new PyramidKVError("USAGE", "only new sessions can share a prefill");
+    }
+    return first.runPrefill(sessions, tokens, options);
+  };
+  return sessions.reduceRight((task, session) => () => session.exclusively(task), run)();
+}
+
+function checkTokens(tokens: ArrayLike<number>, nVocab: number): void {
+  if (tokens.length === 0) throw new PyramidKVError("USAGE", "the prompt is empty");
+  for (const token of Array.from(tokens)) requireInteger("token", token, 0, nVocab - 1);
+}
+
+function checkStops(stops: readonly string[]): readonly string[] {
+  if (stops.includes("")) throw new PyramidKVError("USAGE", "a stop string must not be empty");
+  return stops;
+}
+
+function contextFull(present: number, more: number, nCtx: number): PyramidKVError {
+  const wanted = more > 0 ? `${present} tokens and ${more} to generate` : `${present} tokens`;
+  return new PyramidKVError(
+    "CONTEXT_FULL",
+    `${wanted} exceed the model's context of ${nCtx}; shorten the prompt or lower --max-tokens`,
+  );
+}

@@ -1,0 +1,58 @@
+/** What kind of thing went wrong; the command line turns `USAGE` into exit code 2, all others into 1. */
+export type ErrorCode =
+  | "USAGE" // an option or argument is wrong
+  | "BAD_FILE" // a file is missing, damaged or not what it should be
+  | "UNSUPPORTED" // a valid request that this version cannot serve
+  | "CONTEXT_FULL" // more tokens than the model's context
+  | "BUSY" // the session is already generating
+  | "DISPOSED" // used after its disposal
+  | "NATIVE" // ggml or libllama refused
+  | "NETWORK" // the hub or the package index could not be used
+  | "ABORTED"; // the caller's AbortSignal fired
+
+/** Every error this package throws on purpose: one sentence with the value, the limit and what to do. */
+export class PyramidKVError extends Error {
+  override readonly name = "PyramidKVError";
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Throws a `USAGE` error unless `value` is an integer in `[min, max]`. */
+export function requireInteger(
+  name: string,
+  value: unknown,
+  min: number,
+  max = Number.MAX_SAFE_INTEGER,
+): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
+    const range =
+      max === Number.MAX_SAFE_INTEGER ? `an integer of at least ${min}` : `${min} to ${max}`;
+    throw new PyramidKVError("USAGE", `${name} must be ${range}, got ${String(value)}`);
+  }
+  return value;
+}
+
+/** Throws a `USAGE` error that lists what is known, unless `value` is one of `known`. */
+export function requireOneOf<T extends string>(
+  name: string,
+  value: string,
+  known: readonly T[],
+): T {
+  if (!(known as readonly string[]).includes(value)) {
+    throw new PyramidKVError("USAGE", `unknown ${name} "${value}"; known: ${known.join(", ")}`);
+  }
+  return value as T;
+}
+
+/** Throws `ABORTED` once `signal` fired. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) {
+    throw new PyramidKVError("ABORTED", "the request was aborted", { cause: signal.reason });
+  }
+}

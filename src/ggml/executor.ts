@@ -1,0 +1,81 @@
+import pLimit from "p-limit";
+import { PyramidKVError } from "../errors.ts";
+import { GraphAllocator, type Backend } from "./backend.ts";
+import { Graph } from "./graph.ts";
+import { NativeOwner } from "./owner.ts";
+import { writeTensor, type Tensor, type TensorSpec } from "./tensor-buffer.ts";
+import type { TensorType } from "./types.ts";
+
+/** A graph whose inputs come with their data. */
+export class InputGraph extends Graph {
+  readonly #uploads: [Tensor, ArrayBufferView][] = [];
+
+  /** An input tensor holding `data`, written once the graph has its memory. */
+  constant(type: TensorType, shape: TensorSpec["shape"], data: ArrayBufferView): Tensor {
+    const tensor = this.input({ type, shape });
+    this.#uploads.push([tensor, data]);
+    return tensor;
+  }
+
+  /** @internal */
+  upload(): void {
+    for (const [tensor, data] of this.#uploads) writeTensor(tensor, data);
+  }
+}
+
+/**
+ * Runs graphs one after the other, whoever asks: one backend computes one graph at a time, and all
+ * one-off graphs share one buffer for their intermediate tensors.
+ */
+export class Executor extends NativeOwner {
+  readonly backend: Backend;
+  readonly #allocator: GraphAllocator;
+  readonly #queue = pLimit(1);
+
+  constructor(backend: Backend) {
+    super();
+    this.backend = backend;
+    this.#allocator = new GraphAllocator(backend);
+  }
+
+  /** Bytes held for the intermediate tensors of one-off graphs. */
+  get activationBytes(): number {
+    return this.#allocator.bytes;
+  }
+
+  /**
+   * Builds a graph, computes it and frees it. `build` returns what reads the results, which runs
+   * while they are still there.
+   */
+  run<T>(build: (g: InputGraph) => () => T, maxNodes?: number): Promise<T> {
+    return this.#queue(async () => {
+      this.assertAlive();
+      using graph = new InputGraph(maxNodes);
+      const read = build(graph);
+      this.#allocator.allocate(graph);
+      graph.upload();
+      await this.backend.compute(graph);
+      return read();
+    });
+  }
+
+  /** Computes a graph that has its own memory. */
+  compute(graph: Graph): Promise<void> {
+    return this.#queue(() => {
+      this.assertAlive();
+      return this.backend.compute(graph);
+    });
+  }
+
+  /** Resolves when nothing runs and nothing waits. */
+  async idle(): Promise<void> {
+    await this.#queue(() => undefined);
+  }
+
+  protected release(): void {
+    if (this.#queue.activeCount > 0) {
+      throw new PyramidKVError("BUSY", "the executor was disposed while a graph was running");
+    }
+    this.#allocator[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,185 @@
+import { bind, type Library, type NativeFunction, type Pointer } from "./ffi.ts";
+
+type P = Pointer;
+type N = P | null;
+
+/** The functions of `ggml-base` that the product calls, one line each, typed by their C signatures. */
+export function bindGgml(lib: Library) {
+  const f = <A extends unknown[], R>(signature: string): NativeFunction<A, R> =>
+    bind<A, R>(lib, signature);
+  return {
+    // contexts, tensors
+    init: f<[object], P>("void* ggml_init(ggml_init_params)"),
+    free: f<[P], void>("void ggml_free(void*)"),
+    tensorOverhead: f<[], number>("size_t ggml_tensor_overhead()"),
+    graphOverhead: f<[number, boolean], number>("size_t ggml_graph_overhead_custom(size_t,bool)"),
+    typeSize: f<[number], number>("size_t ggml_type_size(int)"),
+    blockSize: f<[number], number>("int64_t ggml_blck_size(int)"),
+    newTensor: f<[P, number, number, BigInt64Array], P>(
+      "void* ggml_new_tensor(void*,int,int,const int64_t*)",
+    ),
+    setName: f<[P, string], P>("void* ggml_set_name(void*,const char*)"),
+    nbytes: f<[P], number>("size_t ggml_nbytes(void*)"),
+    setInput: f<[P], void>("void ggml_set_input(void*)"),
+    setOutput: f<[P], void>("void ggml_set_output(void*)"),
+    // operations
+    add: f<[P, P, P], P>("void* ggml_add(void*,void*,void*)"),
+    mul: f<[P, P, P], P>("void* ggml_mul(void*,void*,void*)"),
+    div: f<[P, P, P], P>("void* ggml_div(void*,void*,void*)"),
+    scale: f<[P, P, number], P>("void* ggml_scale(void*,void*,float)"),
+    clamp: f<[P, P, number, number], P>("void* ggml_clamp(void*,void*,float,float)"),
+    rmsNorm: f<[P, P, number], P>("void* ggml_rms_norm(void*,void*,float)"),
+    mulMat: f<[P, P, P], P>("void* ggml_mul_mat(void*,void*,void*)"),
+    mulMatId: f<[P, P, P, P], P>("void* ggml_mul_mat_id(void*,void*,void*,void*)"),
+    outProd: f<[P, P, P], P>("void* ggml_out_prod(void*,void*,void*)"),
+    swigluSplit: f<[P, P, P], P>("void* ggml_swiglu_split(void*,void*,void*)"),
+    softMax: f<[P, P], P>("void* ggml_soft_max(void*,void*)"),
+    softMaxExt: f<[P, P, N, number, number], P>(
+      "void* ggml_soft_max_ext(void*,void*,void*,float,float)",
+    ),
+    diagMaskInfInplace: f<[P, P, number], P>(
+      "void* ggml_diag_mask_inf_inplace(void*,void*,int)",
+    ),
+    sumRows: f<[P, P], P>("void* ggml_sum_rows(void*,void*)"),
+    argsortTopK: f<[P, P, number], P>("void* ggml_argsort_top_k(void*,void*,int)"),
+    ropeExt: f<
+      [P, P, P, N, number, number, number, number, number, number, number, number, number],
+      P
+    >(
+      "void* ggml_rope_ext(void*,void*,void*,void*,int,int,int,float,float,float,float,float,float)",
+    ),
+    flashAttnExt: f<[P, P, P, P, N, number, number, number], P>(
+      "void* ggml_flash_attn_ext(void*,void*,void*,void*,void*,float,float,float)",
+    ),
+    getRows: f<[P, P, P], P>("void* ggml_get_rows(void*,void*,void*)"),
+    setRows: f<[P, P, P, P], P>("void* ggml_set_rows(void*,void*,void*,void*)"),
+    cpy: f<[P, P, P], P>("void* ggml_cpy(void*,void*,void*)"),
+    cont: f<[P, P], P>("void* ggml_cont(void*,void*)"),
+    cast: f<[P, P, number], P>("void* ggml_cast(void*,void*,int)"),
+    concat: f<[P, P, P, number], P>("void* ggml_concat(void*,void*,void*,int)"),
+    permute: f<[P, P, number, number, number, number], P>(
+      "void* ggml_permute(void*,void*,int,int,int,int)",
+    ),
+    reshape3d: f<[P, P, number, number, number], P>(
+      "void* ggml_reshape_3d(void*,void*,int64_t,int64_t,int64_t)",
+    ),
+    reshape2d: f<[P, P, number, number], P>(
+      "void* ggml_reshape_2d(void*,void*,int64_t,int64_t)",
+    ),
+    view1d: f<[P, P, number, number], P>("void* ggml_view_1d(void*,void*,int64_t,size_t)"),
+    view2d: f<[P, P, number, number, number, number], P>(
+      "void* ggml_view_2d(void*,void*,int64_t,int64_t,size_t,size_t)",
+    ),
+    view3d: f<[P, P, number, number, number, number, number, number], P>(
+      "void* ggml_view_3d(void*,void*,int64_t,int64_t,int64_t,size_t,size_t,size_t)",
+    ),
+    // graphs
+    newGraph: f<[P, number, boolean], P>("void* ggml_new_graph_custom(void*,size_t,bool)"),
+    buildForwardExpand: f<[P, P], void>("void ggml_build_forward_expand(void*,void*)"),
+    gallocrNew: f<[P], P>("void* ggml_gallocr_new(void*)"),
+    gallocrFree: f<[P], void>("void ggml_gallocr_free(void*)"),
+    gallocrAllocGraph: f<[P, P], boolean>("bool ggml_gallocr_alloc_graph(void*,void*)"),
+    gallocrBufferSize: f<[P, number], number>("size_t ggml_gallocr_get_buffer_size(void*,int)"),
+    // backends and buffers
+    deviceInit: f<[P, string | null], N>("void* ggml_backend_dev_init(void*,const char*)"),
+    deviceDescription: f<[P], string>("const char* ggml_backend_dev_description(void*)"),
+    deviceRegistry: f<[P], P>("void* ggml_backend_dev_backend_reg(void*)"),
+    deviceSupportsOp: f<[P, P], boolean>("bool ggml_backend_dev_supports_op(void*,void*)"),
+    registryProc: f<[P, string], N>(
+      "void* ggml_backend_reg_get_proc_address(void*,const char*)",
+    ),
+    threadpoolParamsInit: f<[Uint8Array, number], void>(
+      "void ggml_threadpool_params_init(_Inout_ void*,int)",
+    ),
+    backendFree: f<[P], void>("void ggml_backend_free(void*)"),
+    graphCompute: f<[P, P], number>("int ggml_backend_graph_compute(void*,void*)"),
+    defaultBufferType: f<[P], P>("void* ggml_backend_get_default_buffer_type(void*)"),
+    bufferTypeName: f<[P], string>("const char* ggml_backend_buft_name(void*)"),
+    bufferTypeAlloc: f<[P, number], N>("void* ggml_backend_buft_alloc_buffer(void*,size_t)"),
+    bufferTypeIsHost: f<[P], boolean>("bool ggml_backend_buft_is_host(void*)"),
+    allocContextTensors: f<[P, P], N>(
+      "void* ggml_backend_alloc_ctx_tensors_from_buft(void*,void*)",
+    ),
+    bufferFree: f<[P], void>("void ggml_backend_buffer_free(void*)"),
+    bufferSize: f<[P], number>("size_t ggml_backend_buffer_get_size(void*)"),
+    bufferClear: f<[P, number], void>("void ggml_backend_buffer_clear(void*,uint8_t)"),
+    tensorData: f<[P], P>("void* ggml_get_data(void*)"),
+    tensorSet: f<[P, ArrayBufferView | ArrayBuffer, number, number], void>(
+      "void ggml_backend_tensor_set(void*,const void*,size_t,size_t)",
+    ),
+    tensorGet: f<[P, ArrayBufferView, number, number], void>(
+      "void ggml_backend_tensor_get(void*,_Out_ void*,size_t,size_t)",
+    ),
+  };
+}
+
+/** The functions of the `ggml` library itself: its registry of backends and devices. */
+export function bindRegistry(lib: Library) {
+  return {
+    loadAllFrom: bind<[string], void>(lib, "void ggml_backend_load_all_from_path(const char*)"),
+    deviceByType: bind<[number], N>(lib, "void* ggml_backend_dev_by_type(int)"),
+  };
+}
+
+/** The functions of libllama that the product calls: its vocabulary and its samplers. */
+export function bindLlama(lib: Library) {
+  const f = <A extends unknown[], R>(signature: string): NativeFunction<A, R> =>
+    bind<A, R>(lib, signature);
+  return {
+    logSet: f<[P | null, null], void>("void llama_log_set(void*,void*)"),
+    modelDefaultParams: f<[], Record<string, unknown>>(
+      "llama_model_params llama_model_default_params()",
+    ),
+    modelLoad: f<[string, object], N>(
+      "void* llama_model_load_from_file(const char*,llama_model_params)",
+    ),
+    modelFree: f<[P], void>("void llama_model_free(void*)"),
+    modelVocab: f<[P], P>("void* llama_model_get_vocab(void*)"),
+    vocabSize: f<[P], number>("int32_t llama_vocab_n_tokens(void*)"),
+    vocabBos: f<[P], number>("int32_t llama_vocab_bos(void*)"),
+    vocabEos: f<[P], number>("int32_t llama_vocab_eos(void*)"),
+    vocabAddBos: f<[P], boolean>("bool llama_vocab_get_add_bos(void*)"),
+    vocabText: f<[P, number], string>("const char* llama_vocab_get_text(void*,int32_t)"),
+    vocabIsEog: f<[P, number], boolean>("bool llama_vocab_is_eog(void*,int32_t)"),
+    tokenize: f<[P, Uint8Array, number, Int32Array, number, boolean, boolean], number>(
+      "int32_t llama_tokenize(void*,const void*,int32_t,_Out_ int32_t*,int32_t,bool,bool)",
+    ),
+    tokenToPiece: f<[P, number, Uint8Array, number, number, boolean], number>(
+      "int32_t llama_token_to_piece(void*,int32_t,_Out_ void*,int32_t,int32_t,bool)",
+    ),
+    // samplers
+    chainInit: f<[object], P>("void* llama_sampler_chain_init(llama_sampler_chain_params)"),
+    chainAdd: f<[P, P], void>("void llama_sampler_chain_add(void*,void*)"),
+    samplerApply: f<[P, P], void>("void llama_sampler_apply(void*,void*)"),
+    samplerAccept: f<[P, number], void>("void llama_sampler_accept(void*,int32_t)"),
+    samplerFree: f<[P], void>("void llama_sampler_free(void*)"),
+    initGreedy: f<[], P>("void* llama_sampler_init_greedy()"),
+    initDist: f<[number], P>("void* llama_sampler_init_dist(uint32_t)"),
+    initTopK: f<[number], P>("void* llama_sampler_init_top_k(int32_t)"),
+    initTopP: f<[number, number], P>("void* llama_sampler_init_top_p(float,size_t)"),
+    initMinP: f<[number, number], P>("void* llama_sampler_init_min_p(float,size_t)"),
+    initTemp: f<[number], P>("void* llama_sampler_init_temp(float)"),
+    initPenalties: f<[number, number, number, number, number], P>(
+      "void* llama_sampler_init_penalties(int32_t,int32_t,float,float,float)",
+    ),
+    initLogitBias: f<[number, number, Uint8Array], P>(
+      "void* llama_sampler_init_logit_bias(int32_t,int32_t,const void*)",
+    ),
+    // the full engine, as oracle and peer only (src/bench, tests)
+    contextDefaultParams: f<[], Record<string, unknown>>(
+      "llama_context_params llama_context_default_params()",
+    ),
+    contextInit: f<[P, object], N>("void* llama_init_from_model(void*,llama_context_params)"),
+    contextFree: f<[P], void>("void llama_free(void*)"),
+    contextSynchronize: f<[P], void>("void llama_synchronize(void*)"),
+    batchGetOne: f<[Int32Array, number], object>(
+      "llama_batch llama_batch_get_one(int32_t*,int32_t)",
+    ),
+    decode: f<[P, object], number>("int32_t llama_decode(void*,llama_batch)"),
+    logits: f<[P, number], N>("void* llama_get_logits_ith(void*,int32_t)"),
+  };
+}
+
+export type GgmlFunctions = ReturnType<typeof bindGgml>;
+export type RegistryFunctions = ReturnType<typeof bindRegistry>;
+export type LlamaFunctions = ReturnType<typeof bindLlama>;

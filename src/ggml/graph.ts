@@ -1,0 +1,195 @@
+import type { Pointer } from "./ffi.ts";
+import type { GgmlFunctions } from "./functions.ts";
+import { native } from "./native.ts";
+import { NativeOwner } from "./owner.ts";
+import { newTensor, type Tensor, type TensorSpec } from "./tensor-buffer.ts";
+import { rowBytes, type TensorType } from "./types.ts";
+
+/** Parameters of rotary position embedding, as `ggml_rope_ext` takes them. */
+export interface RopeParameters {
+  readonly dims: number;
+  /** 0: pairs side by side ("norm", llama); 2: pairs half a head apart ("neox"). */
+  readonly mode: number;
+  readonly nCtxOrig: number;
+  readonly freqBase: number;
+  readonly freqScale: number;
+  readonly extFactor: number;
+  readonly attnFactor: number;
+  readonly betaFast: number;
+  readonly betaSlow: number;
+}
+
+/**
+ * A compute graph under construction. Operations mirror ggml's, and shapes are in ggml order
+ * (`ne[0]` runs fastest). Bad shapes abort the process inside ggml, so whatever comes from a file
+ * or a user is validated before it reaches a graph.
+ */
+export class Graph extends NativeOwner {
+  readonly #ggml: GgmlFunctions;
+  readonly #context: Pointer;
+  /** The native graph; for the backend only. */
+  readonly handle: Pointer;
+
+  constructor(maxNodes = 2048) {
+    super();
+    this.#ggml = native().ggml;
+    this.#context = this.#ggml.init({
+      mem_size:
+        this.#ggml.tensorOverhead() * maxNodes * 2 + this.#ggml.graphOverhead(maxNodes, false),
+      mem_buffer: null,
+      no_alloc: true,
+    });
+    this.handle = this.#ggml.newGraph(this.#context, maxNodes, false);
+  }
+
+  /** A tensor that is filled from the host before the graph runs. */
+  input(spec: TensorSpec): Tensor {
+    const t = newTensor(this.#context, spec);
+    this.#ggml.setInput(t);
+    return t;
+  }
+
+  /** Marks `t` as a result that is read after the graph ran, and adds it to the graph. */
+  output(t: Tensor): Tensor {
+    this.#ggml.setOutput(t);
+    this.expand(t);
+    return t;
+  }
+
+  /** Adds `t` and all that it needs to the graph, in order. */
+  expand(t: Tensor): void {
+    this.#ggml.buildForwardExpand(this.handle, t);
+  }
+
+  /** Names a tensor, which is how analysis finds it. */
+  name(t: Tensor, name: string): Tensor {
+    this.#ggml.setName(t, name);
+    return t;
+  }
+
+  add(a: Tensor, b: Tensor): Tensor {
+    return this.#ggml.add(this.#context, a, b);
+  }
+  mul(a: Tensor, b: Tensor): Tensor {
+    return this.#ggml.mul(this.#context, a, b);
+  }
+  div(a: Tensor, b: Tensor): Tensor {
+    return this.#ggml.div(this.#context, a, b);
+  }
+  scale(a: Tensor, factor: number): Tensor {
+    return this.#ggml.scale(this.#context, a, factor);
+  }
+  clamp(a: Tensor, min: number, max: number): Tensor {
+    return this.#ggml.clamp(this.#context, a, min, max);
+  }
+  rmsNorm(a: Tensor, epsilon: number): Tensor {
+    return this.#ggml.rmsNorm(this.#context, a, epsilon);
+  }
+  /** `weights [k, m]` times `x [k, n]` → f32 `[m, n]`. */
+  mulMat(weights: Tensor, x: Tensor): Tensor {
+    return this.#ggml.mulMat(this.#context, weights, x);
+  }
+  /** The same with one of several weight matrices per column, `ids [nUsed, n]`. */
+  mulMatId(weights: Tensor, x: Tensor, ids: Tensor): Tensor {
+    return this.#ggml.mulMatId(this.#context, weights, x, ids);
+  }
+  /** `a [m, k]`, `b [n, k]` → `a bᵀ [m, n]`: with ones for `b`, sums over columns. */
+  outProd(a: Tensor, b: Tensor): Tensor {
+    return this.#ggml.outProd(this.#context, a, b);
+  }
+  swiglu(gate: Tensor, up: Tensor): Tensor {
+    return this.#ggml.swigluSplit(this.#context, gate, up);
+  }
+  softMax(a: Tensor): Tensor {
+    return this.#ggml.softMax(this.#context, a);
+  }
+  /** softmax over `ne[0]` of `a · scale`. */
+  softMaxScaled(a: Tensor, scale: number): Tensor {
+    return this.#ggml.softMaxExt(this.#context, a, null, scale, 0);
+  }
+  /** Sets `a[j, i, …]` to −∞ for `j > nPast + i`, in place. */
+  causalMask(a: Tensor, nPast: number): Tensor {
+    return this.#ggml.diagMaskInfInplace(this.#context, a, nPast);
+  }
+  /** `[n, …]` → `[1, …]`. */
+  sumRows(a: Tensor): Tensor {
+    return this.#ggml.sumRows(this.#context, a);
+  }
+  /** The indices of the `k` largest of each row, as views of a full sort. */
+  argsortTopK(a: Tensor, k: number): Tensor {
+    return this.#ggml.argsortTopK(this.#context, a, k);
+  }
+  rope(a: Tensor, positions: Tensor, factors: Tensor | null, p: RopeParameters): Tensor {
+    return this.#ggml.ropeExt(
+      this.#context,
+      a,
+      positions,
+      factors,
+      p.dims,
+      p.mode,
+      p.nCtxOrig,
+      p.freqBase,
+      p.freqScale,
+      p.extFactor,
+      p.attnFactor,
+      p.betaFast,
+      p.betaSlow,
+    );
+  }
+  /** q `[d, n, nHead]`, k and v `[d, nKv, nHeadKv]`, mask f16 `[nKv, n]` → `[d, nHead, n]`. */
+  flashAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null, scale: number): Tensor {
+    return this.#ggml.flashAttnExt(this.#context, q, k, v, mask, scale, 0, 0);
+  }
+  /** Rows of `a` by index, as f32. */
+  getRows(a: Tensor, rows: Tensor): Tensor {
+    return this.#ggml.getRows(this.#context, a, rows);
+  }
+  /** Writes the rows of `values` into `into` at `rows`, converting to its type. */
+  setRows(into: Tensor, values: Tensor, rows: Tensor): Tensor {
+    return this.#ggml.setRows(this.#context, into, values, rows);
+  }
+  /** Copies `from` into `to`, converting between their types and strides. */
+  copy(from: Tensor, to: Tensor): Tensor {
+    return this.#ggml.cpy(this.#context, from, to);
+  }
+  contiguous(a: Tensor): Tensor {
+    return this.#ggml.cont(this.#context, a);
+  }
+  cast(a: Tensor, type: TensorType): Tensor {
+    return this.#ggml.cast(this.#context, a, type.id);
+  }
+  concat(a: Tensor, b: Tensor, dimension: number): Tensor {
+    return this.#ggml.concat(this.#context, a, b, dimension);
+  }
+  permute(a: Tensor, d0: number, d1: number, d2: number, d3: number): Tensor {
+    return this.#ggml.permute(this.#context, a, d0, d1, d2, d3);
+  }
+  reshape(a: Tensor, ne0: number, ne1: number, ne2?: number): Tensor {
+    return ne2 === undefined
+      ? this.#ggml.reshape2d(this.#context, a, ne0, ne1)
+      : this.#ggml.reshape3d(this.#context, a, ne0, ne1, ne2);
+  }
+  view1d(a: Tensor, ne0: number, byteOffset: number): Tensor {
+    return this.#ggml.view1d(this.#context, a, ne0, byteOffset);
+  }
+  view2d(a: Tensor, ne0: number, ne1: number, nb1: number, byteOffset: number): Tensor {
+    return this.#ggml.view2d(this.#context, a, ne0, ne1, nb1, byteOffset);
+  }
+  view3d(
+    a: Tensor,
+    [ne0, ne1, ne2]: readonly [number, number, number],
+    [nb1, nb2]: readonly [number, number],
+    byteOffset: number,
+  ): Tensor {
+    return this.#ggml.view3d(this.#context, a, ne0, ne1, ne2, nb1, nb2, byteOffset);
+  }
+  /** Rows `[first, first + n)` of a matrix with rows of `width` elements. */
+  rows(a: Tensor, type: TensorType, width: number, first: number, n: number): Tensor {
+    const nb1 = rowBytes(type, width);
+    return this.view2d(a, width, n, nb1, first * nb1);
+  }
+
+  protected release(): void {
+    this.#ggml.free(this.#context);
+  }
+}

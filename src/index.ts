@@ -1,0 +1,28 @@
+/**
+ * Language models with compressed KV caches. Start at `Engine.load`.
+ *
+ * @module
+ */
+export { METHODS, type MethodName } from "./compression/methods.ts";
+export type { CompressionOptions, ResolvedOptions } from "./compression/options.ts";
+export { PRESETS, type PresetName } from "./compression/presets.ts";
+export { resolveCompression, type Compression } from "./compression/resolve.ts";
+export {
+  Engine,
+  type EngineOptions,
+  type LoadProgress,
+  type SessionOptions,
+} from "./engine/engine.ts";
+export type { FinishReason, GenerateOptions, Piece } from "./engine/generate.ts";
+export type { SamplingOptions } from "./engine/sampler.ts";
+export type { PrefillOptions, Session } from "./engine/session.ts";
+export type { SessionTimings } from "./engine/timings.ts";
+export { PyramidKVError, type ErrorCode } from "./errors.ts";
+export { ALIASES } from "./hub/aliases.ts";
+export { resolveModel } from "./hub/resolve.ts";
+export type { KvCache } from "./kvcache/kv-cache.ts";
+export type { LayerCache } from "./kvcache/layer-cache.ts";
+export { ARCHITECTURES } from "./models/architectures.ts";
+export type { HyperParameters } from "./models/hyper-parameters.ts";
+export type { ChatMessage } from "./tokenizer/chat-template.ts";
+export type { EncodeOptions, Tokenizer } from "./tokenizer/tokenizer.ts";

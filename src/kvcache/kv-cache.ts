@@ -1,0 +1,67 @@
+import { NativeOwner } from "../ggml/owner.ts";
+import { rowBytes, type TensorType } from "../ggml/types.ts";
+import type { LayerCache } from "./layer-cache.ts";
+import { MemoryLedger } from "./ledger.ts";
+
+export interface KvShape {
+  readonly nLayer: number;
+  readonly nHeadKv: number;
+  readonly headDim: number;
+}
+
+/** The compressed cache of one sequence: one `LayerCache` a layer, each with its own lengths. */
+export class KvCache extends NativeOwner {
+  readonly ledger = new MemoryLedger();
+  readonly #layers: LayerCache[] = [];
+
+  constructor(
+    readonly shape: KvShape,
+    readonly type: TensorType,
+  ) {
+    super();
+  }
+
+  /** The layers filled so far: all of them after a prefill, none before. */
+  get layers(): readonly LayerCache[] {
+    return this.#layers;
+  }
+
+  /** Bytes allocated for the layers now, padding and room to append included. */
+  get bytes(): number {
+    return this.#layers.reduce((sum, l) => sum + l.bytes, 0);
+  }
+
+  /** Tokens held per layer and kv head, averaged. */
+  get meanKept(): number {
+    return this.#layers.reduce((sum, l) => sum + l.kept, 0) / Math.max(1, this.#layers.length);
+  }
+
+  /** Bytes that a cache of `n` tokens would hold with nothing evicted and no padding. */
+  fullBytes(n: number): number {
+    const { nLayer, nHeadKv, headDim } = this.shape;
+    return 2 * nLayer * nHeadKv * n * rowBytes(this.type, headDim);
+  }
+
+  /** Puts a layer in place and frees the one it replaces. */
+  setLayer(il: number, layer: LayerCache): void {
+    this.assertAlive();
+    this.ledger.add(layer.bytes);
+    const old = this.#layers[il];
+    if (old !== undefined) this.#free(old);
+    this.#layers[il] = layer;
+  }
+
+  /** Frees every layer. */
+  clear(): void {
+    for (const layer of this.#layers.splice(0)) this.#free(layer);
+  }
+
+  #free(layer: LayerCache): void {
+    this.ledger.remove(layer.bytes);
+    layer[Symbol.dispose]();
+  }
+
+  protected release(): void {
+    this.clear();
+  }
+}

@@ -1,0 +1,108 @@
+import type { Backend } from "../ggml/backend.ts";
+import { NativeOwner } from "../ggml/owner.ts";
+import { TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
+import type { TensorType } from "../ggml/types.ts";
+import { HeadCache } from "./head-cache.ts";
+
+/** Neighbouring kv heads with equal extents: one attention node serves them all. */
+export interface HeadGroup {
+  readonly firstHead: number;
+  readonly nHeadKv: number;
+  /** First row of the first head; the others follow at distances of `capacity`. */
+  readonly row: number;
+  readonly capacity: number;
+  readonly length: number;
+}
+
+export interface LayerCacheSpec {
+  readonly type: TensorType;
+  readonly headDim: number;
+  /** Per kv head: the positions of the tokens it will hold, ascending. */
+  readonly positions: readonly Int32Array[];
+  /** Per kv head: tokens to leave room for at least; rounded up to whole steps. */
+  readonly room: readonly number[];
+  /** Capacities are multiples of this many rows. */
+  readonly step: number;
+}
+
+/**
+ * The cached keys and values of one layer. Each kv head has its own extent of rows, so heads and
+ * layers may differ in length, and what is evicted is memory that was never kept.
+ */
+export class LayerCache extends NativeOwner {
+  readonly type: TensorType;
+  readonly headDim: number;
+  readonly step: number;
+  readonly heads: readonly HeadCache[];
+  /** [headDim, rows of all heads] */
+  readonly k: Tensor;
+  /** [headDim, rows of all heads] */
+  readonly v: Tensor;
+  readonly #buffer: TensorBuffer;
+
+  constructor(backend: Backend, spec: LayerCacheSpec) {
+    super();
+    this.type = spec.type;
+    this.headDim = spec.headDim;
+    this.step = spec.step;
+    let row = 0;
+    this.heads = spec.room.map((room, h) => {
+      const capacity = Math.ceil(room / spec.step) * spec.step;
+      const head = new HeadCache(row, capacity, spec.positions[h] as Int32Array);
+      row += capacity;
+      return head;
+    });
+    const shape = [spec.headDim, row];
+    this.#buffer = new TensorBuffer(backend.bufferType, [
+      { type: spec.type, shape, name: "k" },
+      { type: spec.type, shape, name: "v" },
+    ]);
+    // Rows beyond a head's length are masked, but 0 · NaN would still be NaN.
+    this.#buffer.clear();
+    [this.k, this.v] = this.#buffer.tensors as [Tensor, Tensor];
+  }
+
+  /** Bytes allocated. */
+  get bytes(): number {
+    return this.#buffer.bytes;
+  }
+
+  /** Tokens held per kv head; the mean where heads differ. */
+  get kept(): number {
+    return this.heads.reduce((sum, h) => sum + h.length, 0) / this.heads.length;
+  }
+
+  /** Rows allocated per kv head; the mean where heads differ. */
+  get capacity(): number {
+    return this.heads.reduce((sum, h) => sum + h.capacity, 0) / this.heads.length;
+  }
+
+  /** True positions of the tokens that a kv head holds, ascending. */
+  positions(kvHead: number): Int32Array {
+    const head = this.heads[kvHead];
+    if (head === undefined) throw new RangeError(`kv head ${kvHead} of ${this.heads.length}`);
+    return head.positions;
+  }
+
+  /** Tokens that can still be appended to every head. */
+  get free(): number {
+    return this.heads.reduce((free, h) => Math.min(free, h.capacity - h.length), Infinity);
+  }
+
+  groups(): HeadGroup[] {
+    const groups: HeadGroup[] = [];
+    this.heads.forEach(({ row, capacity, length }, h) => {
+      const last = groups.at(-1);
+      if (last?.capacity === capacity && last.length === length) {
+        groups[groups.length - 1] = { ...last, nHeadKv: last.nHeadKv + 1 };
+      } else {
+        groups.push({ firstHead: h, nHeadKv: 1, row, capacity, length });
+      }
+    });
+    return groups;
+  }
+
+  protected release(): void {
+    this.#buffer[Symbol.dispose]();
+  }
+}

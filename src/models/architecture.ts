@@ -1,0 +1,54 @@
+import type { Graph } from "../ggml/graph.ts";
+import type { Tensor } from "../ggml/tensor-buffer.ts";
+import type { Metadata } from "../gguf/metadata.ts";
+import type { HyperParameters } from "./hyper-parameters.ts";
+
+/** What a file must hold for one weight: its name, its shape in ggml order, whether it may be absent. */
+export interface TensorRule {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly optional?: boolean;
+  /** Rows of this weight are also looked up, so they are kept in plain memory too. */
+  readonly rows?: boolean;
+}
+
+export type TensorRules = Readonly<Record<string, TensorRule>>;
+export type Weights = Readonly<Record<string, Tensor | undefined>>;
+
+/** The weights of a loaded model by the field names of its architecture's rules. */
+export interface ModelWeights {
+  readonly model: Weights;
+  readonly layers: readonly Weights[];
+}
+
+export interface QueryKeyValue {
+  /** f32 [headDim, nHead, n], rotated. */
+  readonly q: Tensor;
+  /** f32 [headDim, nHeadKv, n], rotated to true positions. */
+  readonly k: Tensor;
+  /** f32 [headDim, nHeadKv, n]. */
+  readonly v: Tensor;
+}
+
+/** A transformer in the pieces that prefill and decode put together around attention. */
+export interface TransformerGraph {
+  /** `tokens` i32 [n] → f32 [nEmbd, n]. */
+  embed(g: Graph, tokens: Tensor): Tensor;
+  /** `x` f32 [nEmbd, n], `positions` i32 [n]. Nodes that the caller does not use cost nothing. */
+  queryKeyValue(g: Graph, il: number, x: Tensor, positions: Tensor, n: number): QueryKeyValue;
+  /** `attention` f32 [headDim · nHead, n], the attention's result, and `x`, the layer's input → the next `x`. */
+  finishLayer(g: Graph, il: number, x: Tensor, attention: Tensor, n: number): Tensor;
+  /** `x` f32 [nEmbd, n] → f32 [nVocab, n]. */
+  logits(g: Graph, x: Tensor): Tensor;
+}
+
+/** One model family: one file that says what its GGUFs hold and how a layer is computed. */
+export interface Architecture {
+  /** `general.architecture` of its files. */
+  readonly name: string;
+  readonly summary: string;
+  hyperParameters(metadata: Metadata): HyperParameters;
+  modelTensors(hp: HyperParameters): TensorRules;
+  layerTensors(hp: HyperParameters, il: number): TensorRules;
+  graph(hp: HyperParameters, weights: ModelWeights): TransformerGraph;
+}

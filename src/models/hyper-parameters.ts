@@ -1,0 +1,162 @@
+import { PyramidKVError } from "../errors.ts";
+import type { RopeParameters } from "../ggml/graph.ts";
+import { required, type Metadata } from "../gguf/metadata.ts";
+import { arrayNumbers } from "../gguf/value.ts";
+
+/** The numbers that shape a transformer, read from `<architecture>.*` keys and checked. */
+export interface HyperParameters {
+  readonly architecture: string;
+  readonly name: string;
+  readonly nLayer: number;
+  readonly nEmbd: number;
+  readonly nHead: number;
+  readonly nHeadKv: number;
+  /** Elements of one head's key and of its value. */
+  readonly headDim: number;
+  readonly nFf: number;
+  readonly nVocab: number;
+  /** Context that the model was trained for, in tokens. */
+  readonly nCtx: number;
+  readonly normEpsilon: number;
+  /** Factor on q·k before the softmax. */
+  readonly attentionScale: number;
+  readonly rope: RopeParameters;
+  /** 0 for a dense model. */
+  readonly nExpert: number;
+  readonly nExpertUsed: number;
+}
+
+/** Upper bounds, far above any published model (Llama 3.1 405B: 126 layers, width 16,384, 128 heads). */
+const MAX = {
+  layers: 512, // libllama's LLAMA_MAX_LAYERS
+  width: 262_144,
+  heads: 1_024,
+  headDim: 1_024,
+  context: 2 ** 28,
+  vocabulary: 2 ** 24,
+  experts: 512, // libllama's LLAMA_MAX_EXPERTS
+};
+
+/** Reads the parameters that the llama family shares; `ropeMode` is the architecture's own. */
+export function readHyperParameters(
+  metadata: Metadata,
+  architecture: string,
+  ropeMode: number,
+): HyperParameters {
+  const key = (name: string) => `${architecture}.${name}`;
+  const whole = (name: string, max: number) =>
+    required(wholePerModel(metadata, key(name), max), key(name));
+
+  const nLayer = whole("block_count", MAX.layers);
+  const nEmbd = whole("embedding_length", MAX.width);
+  const nHead = whole("attention.head_count", MAX.heads);
+  const nHeadKv =
+    wholePerModel(metadata, key("attention.head_count_kv"), MAX.heads) ?? nHead;
+  const headDim = readHeadDim(metadata, architecture, nEmbd, nHead);
+  if (nHead % nHeadKv !== 0) {
+    throw new PyramidKVError(
+      "BAD_FILE",
+      `${nHead} query heads cannot share ${nHeadKv} kv heads evenly`,
+    );
+  }
+  const nCtx = whole("context_length", MAX.context);
+  const nExpert = metadata.integer(key("expert_count"), 0, MAX.experts) ?? 0;
+  const nExpertUsed = metadata.integer(key("expert_used_count"), 0, MAX.experts) ?? 0;
+  if (nExpertUsed > nExpert || (nExpert > 0 && nExpertUsed === 0)) {
+    throw new PyramidKVError("BAD_FILE", `${nExpertUsed} of ${nExpert} experts are used per token`);
+  }
+  const epsilon = key("attention.layer_norm_rms_epsilon");
+  return {
+    architecture,
+    name: metadata.string("general.name") ?? architecture,
+    nLayer,
+    nEmbd,
+    nHead,
+    nHeadKv,
+    headDim,
+    nFf: whole("feed_forward_length", MAX.width * 8),
+    nVocab: readVocabularySize(metadata, architecture),
+    nCtx,
+    normEpsilon: required(metadata.number(epsilon), epsilon),
+    attentionScale: 1 / Math.sqrt(headDim),
+    rope: readRope(metadata, architecture, headDim, ropeMode, nCtx),
+    nExpert,
+    nExpertUsed,
+  };
+}
+
+/** A number that some files give per layer; layers that differ are refused, not averaged. */
+function wholePerModel(metadata: Metadata, key: string, max: number): number | undefined {
+  const entry = metadata.entries.get(key);
+  if (entry?.type !== "array") return metadata.integer(key, 1, max);
+  const values = new Set(arrayNumbers(entry, key));
+  const [first] = values;
+  if (values.size !== 1 || first === undefined || !(first >= 1 && first <= max)) {
+    throw new PyramidKVError("UNSUPPORTED", `${key} differs between layers`);
+  }
+  return first;
+}
+
+function readHeadDim(metadata: Metadata, arch: string, nEmbd: number, nHead: number): number {
+  const fallback = nEmbd / nHead;
+  const read = (name: string) =>
+    metadata.integer(`${arch}.attention.${name}`, 2, MAX.headDim) ?? fallback;
+  const [keyLength, valueLength] = [read("key_length"), read("value_length")];
+  if (!Number.isInteger(keyLength) || keyLength % 2 !== 0 || keyLength !== valueLength) {
+    throw new PyramidKVError(
+      "UNSUPPORTED",
+      `keys of ${keyLength} and values of ${valueLength} elements per head; equal even sizes are supported`,
+    );
+  }
+  return keyLength;
+}
+
+function readVocabularySize(metadata: Metadata, architecture: string): number {
+  const size =
+    metadata.integer(`${architecture}.vocab_size`, 1, MAX.vocabulary) ??
+    metadata.array("tokenizer.ggml.tokens")?.length;
+  return required(size, `${architecture}.vocab_size or tokenizer.ggml.tokens`);
+}
+
+/** RoPE with its scaling, as llama.cpp resolves it (`llama_context`, `load_hparams`). */
+function readRope(
+  metadata: Metadata,
+  arch: string,
+  headDim: number,
+  mode: number,
+  nCtx: number,
+): RopeParameters {
+  const number = (name: string) => metadata.number(`${arch}.rope.${name}`);
+  const dims = metadata.integer(`${arch}.rope.dimension_count`, 1, MAX.headDim) ?? headDim;
+  if (dims !== headDim) {
+    throw new PyramidKVError(
+      "BAD_FILE",
+      `${arch}.rope.dimension_count is ${dims}, the head size ${headDim} was expected`,
+    );
+  }
+  const scaling = metadata.string(`${arch}.rope.scaling.type`) ?? "linear";
+  if (!["none", "linear", "yarn"].includes(scaling)) {
+    throw new PyramidKVError(
+      "UNSUPPORTED",
+      `rope scaling "${scaling}" is not supported; none, linear and yarn are`,
+    );
+  }
+  const factor = number("scaling.factor") ?? number("scale_linear") ?? 0;
+  const freqScale = scaling === "none" || factor === 0 ? 1 : 1 / factor;
+  const yarn = scaling === "yarn";
+  // ggml multiplies by 1 + 0.1 ln(factor) under YaRN, and so does the model's own factor: cancel one.
+  const mscale = freqScale >= 1 ? 1 : 1 - 0.1 * Math.log(freqScale);
+  const cancel = yarn ? mscale / (1 - 0.1 * Math.log(freqScale)) : 1;
+  return {
+    dims,
+    mode,
+    nCtxOrig:
+      metadata.integer(`${arch}.rope.scaling.original_context_length`, 1, MAX.context) ?? nCtx,
+    freqBase: number("freq_base") ?? 10_000,
+    freqScale,
+    extFactor: yarn ? 1 : 0,
+    attnFactor: cancel * (number("scaling.attn_factor") ?? 1),
+    betaFast: 32,
+    betaSlow: 1,
+  };
+}

@@ -1,0 +1,106 @@
+import type { Graph } from "../ggml/graph.ts";
+import type { Tensor } from "../ggml/tensor-buffer.ts";
+import type { Architecture, ModelWeights, TensorRules, TransformerGraph } from "./architecture.ts";
+import { swigluFfn } from "./blocks/ffn.ts";
+import { linear } from "./blocks/linear.ts";
+import { moeFfn } from "./blocks/moe.ts";
+import { rmsNorm } from "./blocks/norm.ts";
+import { readHyperParameters, type HyperParameters } from "./hyper-parameters.ts";
+
+const ROPE_NORM = 0;
+
+/**
+ * The `llama` architecture: Llama 1 to 3, SmolLM, TinyLlama, Mistral 7B, and with experts Mixtral.
+ * RMS norms, grouped-query attention with RoPE on neighbouring pairs, gated feed-forward network.
+ */
+export const llama: Architecture = {
+  name: "llama",
+  summary: "Llama 1-3, SmolLM, TinyLlama, Mistral, Mixtral",
+  hyperParameters: (metadata) => readHyperParameters(metadata, "llama", ROPE_NORM),
+  modelTensors: (hp) => ({
+    tokenEmbd: { name: "token_embd.weight", shape: [hp.nEmbd, hp.nVocab], rows: true },
+    outputNorm: { name: "output_norm.weight", shape: [hp.nEmbd] },
+    output: { name: "output.weight", shape: [hp.nEmbd, hp.nVocab], optional: true },
+    ropeFactors: { name: "rope_freqs.weight", shape: [hp.headDim / 2], optional: true },
+  }),
+  layerTensors,
+  graph: llamaGraph,
+};
+
+function layerTensors(hp: HyperParameters, il: number): TensorRules {
+  const name = (part: string) => `blk.${il}.${part}`;
+  const { nEmbd, nFf } = hp;
+  const [nQ, nKv] = [hp.nHead * hp.headDim, hp.nHeadKv * hp.headDim];
+  return {
+    attnNorm: { name: name("attn_norm.weight"), shape: [nEmbd] },
+    q: { name: name("attn_q.weight"), shape: [nEmbd, nQ] },
+    k: { name: name("attn_k.weight"), shape: [nEmbd, nKv] },
+    v: { name: name("attn_v.weight"), shape: [nEmbd, nKv] },
+    o: { name: name("attn_output.weight"), shape: [nQ, nEmbd] },
+    qBias: { name: name("attn_q.bias"), shape: [nQ], optional: true },
+    kBias: { name: name("attn_k.bias"), shape: [nKv], optional: true },
+    vBias: { name: name("attn_v.bias"), shape: [nKv], optional: true },
+    oBias: { name: name("attn_output.bias"), shape: [nEmbd], optional: true },
+    ffnNorm: { name: name("ffn_norm.weight"), shape: [nEmbd] },
+    ...(hp.nExpert > 0 ? expertTensors(hp, name) : denseTensors(nEmbd, nFf, name)),
+  };
+}
+
+function denseTensors(nEmbd: number, nFf: number, name: (part: string) => string): TensorRules {
+  return {
+    gate: { name: name("ffn_gate.weight"), shape: [nEmbd, nFf] },
+    up: { name: name("ffn_up.weight"), shape: [nEmbd, nFf] },
+    down: { name: name("ffn_down.weight"), shape: [nFf, nEmbd] },
+    gateBias: { name: name("ffn_gate.bias"), shape: [nFf], optional: true },
+    upBias: { name: name("ffn_up.bias"), shape: [nFf], optional: true },
+    downBias: { name: name("ffn_down.bias"), shape: [nEmbd], optional: true },
+  };
+}
+
+function expertTensors(hp: HyperParameters, name: (part: string) => string): TensorRules {
+  const { nEmbd, nFf, nExpert } = hp;
+  return {
+    router: { name: name("ffn_gate_inp.weight"), shape: [nEmbd, nExpert] },
+    gate: { name: name("ffn_gate_exps.weight"), shape: [nEmbd, nFf, nExpert] },
+    up: { name: name("ffn_up_exps.weight"), shape: [nEmbd, nFf, nExpert] },
+    down: { name: name("ffn_down_exps.weight"), shape: [nFf, nEmbd, nExpert] },
+  };
+}
+
+function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGraph {
+  const model = weights.model;
+  const layer = (il: number) => weights.layers[il] as Readonly<Record<string, Tensor>>;
+  const norm = (g: Graph, x: Tensor, weight: Tensor) => rmsNorm(g, x, weight, hp.normEpsilon);
+  const factors = model.ropeFactors ?? null;
+
+  return {
+    embed: (g, tokens) => g.getRows((model.tokenEmbdRows ?? model.tokenEmbd) as Tensor, tokens),
+
+    queryKeyValue(g, il, x, positions, n) {
+      const w = layer(il);
+      const h = norm(g, x, w.attnNorm as Tensor);
+      const heads = (weight: Tensor, bias: Tensor | undefined, nHead: number) =>
+        g.reshape(linear(g, weight, h, bias), hp.headDim, nHead, n);
+      return {
+        q: g.rope(heads(w.q as Tensor, w.qBias, hp.nHead), positions, factors, hp.rope),
+        k: g.rope(heads(w.k as Tensor, w.kBias, hp.nHeadKv), positions, factors, hp.rope),
+        v: heads(w.v as Tensor, w.vBias, hp.nHeadKv),
+      };
+    },
+
+    finishLayer(g, il, x, attention, n) {
+      const w = layer(il);
+      const y = g.add(linear(g, w.o as Tensor, attention, w.oBias), x);
+      const h = norm(g, y, w.ffnNorm as Tensor);
+      const [gate, up, down] = [w.gate as Tensor, w.up as Tensor, w.down as Tensor];
+      const ffn =
+        w.router === undefined
+          ? swigluFfn(g, h, { ...w, gate, up, down })
+          : moeFfn(g, h, { router: w.router, gate, up, down }, { ...hp, n });
+      return g.add(ffn, y);
+    },
+
+    logits: (g, x) =>
+      linear(g, (model.output ?? model.tokenEmbd) as Tensor, norm(g, x, model.outputNorm as Tensor)),
+  };
+}

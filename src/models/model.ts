@@ -1,0 +1,39 @@
+import type { Backend } from "../ggml/backend.ts";
+import { NativeOwner } from "../ggml/owner.ts";
+import type { GgufFile } from "../gguf/file.ts";
+import type { TransformerGraph } from "./architecture.ts";
+import { architectureOf } from "./architectures.ts";
+import type { HyperParameters } from "./hyper-parameters.ts";
+import { planWeights } from "./weight-plan.ts";
+import { WeightStore, type LoadOptions } from "./weights.ts";
+
+/** A loaded model: its numbers, its weights, and the graph pieces that use them. */
+export class Model extends NativeOwner {
+  readonly hp: HyperParameters;
+  readonly graph: TransformerGraph;
+  readonly #store: WeightStore;
+
+  private constructor(hp: HyperParameters, graph: TransformerGraph, store: WeightStore) {
+    super();
+    this.hp = hp;
+    this.graph = graph;
+    this.#store = store;
+  }
+
+  get weightBytes(): number {
+    return this.#store.bytes;
+  }
+
+  /** Checks the file against its architecture, then loads its weights. */
+  static async load(backend: Backend, file: GgufFile, options?: LoadOptions): Promise<Model> {
+    const architecture = architectureOf(file.metadata);
+    const hp = architecture.hyperParameters(file.metadata);
+    const plan = planWeights(architecture, hp, file.tensors);
+    const store = await WeightStore.load(backend, file, plan, hp.nLayer, options);
+    return new Model(hp, architecture.graph(hp, store.weights), store);
+  }
+
+  protected release(): void {
+    this.#store[Symbol.dispose]();
+  }
+}

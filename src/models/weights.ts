@@ -1,0 +1,184 @@
+import pLimit from "p-limit";
+import { PyramidKVError, throwIfAborted } from "../errors.ts";
+import type { Backend } from "../ggml/backend.ts";
+import { NativeOwner } from "../ggml/owner.ts";
+import {
+  TensorBuffer,
+  writeTensorAsync,
+  type BufferType,
+  type Tensor,
+  type TensorSpec,
+} from "../ggml/tensor-buffer.ts";
+import type { GgufFile } from "../gguf/file.ts";
+import type { ModelWeights } from "./architecture.ts";
+import type { PlannedWeight } from "./weight-plan.ts";
+
+export interface LoadOptions {
+  /** Called as bytes of weights arrive. */
+  readonly onProgress?: ((loaded: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Bytes per read: progress and aborts are seen this often. */
+const READ_BYTES = 8 * 1024 * 1024;
+const CONCURRENT_READS = 2;
+
+/** A weight, the field it fills and the memory it goes to. */
+interface Placement {
+  readonly weight: PlannedWeight;
+  readonly field: string;
+  readonly bufferType: BufferType;
+}
+
+/** A model's weights, each in the memory where its operation runs fastest. */
+export class WeightStore extends NativeOwner {
+  readonly weights: ModelWeights;
+  readonly #buffers: readonly TensorBuffer[];
+
+  private constructor(buffers: readonly TensorBuffer[], weights: ModelWeights) {
+    super();
+    this.#buffers = buffers;
+    this.weights = weights;
+  }
+
+  /** Bytes held for weights, second copies included. */
+  get bytes(): number {
+    return this.#buffers.reduce((sum, b) => sum + b.bytes, 0);
+  }
+
+  /** Allocates and fills all weights; after an error or abort nothing stays allocated. */
+  static async load(
+    backend: Backend,
+    file: GgufFile,
+    plan: readonly PlannedWeight[],
+    nLayer: number,
+    options: LoadOptions = {},
+  ): Promise<WeightStore> {
+    const model: Record<string, Tensor> = {};
+    const layers = Array.from({ length: nLayer }, (): Record<string, Tensor> => ({}));
+    const buffers: TensorBuffer[] = [];
+    const reads: (() => Promise<number>)[] = [];
+    try {
+      for (const [bufferType, placements] of placeAll(backend, plan)) {
+        const buffer = new TensorBuffer(bufferType, placements.map(tensorSpec));
+        buffers.push(buffer);
+        placements.forEach(({ weight, field }, i) => {
+          const tensor = buffer.tensors[i] as Tensor;
+          const owner = weight.il < 0 ? model : (layers[weight.il] as Record<string, Tensor>);
+          owner[field] = tensor;
+          reads.push(
+            ...(bufferType === backend.bufferType
+              ? readsInto(file, weight, buffer.view(i))
+              : [() => readAndRepack(file, weight, tensor)]),
+          );
+        });
+      }
+      await runReads(reads, plan, options);
+    } catch (error) {
+      for (const buffer of buffers) buffer[Symbol.dispose]();
+      throw error;
+    }
+    return new WeightStore(buffers, { model, layers });
+  }
+
+  protected release(): void {
+    for (const buffer of this.#buffers) buffer[Symbol.dispose]();
+  }
+}
+
+function tensorSpec({ weight }: Placement): TensorSpec {
+  return { type: weight.info.type, shape: weight.info.shape, name: weight.info.name };
+}
+
+/** Groups the weights by where they go: the first extra buffer type that takes the matmul, or plain memory. */
+function placeAll(
+  backend: Backend,
+  plan: readonly PlannedWeight[],
+): Map<BufferType, Placement[]> {
+  const groups = new Map<BufferType, Placement[]>();
+  const add = (placement: Placement) => {
+    const group = groups.get(placement.bufferType) ?? [];
+    groups.set(placement.bufferType, [...group, placement]);
+  };
+  for (const weight of plan) {
+    const { info, rule, field } = weight;
+    const spec = { type: info.type, shape: info.shape };
+    const isMatrix = rule.shape.length > 1;
+    if (isMatrix && !backend.supportsMulMat(spec, backend.bufferType)) {
+      throw new PyramidKVError("UNSUPPORTED", `${info.name}: no matmul for type ${info.type.name}`);
+    }
+    const extra = isMatrix
+      ? backend.extraBufferTypes.find((type) => backend.supportsMulMat(spec, type))
+      : undefined;
+    add({ weight, field, bufferType: extra ?? backend.bufferType });
+    // Repacked rows cannot be looked up, so such a matrix is kept plain as well.
+    if (extra !== undefined && rule.rows === true) {
+      add({ weight, field: `${field}Rows`, bufferType: backend.bufferType });
+    }
+  }
+  return groups;
+}
+
+/** Reads a weight straight into its memory, in pieces. */
+function readsInto(
+  file: GgufFile,
+  { info }: PlannedWeight,
+  into: Uint8Array,
+): (() => Promise<number>)[] {
+  const pieces: (() => Promise<number>)[] = [];
+  for (let at = 0; at < info.bytes; at += READ_BYTES) {
+    const piece = into.subarray(at, Math.min(at + READ_BYTES, info.bytes));
+    pieces.push(() => readFully(file, piece, info.offset + at));
+  }
+  return pieces;
+}
+
+/** Extra buffer types take a tensor whole: they change its layout as it is set. */
+async function readAndRepack(
+  file: GgufFile,
+  { info }: PlannedWeight,
+  tensor: Tensor,
+): Promise<number> {
+  const bytes = new Uint8Array(info.bytes);
+  await readFully(file, bytes, info.offset);
+  await writeTensorAsync(tensor, bytes);
+  return info.bytes;
+}
+
+async function readFully(file: GgufFile, into: Uint8Array, position: number): Promise<number> {
+  for (let done = 0; done < into.length; ) {
+    const { bytesRead } = await file.handle.read(into, done, into.length - done, position + done);
+    if (bytesRead === 0) {
+      throw new PyramidKVError("BAD_FILE", `${file.path}: the file became shorter while it was read`);
+    }
+    done += bytesRead;
+  }
+  return into.length;
+}
+
+async function runReads(
+  reads: readonly (() => Promise<number>)[],
+  plan: readonly PlannedWeight[],
+  { onProgress, signal }: LoadOptions,
+): Promise<void> {
+  const total = plan.reduce((sum, w) => sum + w.info.bytes, 0);
+  const limit = pLimit(CONCURRENT_READS);
+  let loaded = 0;
+  let failure: unknown;
+  // All reads end before this returns: memory must not be freed under one that is still under way.
+  await Promise.all(
+    reads.map((read) =>
+      limit(async () => {
+        if (failure !== undefined) return;
+        try {
+          throwIfAborted(signal);
+          loaded = Math.min(total, loaded + (await read()));
+          onProgress?.(loaded, total);
+        } catch (error) {
+          failure = error;
+        }
+      }),
+    ),
+  );
+  if (failure !== undefined) throw failure as Error;
+}
