@@ -41,7 +41,12 @@ module.exports = {
       to: { path: path(["ggml", "kvcache"]) },
     },
     { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
-    { name: "no-orphans", severity: "error", from: { orphan: true, pathNot: "\\.test\\.ts$" }, to: {} },
+    {
+      name: "no-orphans",
+      severity: "error",
+      from: { orphan: true, pathNot: "\\.test\\.ts$" },
+      to: {},
+    },
   ],
   options: {
     tsConfig: { fileName: "tsconfig.json" },

@@ -1,3 +1,8 @@
+import type { Executor, InputGraph } from "../ggml/executor.ts";
+import { NativeOwner } from "../ggml/owner.ts";
+import { TensorBuffer, writeTensor, type Tensor } from "../ggml/tensor-buffer.ts";
+import { TYPES } from "../ggml/types.ts";
+
 /** f16 −∞ and 0, as flash attention's masks are written. */
 export const MASKED = 0xfc00;
 export const VISIBLE = 0;
@@ -11,4 +16,40 @@ export function causalMask(nPast: number, n: number): Uint16Array {
   const mask = new Uint16Array(nKv * n);
   for (let i = 0; i < n; i++) mask.fill(MASKED, i * nKv + nPast + i + 1, (i + 1) * nKv);
   return mask;
+}
+
+/** Masks kept at most; those of 8,000 tokens in chunks of 512 take 64 MB. */
+const MAX_KEPT_BYTES = 64 * 1024 * 1024;
+
+/** The masks of a prefill, which every layer uses again: written once while there is room for them. */
+export class MaskCache extends NativeOwner {
+  readonly #kept = new Map<string, TensorBuffer>();
+  #bytes = 0;
+
+  constructor(private readonly executor: Executor) {
+    super();
+  }
+
+  /** The mask of `n` queries after `nPast` keys: f16 [nPast + n, n]. */
+  get(g: InputGraph, nPast: number, n: number): Tensor {
+    this.assertAlive();
+    const key = `${nPast}/${n}`;
+    const kept = this.#kept.get(key);
+    if (kept !== undefined) return kept.tensors[0] as Tensor;
+    const data = causalMask(nPast, n);
+    const spec = { type: TYPES.f16, shape: [nPast + n, n] };
+    if (this.#bytes + data.byteLength > MAX_KEPT_BYTES) {
+      return g.constant(spec.type, spec.shape, data);
+    }
+    const buffer = new TensorBuffer(this.executor.backend.bufferType, [spec]);
+    const [tensor] = buffer.tensors as [Tensor];
+    writeTensor(tensor, data);
+    this.#kept.set(key, buffer);
+    this.#bytes += data.byteLength;
+    return tensor;
+  }
+
+  protected release(): void {
+    for (const buffer of this.#kept.values()) buffer[Symbol.dispose]();
+  }
 }

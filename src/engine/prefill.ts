@@ -2,14 +2,13 @@ import { throwIfAborted } from "../errors.ts";
 import type { Executor, InputGraph } from "../ggml/executor.ts";
 import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
-import type { KvCache } from "../kvcache/kv-cache.ts";
 import { PrefillScratch } from "../kvcache/scratch.ts";
-import { attention } from "../models/blocks/attention.ts";
+import { attention, type KvGroup } from "../models/blocks/attention.ts";
 import type { Model } from "../models/model.ts";
 import { chunksOf, type Chunk } from "./chunks.ts";
 import { compressLayer } from "./compress-layer.ts";
 import { headRuns, type HeadRun } from "./head-runs.ts";
-import { causalMask } from "./masks.ts";
+import { MaskCache } from "./masks.ts";
 import { observe, Observation } from "./observation.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
 
@@ -50,8 +49,9 @@ export async function prefill(job: PrefillJob): Promise<PrefillResult> {
     { type: TYPES.f32, shape: [hp.nEmbd, n], name: "hidden" },
   ]);
   const x = hidden.tensors[0] as Tensor;
-  const ledgers = targets.map((t: { cache: KvCache }) => t.cache.ledger);
+  const ledgers = targets.map((t) => t.cache.ledger);
   using scratch = new PrefillScratch(executor, hp, pastRows + n, ledgers);
+  using masks = new MaskCache(executor);
   using observation = new Observation(executor, hp, targets, pastRows + n, n, job.chunkTokens);
 
   for (const chunk of chunks) await embed(job, x, chunk);
@@ -59,11 +59,13 @@ export async function prefill(job: PrefillJob): Promise<PrefillResult> {
   for (let il = 0; il < hp.nLayer; il++) {
     const layer = past[il];
     if (layer !== undefined) await scratch.load(layer, pastRows);
-    const runs = headRuns(layer?.heads.map((h) => h.length) ?? new Array<number>(hp.nHeadKv).fill(0));
+    const runs = headRuns(
+      layer?.heads.map((h) => h.length) ?? new Array<number>(hp.nHeadKv).fill(0),
+    );
     observation.reset();
     for (const chunk of chunks) {
       throwIfAborted(job.signal);
-      await runLayer(job, il, x, chunk, { scratch, runs, pastRows, observation });
+      await runLayer(job, il, x, chunk, { scratch, masks, runs, pastRows, observation });
       job.onProgress?.((il + (chunk.first + chunk.n) / n) / hp.nLayer);
     }
     const before = performance.now();
@@ -77,6 +79,7 @@ export async function prefill(job: PrefillJob): Promise<PrefillResult> {
 
 interface LayerState {
   readonly scratch: PrefillScratch;
+  readonly masks: MaskCache;
   readonly runs: readonly HeadRun[];
   /** Rows of the scratch before the new tokens. */
   readonly pastRows: number;
@@ -89,13 +92,12 @@ async function runLayer(
   il: number,
   x: Tensor,
   chunk: Chunk,
-  { scratch, runs, pastRows, observation }: LayerState,
+  state: LayerState,
 ): Promise<void> {
+  const { scratch, runs, pastRows, observation } = state;
   const { hp } = model;
   const { first, n } = chunk;
-  // Above the last layer only the last token matters. Its whole chunk is computed all the same: ggml
-  // sums few queries in another order, and the logits would no longer be libllama's to the bit.
-  const isNeeded = il < hp.nLayer - 1 || chunk.isLast;
+  const span = il < hp.nLayer - 1 ? { attend: 0, finish: 0 } : lastLayerSpan(chunk);
   await executor.run((g) => {
     const input = g.rows(x, TYPES.f32, hp.nEmbd, first, n);
     const positions = g.constant(TYPES.i32, [n], ascending(firstPosition + first, n));
@@ -104,32 +106,54 @@ async function runLayer(
     g.expand(g.copy(byHead(k), scratch.view(g, scratch.k, pastRows + first, n)));
     g.expand(g.copy(byHead(v), scratch.view(g, scratch.v, pastRows + first, n)));
     observation.capture(g, byHead(q), chunk);
-    if (isNeeded) {
-      const groups = runs.map((run) => scratchGroup(g, scratch, run, pastRows, chunk));
-      const attended = attention(g, q, groups, { ...hp, n, scale: hp.attentionScale });
-      g.expand(g.copy(model.graph.finishLayer(g, il, input, attended, n), input));
+    if (span !== undefined) {
+      const nQueries = n - span.attend;
+      const row = hp.headDim * 4;
+      const shape = [hp.headDim, hp.nHead, nQueries] as const;
+      const queries = g.view3d(q, shape, [row, row * hp.nHead], span.attend * row * hp.nHead);
+      const groups = runs.map((run) => scratchGroup(g, state, run, chunk, span.attend));
+      const scale = hp.attentionScale;
+      const attended = attention(g, queries, groups, { ...hp, n: nQueries, scale });
+      const rest = n - span.finish;
+      const width = hp.headDim * hp.nHead;
+      const finished = g.rows(attended, TYPES.f32, width, span.finish - span.attend, rest);
+      const residual = g.rows(x, TYPES.f32, hp.nEmbd, first + span.finish, rest);
+      g.expand(g.copy(model.graph.finishLayer(g, il, residual, finished, rest), residual));
     }
     return () => undefined;
   });
   await observe(observation, { executor, scratch, runs, pastRows, chunk, hp });
 }
 
+/** ggml attends in tiles of 64 queries, and sums fewer than a tile in another order. */
+const QUERY_TILE = 64;
+
+/**
+ * Of the last layer only the last token's result is used. Attention takes the last whole tile all the
+ * same: a query alone would be summed otherwise, and the logits no longer equal libllama's to the bit.
+ */
+function lastLayerSpan({ n, isLast }: Chunk): { attend: number; finish: number } | undefined {
+  if (!isLast) return undefined;
+  const tiles = Math.max(0, Math.floor(n / QUERY_TILE) - 1);
+  return { attend: tiles * QUERY_TILE, finish: n - 1 };
+}
+
+/** A run's keys and values so far, and the mask of the queries from `skip` on. */
 function scratchGroup(
   g: InputGraph,
-  scratch: PrefillScratch,
+  { scratch, masks, pastRows }: LayerState,
   run: HeadRun,
-  pastRows: number,
   { first, n }: Chunk,
-) {
+  skip: number,
+): KvGroup {
   const nPast = run.nPast + first;
   const firstRow = pastRows - run.nPast;
-  const view = (of: Tensor) =>
-    scratch.view(g, of, firstRow, nPast + n, run.firstHead, run.nHeadKv);
+  const view = (of: Tensor) => scratch.view(g, of, firstRow, nPast + n, run.firstHead, run.nHeadKv);
   return {
     ...run,
     k: view(scratch.k),
     v: view(scratch.v),
-    mask: g.constant(TYPES.f16, [nPast + n, n], causalMask(nPast, n)),
+    mask: g.rows(masks.get(g, nPast, n), TYPES.f16, nPast + n, skip, n - skip),
   };
 }
 

@@ -79,7 +79,11 @@ export class Backend extends NativeOwner {
   }
 
   #readExtraBufferTypes(): BufferType[] {
-    const list = this.#callProc("ggml_backend_dev_get_extra_bufts", "void* get_extra(void*)", this.#device);
+    const list = this.#callProc(
+      "ggml_backend_dev_get_extra_bufts",
+      "void* get_extra(void*)",
+      this.#device,
+    );
     const types: BufferType[] = [];
     if (list === null) return types;
     for (let i = 0; ; i++) {

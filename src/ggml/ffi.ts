@@ -17,7 +17,7 @@ export function bind<A extends unknown[], R>(
   library: Library,
   signature: string,
 ): NativeFunction<A, R> {
-  return library.func(signature) as unknown as NativeFunction<A, R>;
+  return library.func(signature);
 }
 
 /** Runs a native call on a worker thread, so that the event loop stays free. */
@@ -27,7 +27,7 @@ export function callAsync<A extends unknown[], R>(
 ): Promise<R> {
   return new Promise((resolve, reject) => {
     fn.async(...args, (error, result) => {
-      if (error) reject(error);
+      if (error !== null) reject(error);
       else resolve(result);
     });
   });

@@ -37,9 +37,7 @@ export function bindGgml(lib: Library) {
     softMaxExt: f<[P, P, N, number, number], P>(
       "void* ggml_soft_max_ext(void*,void*,void*,float,float)",
     ),
-    diagMaskInfInplace: f<[P, P, number], P>(
-      "void* ggml_diag_mask_inf_inplace(void*,void*,int)",
-    ),
+    diagMaskInfInplace: f<[P, P, number], P>("void* ggml_diag_mask_inf_inplace(void*,void*,int)"),
     sumRows: f<[P, P], P>("void* ggml_sum_rows(void*,void*)"),
     argsortTopK: f<[P, P, number], P>("void* ggml_argsort_top_k(void*,void*,int)"),
     ropeExt: f<
@@ -63,9 +61,7 @@ export function bindGgml(lib: Library) {
     reshape3d: f<[P, P, number, number, number], P>(
       "void* ggml_reshape_3d(void*,void*,int64_t,int64_t,int64_t)",
     ),
-    reshape2d: f<[P, P, number, number], P>(
-      "void* ggml_reshape_2d(void*,void*,int64_t,int64_t)",
-    ),
+    reshape2d: f<[P, P, number, number], P>("void* ggml_reshape_2d(void*,void*,int64_t,int64_t)"),
     view1d: f<[P, P, number, number], P>("void* ggml_view_1d(void*,void*,int64_t,size_t)"),
     view2d: f<[P, P, number, number, number, number], P>(
       "void* ggml_view_2d(void*,void*,int64_t,int64_t,size_t,size_t)",
@@ -85,9 +81,7 @@ export function bindGgml(lib: Library) {
     deviceDescription: f<[P], string>("const char* ggml_backend_dev_description(void*)"),
     deviceRegistry: f<[P], P>("void* ggml_backend_dev_backend_reg(void*)"),
     deviceSupportsOp: f<[P, P], boolean>("bool ggml_backend_dev_supports_op(void*,void*)"),
-    registryProc: f<[P, string], N>(
-      "void* ggml_backend_reg_get_proc_address(void*,const char*)",
-    ),
+    registryProc: f<[P, string], N>("void* ggml_backend_reg_get_proc_address(void*,const char*)"),
     threadpoolParamsInit: f<[Uint8Array, number], void>(
       "void ggml_threadpool_params_init(_Inout_ void*,int)",
     ),

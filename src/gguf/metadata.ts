@@ -17,8 +17,16 @@ export class Metadata {
       throw wrongType(key, entry, "a number");
     }
     const value = Number(entry.value);
-    if (typeof entry.value === "boolean" || !Number.isInteger(value) || value < min || value > max) {
-      throw new PyramidKVError("BAD_FILE", `${key} is ${String(entry.value)}, not ${min} to ${max}`);
+    if (
+      typeof entry.value === "boolean" ||
+      !Number.isInteger(value) ||
+      value < min ||
+      value > max
+    ) {
+      throw new PyramidKVError(
+        "BAD_FILE",
+        `${key} is ${String(entry.value)}, not ${min} to ${max}`,
+      );
     }
     return value;
   }
@@ -65,5 +73,8 @@ export function required<T>(value: T | undefined, key: string): T {
 }
 
 function wrongType(key: string, entry: GgufValue, expected: string): PyramidKVError {
-  return new PyramidKVError("BAD_FILE", `${key} is of type ${entry.type}, ${expected} was expected`);
+  return new PyramidKVError(
+    "BAD_FILE",
+    `${key} is of type ${entry.type}, ${expected} was expected`,
+  );
 }

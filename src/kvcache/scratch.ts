@@ -45,7 +45,14 @@ export class PrefillScratch extends NativeOwner {
   }
 
   /** Rows `[first, first + n)` of heads `[head, head + nHead)` of K or V: [headDim, n, nHead]. */
-  view(g: Graph, of: Tensor, first: number, n: number, head = 0, nHead = this.shape.nHeadKv): Tensor {
+  view(
+    g: Graph,
+    of: Tensor,
+    first: number,
+    n: number,
+    head = 0,
+    nHead = this.shape.nHeadKv,
+  ): Tensor {
     const row = rowBytes(TYPE, this.shape.headDim);
     return g.view3d(
       of,

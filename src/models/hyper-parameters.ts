@@ -50,8 +50,7 @@ export function readHyperParameters(
   const nLayer = whole("block_count", MAX.layers);
   const nEmbd = whole("embedding_length", MAX.width);
   const nHead = whole("attention.head_count", MAX.heads);
-  const nHeadKv =
-    wholePerModel(metadata, key("attention.head_count_kv"), MAX.heads) ?? nHead;
+  const nHeadKv = wholePerModel(metadata, key("attention.head_count_kv"), MAX.heads) ?? nHead;
   const headDim = readHeadDim(metadata, architecture, nEmbd, nHead);
   if (nHead % nHeadKv !== 0) {
     throw new PyramidKVError(

@@ -101,6 +101,10 @@ function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGrap
     },
 
     logits: (g, x) =>
-      linear(g, (model.output ?? model.tokenEmbd) as Tensor, norm(g, x, model.outputNorm as Tensor)),
+      linear(
+        g,
+        (model.output ?? model.tokenEmbd) as Tensor,
+        norm(g, x, model.outputNorm as Tensor),
+      ),
   };
 }

@@ -91,10 +91,7 @@ function tensorSpec({ weight }: Placement): TensorSpec {
 }
 
 /** Groups the weights by where they go: the first extra buffer type that takes the matmul, or plain memory. */
-function placeAll(
-  backend: Backend,
-  plan: readonly PlannedWeight[],
-): Map<BufferType, Placement[]> {
+function placeAll(backend: Backend, plan: readonly PlannedWeight[]): Map<BufferType, Placement[]> {
   const groups = new Map<BufferType, Placement[]>();
   const add = (placement: Placement) => {
     const group = groups.get(placement.bufferType) ?? [];
@@ -146,10 +143,13 @@ async function readAndRepack(
 }
 
 async function readFully(file: GgufFile, into: Uint8Array, position: number): Promise<number> {
-  for (let done = 0; done < into.length; ) {
+  for (let done = 0; done < into.length;) {
     const { bytesRead } = await file.handle.read(into, done, into.length - done, position + done);
     if (bytesRead === 0) {
-      throw new PyramidKVError("BAD_FILE", `${file.path}: the file became shorter while it was read`);
+      throw new PyramidKVError(
+        "BAD_FILE",
+        `${file.path}: the file became shorter while it was read`,
+      );
     }
     done += bytesRead;
   }

@@ -42,7 +42,10 @@ export class Tokenizer implements Disposable {
   /** Token ids of a text. Throws `USAGE` on text that is not well-formed Unicode. */
   encode(text: string, { addSpecial = true, parseSpecial = true }: EncodeOptions = {}): Int32Array {
     if (!text.isWellFormed()) {
-      throw new PyramidKVError("USAGE", "the text holds half of a surrogate pair: not valid Unicode");
+      throw new PyramidKVError(
+        "USAGE",
+        "the text holds half of a surrogate pair: not valid Unicode",
+      );
     }
     return this.#vocabulary.tokenize(Buffer.from(text), addSpecial, parseSpecial);
   }

@@ -26,7 +26,12 @@ export interface AttentionShape {
  * Attention of `q` f32 [headDim, nHead, n] over a layer's kv heads → f32 [headDim · nHead, n].
  * Heads of equal length share one flash-attention node; ragged ones take one node a group.
  */
-export function attention(g: Graph, q: Tensor, groups: readonly KvGroup[], s: AttentionShape): Tensor {
+export function attention(
+  g: Graph,
+  q: Tensor,
+  groups: readonly KvGroup[],
+  s: AttentionShape,
+): Tensor {
   const queriesPerKv = s.nHead / s.nHeadKv;
   const byHead = g.permute(q, 0, 2, 1, 3); // [headDim, n, nHead]
   const headBytes = s.headDim * 4;

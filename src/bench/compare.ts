@@ -1,0 +1,169 @@
+import type { Engine } from "../engine/engine.ts";
+import { argmax } from "../engine/sampler.ts";
+import { Libllama } from "../ggml/libllama.ts";
+import { maxAbsDifference, median } from "./statistics.ts";
+
+export interface CompareOptions {
+  readonly engine: Engine;
+  /** The same file that the engine runs. */
+  readonly modelPath: string;
+  readonly threads: number;
+  /** At least as many tokens as the longest prompt. */
+  readonly tokens: Int32Array;
+  readonly lengths: readonly number[];
+  readonly decodeTokens: number;
+  readonly repetitions: number;
+  readonly kvSize: number;
+  readonly onStep?: (done: number, total: number) => void;
+}
+
+/** One prompt length: our engine against libllama, run in turn on the same tokens. */
+export interface Comparison {
+  readonly promptTokens: number;
+  /** Largest difference of the logits after the prompt, full cache. */
+  readonly logitsDifference: number;
+  /** Whether the greedy tokens after the full cache are the same. */
+  readonly sameTokens: boolean;
+  readonly libllama: Speed;
+  readonly full: Speed & Ratios;
+  readonly compressed: Speed & Ratios & Memory;
+}
+
+/** Tokens per second, medians over the repetitions. */
+export interface Speed {
+  readonly prefill: number;
+  readonly decode: number;
+}
+
+/** Our speed over libllama's, median of the ratios of each repetition. */
+export interface Ratios {
+  readonly prefillRatio: number;
+  readonly decodeRatio: number;
+  /** Share of the decode time spent outside ggml: JavaScript, sampling, text. */
+  readonly javascriptShare: number;
+}
+
+export interface Memory {
+  readonly kvBytes: number;
+  readonly fullBytes: number;
+  readonly peakBytes: number;
+  /** One layer's full keys and values. */
+  readonly layerBytes: number;
+  /** Tokens kept, summed over the layers. */
+  readonly keptTotal: number;
+}
+
+interface Sample {
+  readonly prefill: number;
+  readonly decode: number;
+  readonly logits: Float32Array;
+  readonly tokens: readonly number[];
+}
+
+type OurSample = Sample & { readonly javascriptShare: number } & Memory;
+
+/** Runs libllama, our full cache and our compressed cache in turn, over and over. */
+export async function compare(options: CompareOptions): Promise<Comparison[]> {
+  const { lengths, repetitions } = options;
+  const total = lengths.length * repetitions * 3;
+  let done = 0;
+  const step = () => options.onStep?.(++done, total);
+  await runOurs(options, "full", options.tokens.slice(0, 512)); // warm-up, not counted
+  const comparisons: Comparison[] = [];
+  for (const length of lengths) {
+    const prompt = options.tokens.slice(0, length);
+    const peers: Sample[] = [];
+    const fulls: OurSample[] = [];
+    const compressed: OurSample[] = [];
+    for (let i = 0; i < repetitions; i++) {
+      peers.push(await runLibllama(options, prompt));
+      step();
+      fulls.push(await runOurs(options, "full", prompt));
+      step();
+      compressed.push(await runOurs(options, "pyramidkv", prompt));
+      step();
+    }
+    comparisons.push(summarise(length, peers, fulls, compressed));
+  }
+  return comparisons;
+}
+
+async function runLibllama(o: CompareOptions, prompt: Int32Array): Promise<Sample> {
+  const nCtx = prompt.length + o.decodeTokens + 64;
+  using peer = await Libllama.load(o.modelPath, { threads: o.threads, nCtx });
+  let started = performance.now();
+  const logits = await peer.evaluate(prompt);
+  const prefill = perSecond(prompt.length, started);
+  const tokens: number[] = [];
+  let current = logits;
+  started = performance.now();
+  for (let i = 0; i < o.decodeTokens; i++) {
+    const token = argmax(current);
+    tokens.push(token);
+    if (i < o.decodeTokens - 1) current = await peer.evaluate(Int32Array.of(token));
+  }
+  return { prefill, decode: perSecond(o.decodeTokens - 1, started), logits, tokens };
+}
+
+async function runOurs(o: CompareOptions, method: string, prompt: Int32Array): Promise<OurSample> {
+  using session = o.engine.createSession({ method, kvSize: o.kvSize });
+  let started = performance.now();
+  await session.prefill(prompt);
+  const prefill = perSecond(prompt.length, started);
+  const logits = session.logits.slice();
+  const { cache, timings } = session;
+  const memory = {
+    kvBytes: cache.bytes,
+    fullBytes: cache.fullBytes(prompt.length),
+    peakBytes: cache.ledger.peak,
+    layerBytes: cache.fullBytes(prompt.length) / cache.layers.length,
+    keptTotal: cache.layers.reduce((sum, l) => sum + l.kept, 0),
+  };
+  const tokens: number[] = [];
+  started = performance.now();
+  const { decodeTokens: maxTokens } = o;
+  for await (const { token } of session.generate({ maxTokens, ignoreEndOfText: true })) {
+    tokens.push(token);
+  }
+  const wallMs = performance.now() - started;
+  return {
+    ...memory,
+    prefill,
+    decode: perSecond(maxTokens - 1, started),
+    logits,
+    tokens,
+    javascriptShare: 1 - timings.decodeComputeMs / wallMs,
+  };
+}
+
+function summarise(
+  promptTokens: number,
+  peers: readonly Sample[],
+  fulls: readonly OurSample[],
+  compressed: readonly OurSample[],
+): Comparison {
+  const [peer, full, small] = [peers[0], fulls[0], compressed[0]] as [Sample, OurSample, OurSample];
+  const ratios = (ours: readonly OurSample[]): Speed & Ratios => ({
+    prefill: median(ours.map((s) => s.prefill)),
+    decode: median(ours.map((s) => s.decode)),
+    prefillRatio: median(ours.map((s, i) => s.prefill / (peers[i]?.prefill ?? NaN))),
+    decodeRatio: median(ours.map((s, i) => s.decode / (peers[i]?.decode ?? NaN))),
+    javascriptShare: median(ours.map((s) => s.javascriptShare)),
+  });
+  const { kvBytes, fullBytes, peakBytes, layerBytes, keptTotal } = small;
+  return {
+    promptTokens,
+    logitsDifference: maxAbsDifference(peer.logits, full.logits),
+    sameTokens: peer.tokens.every((token, i) => token === full.tokens[i]),
+    libllama: {
+      prefill: median(peers.map((s) => s.prefill)),
+      decode: median(peers.map((s) => s.decode)),
+    },
+    full: ratios(fulls),
+    compressed: { ...ratios(compressed), kvBytes, fullBytes, peakBytes, layerBytes, keptTotal },
+  };
+}
+
+function perSecond(n: number, started: number): number {
+  return (n / (performance.now() - started)) * 1000;
+}

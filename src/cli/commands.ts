@@ -1,0 +1,17 @@
+import type { Command } from "commander";
+import { benchCommand } from "./bench.ts";
+import { chatCommand } from "./chat.ts";
+import { demoCommand } from "./demo.ts";
+import { evalCommand } from "./eval.ts";
+import { generateCommand } from "./generate.ts";
+import { modelsCommand } from "./models.ts";
+
+/** Every command, in the order of the help. */
+export const COMMANDS: Readonly<Record<string, (command: Command) => void>> = {
+  generate: generateCommand,
+  chat: chatCommand,
+  models: modelsCommand,
+  demo: demoCommand,
+  bench: benchCommand,
+  eval: evalCommand,
+};

@@ -1,0 +1,152 @@
+import { writeFile } from "node:fs/promises";
+import type { Command } from "commander";
+import type { Engine } from "../engine/engine.ts";
+import { reportKv } from "../engine/kv-report.ts";
+import { PyramidKVError } from "../errors.ts";
+import { Interrupt } from "./interrupt.ts";
+import { note, progressBar, style } from "./io.ts";
+import { loadEngine } from "./load-engine.ts";
+import {
+  addCompressionOptions,
+  addModelOptions,
+  addSamplingOptions,
+  integer,
+  sessionOptions,
+  type CompressionFlags,
+  type ModelFlags,
+  type SamplingFlags,
+} from "./options.ts";
+import { encodePrompt, readPrompt, type PromptFlags } from "./prompt.ts";
+import { methodResult, modelResult, summary, timingsResult } from "./results.ts";
+
+type Flags = ModelFlags &
+  CompressionFlags &
+  SamplingFlags &
+  PromptFlags & {
+    readonly maxTokens?: number;
+    readonly json?: boolean;
+    readonly kept?: boolean;
+    readonly logitsOut?: string;
+  };
+
+/** `pyramidkv generate`: one prompt, one answer, and the proof of what was kept. */
+export function generateCommand(command: Command): void {
+  command
+    .description("answer a prompt from a compressed KV cache")
+    .option("-p, --prompt <text>", "the prompt")
+    .option("-f, --prompt-file <path>", "read the prompt from a file (default: from stdin)")
+    .option("--raw", "take the prompt as it is, without the chat template")
+    .option("--system <text>", "system message of the chat template")
+    .option("-n, --max-tokens <n>", "most tokens to generate (default: 256)", integer);
+  addModelOptions(command);
+  addCompressionOptions(command);
+  addSamplingOptions(command)
+    .option("--json", "print one JSON object with text, cache and timings")
+    .option("--kept", "with --json: the kept positions of every layer and kv head")
+    .option(
+      "--logits-out <path>",
+      "write the logits at the last prompt token, little-endian float32",
+    )
+    .addHelpText(
+      "after",
+      `
+Examples:
+  pyramidkv generate --prompt "What is a KV cache?"
+  pyramidkv generate --prompt-file book.txt --method pyramidkv --kv-size 512 --json
+  cat notes.txt | pyramidkv generate --method snapkv --kv-size 1024 --kv-type q8_0`,
+    )
+    .action((flags: Flags) => generate(flags));
+}
+
+async function generate(flags: Flags): Promise<void> {
+  const text = await readPrompt(flags);
+  using interrupt = new Interrupt();
+  await using engine = await loadEngine(flags, interrupt.signal);
+  using session = engine.createSession(sessionOptions(flags));
+  for (const name of session.compression.unused) {
+    note(style("yellow", `note: ${name} has no effect on ${session.compression.method.name}`));
+  }
+  const prompt = encodePrompt(engine.tokenizer, text, flags);
+  checkRoom(engine, prompt.length, flags.maxTokens);
+
+  const started = performance.now();
+  const bar = progressBar("prefill", "share");
+  try {
+    await session.prefill(prompt, {
+      signal: interrupt.signal,
+      onProgress: (share) => bar.update(Math.round(share * 1000), 1000),
+    });
+  } finally {
+    bar.stop();
+  }
+  if (flags.logitsOut !== undefined) await writeLogits(flags.logitsOut, session.logits);
+  const kv = reportKv(session.cache, prompt.length, flags.kept);
+
+  let answer = "";
+  let timeToFirstTokenMs = 0;
+  let finishReason: string = "length";
+  const tokens: number[] = [];
+  try {
+    for await (const piece of session.generate(generateOptions(flags, interrupt.signal))) {
+      timeToFirstTokenMs ||= performance.now() - started;
+      answer += piece.text;
+      tokens.push(piece.token);
+      finishReason = piece.finishReason ?? finishReason;
+      if (flags.json !== true) process.stdout.write(piece.text);
+    }
+  } catch (error) {
+    if (!(error instanceof PyramidKVError) || error.code !== "ABORTED") throw error;
+    finishReason = "interrupted";
+    process.exitCode = 130;
+  }
+
+  const timings = timingsResult(engine, session, timeToFirstTokenMs);
+  const { peak } = session.cache.ledger;
+  if (flags.json !== true) {
+    process.stdout.write("\n");
+    note(summary(kv, peak, prompt.length, timings));
+    return;
+  }
+  const { layers, ...totals } = kv;
+  const result = {
+    text: answer,
+    tokens,
+    promptTokens: prompt.length,
+    finishReason,
+    method: methodResult(session),
+    kv: { ...totals, endBytes: session.cache.bytes, peakBytes: peak, layers },
+    timings,
+    model: modelResult(engine),
+  };
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+/** Says before a long prefill that the answer would not fit. */
+function checkRoom(engine: Engine, promptTokens: number, maxTokens = 0): void {
+  const { nCtx } = engine.model;
+  if (promptTokens + maxTokens <= nCtx) return;
+  const more = maxTokens > 0 ? ` and ${maxTokens} to generate` : "";
+  throw new PyramidKVError(
+    "CONTEXT_FULL",
+    `a prompt of ${promptTokens} tokens${more} exceeds the model's context of ${nCtx}; shorten the prompt or lower --max-tokens`,
+  );
+}
+
+function generateOptions(flags: Flags, signal: AbortSignal) {
+  const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = flags;
+  const { seed, logitBias, stop, maxTokens } = flags;
+  const given = { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty };
+  const all = { ...given, seed, logitBias, stop, maxTokens, signal };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+async function writeLogits(path: string, logits: Float32Array): Promise<void> {
+  const bytes = new DataView(new ArrayBuffer(logits.length * 4));
+  logits.forEach((logit, i) => bytes.setFloat32(i * 4, logit, true));
+  try {
+    await writeFile(path, new Uint8Array(bytes.buffer));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new PyramidKVError("BAD_FILE", `${path} cannot be written (${code})`, { cause: error });
+  }
+}

@@ -1,0 +1,122 @@
+import type { Command } from "commander";
+import { PyramidKVError } from "../errors.ts";
+import { openGguf } from "../gguf/file.ts";
+import { ALIASES, type Alias } from "../hub/aliases.ts";
+import { cachedModel, resolveModel } from "../hub/resolve.ts";
+import { architectureOf, ARCHITECTURES } from "../models/architectures.ts";
+import { Interrupt } from "./interrupt.ts";
+import { formatBytes, note, progressBar, table } from "./io.ts";
+
+/** `pyramidkv models`: which models have short names, fetching one, and what is inside a file. */
+export function modelsCommand(command: Command): void {
+  command.description("list, fetch and inspect models").addHelpText(
+    "after",
+    `
+Examples:
+  pyramidkv models list
+  pyramidkv models pull smollm2-135m
+  pyramidkv models inspect ./model.gguf --json`,
+  );
+  command
+    .command("list")
+    .description("the models with short names, and which are here already")
+    .option("--json", "print JSON")
+    .action(list);
+  command.command("pull <model>").description("fetch a model and print its path").action(pull);
+  command
+    .command("inspect <model>")
+    .description("what a GGUF file holds: architecture, sizes, tensor types")
+    .option("--json", "print JSON")
+    .action(inspect);
+}
+
+async function list(flags: { json?: boolean }): Promise<void> {
+  const rows = await Promise.all(
+    Object.entries(ALIASES).map(async ([name, alias]: [string, Alias]) => ({
+      name,
+      summary: alias.summary,
+      hub: alias.hub,
+      path: (await cachedModel(name)) ?? null,
+    })),
+  );
+  if (flags.json === true) {
+    process.stdout.write(`${JSON.stringify(rows)}\n`);
+    return;
+  }
+  const cells = rows.map((r) => [r.name, r.path === null ? "" : "here", r.summary]);
+  process.stdout.write(`${table(["model", "", "about"], cells)}\n`);
+  note(
+    `architectures: ${Object.values(ARCHITECTURES)
+      .map((a) => `${a.name} (${a.summary})`)
+      .join("; ")}`,
+  );
+}
+
+async function pull(model: string): Promise<void> {
+  using interrupt = new Interrupt();
+  process.stdout.write(`${await fetchModel(model, interrupt.signal)}\n`);
+}
+
+async function fetchModel(model: string, signal: AbortSignal): Promise<string> {
+  const bar = progressBar("download", "bytes");
+  try {
+    return await resolveModel(model, { onProgress: bar.update.bind(bar), signal });
+  } finally {
+    bar.stop();
+  }
+}
+
+async function inspect(model: string, flags: { json?: boolean }): Promise<void> {
+  using interrupt = new Interrupt();
+  await using file = await openGguf(await fetchModel(model, interrupt.signal));
+  const types = new Map<string, number>();
+  for (const { type } of file.tensors.values()) {
+    types.set(type.name, (types.get(type.name) ?? 0) + 1);
+  }
+  const architecture = file.metadata.string("general.architecture") ?? null;
+  const result = {
+    path: file.path,
+    bytes: file.size,
+    name: file.metadata.string("general.name") ?? null,
+    architecture,
+    parameters: hyperParameters(file),
+    tensors: Object.fromEntries(types),
+    tokenizer: file.metadata.string("tokenizer.ggml.model") ?? null,
+    chatTemplate: file.metadata.has("tokenizer.chat_template"),
+  };
+  if (flags.json === true) {
+    process.stdout.write(`${JSON.stringify(result)}\n`);
+    return;
+  }
+  const rows: [string, string][] = [
+    ["file", `${file.path} (${formatBytes(file.size)})`],
+    ["name", result.name ?? "-"],
+    ["architecture", architecture ?? "-"],
+    ...Object.entries(result.parameters ?? {}).map(([k, v]): [string, string] => [k, String(v)]),
+    ["tensors", [...types].map(([type, n]) => `${n} × ${type}`).join(", ")],
+    ["tokenizer", result.tokenizer ?? "-"],
+    ["chat template", result.chatTemplate ? "yes" : "no"],
+  ];
+  process.stdout.write(`${table(["", ""], rows).split("\n").slice(1).join("\n")}\n`);
+}
+
+/** The numbers of a supported model; null for one that only can be looked at. */
+function hyperParameters({ metadata }: Awaited<ReturnType<typeof openGguf>>) {
+  try {
+    const hp = architectureOf(metadata).hyperParameters(metadata);
+    return {
+      layers: hp.nLayer,
+      width: hp.nEmbd,
+      heads: hp.nHead,
+      kvHeads: hp.nHeadKv,
+      headDim: hp.headDim,
+      context: hp.nCtx,
+      vocabulary: hp.nVocab,
+      ...(hp.nExpert > 0 ? { experts: hp.nExpert, expertsUsed: hp.nExpertUsed } : {}),
+    };
+  } catch (error) {
+    if (!(error instanceof PyramidKVError)) throw error;
+    note(`note: ${error.message}`);
+    return null;
+  }
+}

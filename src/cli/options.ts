@@ -1,0 +1,125 @@
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { METHODS } from "../compression/methods.ts";
+import type { CompressionOptions } from "../compression/options.ts";
+import { PRESETS } from "../compression/presets.ts";
+import type { SessionOptions } from "../engine/engine.ts";
+import { ALIASES } from "../hub/aliases.ts";
+
+/** A whole number, written as one. */
+export function integer(text: string): number {
+  if (!/^-?\d+$/.test(text)) throw new InvalidArgumentError(`"${text}" is not a whole number.`);
+  return Number(text);
+}
+
+/** A finite number. */
+export function decimal(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) {
+    throw new InvalidArgumentError(`"${text}" is not a number.`);
+  }
+  return value;
+}
+
+/** A comma-separated list of whole numbers. */
+export function integers(text: string): number[] {
+  return text.split(",").map((part) => integer(part.trim()));
+}
+
+/** A comma-separated list of numbers. */
+export function decimals(text: string): number[] {
+  return text.split(",").map((part) => decimal(part.trim()));
+}
+
+/** A comma-separated list of names. */
+export function names(text: string): string[] {
+  return text.split(",").map((part) => part.trim());
+}
+
+export interface ModelFlags {
+  readonly model: string;
+  readonly threads?: number;
+}
+
+export function addModelOptions(command: Command): Command {
+  return command
+    .option(
+      "-m, --model <model>",
+      `path of a .gguf, owner/repo[:quant] on the hub, or one of: ${Object.keys(ALIASES).join(", ")}`,
+      "smollm2-135m",
+    )
+    .option("-t, --threads <n>", "CPU threads (default: the cores at hand)", integer);
+}
+
+export type CompressionFlags = CompressionOptions & { readonly kvType?: string };
+
+/** The options of every command that compresses; names are checked by the library, which lists them. */
+export function addCompressionOptions(command: Command): Command {
+  const methods = Object.keys(METHODS).join(", ");
+  const presets = Object.keys(PRESETS).join(", ");
+  return command
+    .option("--method <name>", `compression method: ${methods}`, "pyramidkv")
+    .option(
+      "--kv-size <n>",
+      "tokens kept per layer and kv head, on average (default: 128)",
+      integer,
+    )
+    .option("--preset <name>", `published values for the rest: ${presets} (default: paper)`)
+    .option("--alpha <n>", "observation window: last prompt tokens that score the others", integer)
+    .option("--window <n>", "retained window: last prompt tokens kept by force", integer)
+    .option("--beta <x>", "steepness of the pyramid, larger is steeper", decimal)
+    .option("--pool <kind>", "pooling of scores over neighbours: avg, max")
+    .option("--kernel <n>", "neighbours pooled together, odd", integer)
+    .option("--gqa <kind>", "reduction over the query heads of a kv head: mean, max")
+    .option("--sinks <n>", "first tokens kept by force", integer)
+    .addOption(new Option("--kv-type <type>", "cache type: f16, q8_0, q4_0").default("f16"));
+}
+
+/** The part of a command's flags that a session takes. */
+export function sessionOptions(flags: CompressionFlags): SessionOptions {
+  const { method, kvSize, preset, alpha, window, beta, pool, kernel, gqa, sinks, kvType } = flags;
+  const all = { method, kvSize, preset, alpha, window, beta, pool, kernel, gqa, sinks, kvType };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+export interface SamplingFlags {
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repeatPenalty?: number;
+  readonly frequencyPenalty?: number;
+  readonly presencePenalty?: number;
+  readonly seed?: number;
+  readonly logitBias?: Record<number, number>;
+  readonly stop?: string[];
+}
+
+export function addSamplingOptions(command: Command): Command {
+  return command
+    .option("--temperature <x>", "0 takes the most likely token (default: 0)", decimal)
+    .option("--top-k <n>", "only the n most likely tokens, 0 for all (default: 40)", integer)
+    .option(
+      "--top-p <x>",
+      "only tokens that together have this probability (default: 0.95)",
+      decimal,
+    )
+    .option("--min-p <x>", "only tokens with this share of the best one's (default: 0.05)", decimal)
+    .option("--repeat-penalty <x>", "divides logits of recent tokens (default: 1, off)", decimal)
+    .option("--frequency-penalty <x>", "subtracted per occurrence (default: 0)", decimal)
+    .option("--presence-penalty <x>", "subtracted once (default: 0)", decimal)
+    .option("--seed <n>", "seed of the random choice (default: 0)", integer)
+    .option("--logit-bias <id:x,...>", "added to the logits of tokens", logitBias)
+    .option("--stop <text>", "stop at this text; may be repeated", (text, all: string[] = []) => [
+      ...all,
+      text,
+    ]);
+}
+
+function logitBias(text: string): Record<number, number> {
+  return Object.fromEntries(
+    text.split(",").map((pair) => {
+      const [id = "", bias = ""] = pair.split(":");
+      return [integer(id), decimal(bias)];
+    }),
+  );
+}

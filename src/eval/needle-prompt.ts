@@ -1,0 +1,43 @@
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/** A fact to hide, how it is asked for, and what a right answer contains. */
+export interface Needle {
+  readonly text: string;
+  readonly question: string;
+  readonly answer: string;
+}
+
+/** The number needle of the Needle-in-a-Haystack test, in the form that RULER made common. */
+export const NUMBER_NEEDLE: Needle = {
+  text: "The special magic number for San Francisco is 48172.",
+  // The question comes last: the observation window must see what is asked, not how to answer.
+  question: "Answer with the number only. What is the special magic number for San Francisco?",
+  answer: "48172",
+};
+
+/**
+ * A chat prompt of at most `length` tokens: as much of the haystack as fits, the needle at `depth`
+ * (0 start, 1 end, moved back to the end of a sentence), then the question.
+ */
+export function needlePrompt(
+  tokenizer: Tokenizer,
+  haystack: string,
+  needle: Needle,
+  length: number,
+  depth: number,
+): Int32Array {
+  const prompt = (text: string) =>
+    tokenizer.encodeChat([{ role: "user", content: `${text}\n\n${needle.question}` }]);
+  const overhead = prompt(needle.text).length + 8;
+  const raw = { addSpecial: false, parseSpecial: false };
+  const tokens = tokenizer.encode(haystack, raw).slice(0, Math.max(0, length - overhead));
+  const text = tokenizer.decode(tokens);
+  const cut = sentenceEnd(text, Math.floor(text.length * depth));
+  return prompt(`${text.slice(0, cut)} ${needle.text} ${text.slice(cut).trimStart()}`.trimStart());
+}
+
+/** The end of the last sentence before `at`; 0 where there is none. */
+function sentenceEnd(text: string, at: number): number {
+  if (at >= text.length) return text.length;
+  return text.lastIndexOf(".", at) + 1;
+}
