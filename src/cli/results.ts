@@ -45,9 +45,10 @@ export function summary(
   timings: ReturnType<typeof timingsResult>,
 ): string {
   const share = ((kv.bytes / kv.fullBytes) * 100).toFixed(1);
+  const evicted = kv.meanKept < promptTokens;
   return [
     `kept  ${sparkline(kv.layers.map((l) => l.kept))}  ${Math.round(kv.meanKept)} of ${promptTokens} tokens per layer`,
-    `KV    ${formatBytes(kv.fullBytes)} full → ${formatBytes(kv.bytes)} kept (${share} %), peak ${formatBytes(peakBytes)}`,
+    `KV    ${formatBytes(kv.fullBytes)} full, ${evicted ? `${formatBytes(kv.bytes)} held (${share} %)` : `nothing evicted, ${formatBytes(kv.bytes)} held`}, peak ${formatBytes(peakBytes)}`,
     `time  first token ${(timings.timeToFirstTokenMs / 1000).toFixed(2)} s, prefill ${timings.prefillTokensPerSecond.toFixed(0)} tokens/s, decode ${timings.decodeTokensPerSecond.toFixed(1)} tokens/s`,
   ]
     .map((line) => style("dim", line))

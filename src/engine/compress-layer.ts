@@ -9,15 +9,11 @@ import type { HeadRun } from "./head-runs.ts";
 import { summedScores, windowScores, type Observation, type ScoreInput } from "./observation.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
 
-/** Rows of a cache that evicted nothing: libllama's own padding, so that decoding equals it to the bit. */
-const FULL_STEP = 256;
-/** Rows of a compressed cache: small, so that little is padding. */
-const COMPRESSED_STEP = 32;
-
 export interface LayerJob {
   readonly model: Model;
   readonly executor: Executor;
   readonly target: PrefillTarget;
+  readonly targets: readonly PrefillTarget[];
   readonly il: number;
   readonly scratch: PrefillScratch;
   readonly runs: readonly HeadRun[];
@@ -43,8 +39,12 @@ export async function compressLayer(job: LayerJob): Promise<void> {
     }
   }
   const evicted = kept.some((k) => k.positions.length < job.firstPosition + nNew);
-  const step = evicted ? COMPRESSED_STEP : FULL_STEP;
-  const layer = await compact(executor, scratch, kept, target.cache.type, step);
+  const padding = evicted ? "compressed" : "full";
+  const layer = await compact(executor, scratch, kept, {
+    type: target.cache.type,
+    padding,
+    mayTakeOver: job.targets.length === 1,
+  });
   target.cache.setLayer(il, layer);
 }
 

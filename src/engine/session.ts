@@ -2,7 +2,7 @@ import pLimit from "p-limit";
 import type { Compression } from "../compression/resolve.ts";
 import { PyramidKVError, requireInteger, throwIfAborted } from "../errors.ts";
 import type { Executor } from "../ggml/executor.ts";
-import { grow } from "../kvcache/grow.ts";
+import { canGrow, grow } from "../kvcache/grow.ts";
 import { KvCache } from "../kvcache/kv-cache.ts";
 import { kvType, type KvTypeName } from "../kvcache/kv-type.ts";
 import type { Model } from "../models/model.ts";
@@ -14,8 +14,6 @@ import type { PrefillTarget } from "./prefill-target.ts";
 import { createSampler } from "./sampler.ts";
 import { SessionTimings } from "./timings.ts";
 
-/** Tokens that a compressed cache makes room for at a time: the decode graph is rebuilt that often. */
-const GROW_BY = 64;
 const DEFAULT_MAX_TOKENS = 256;
 
 export interface PrefillOptions {
@@ -246,9 +244,8 @@ export class Session implements Disposable {
     const { layers } = this.cache;
     if (layers.every((layer) => layer.free > 0)) return;
     for (const [il, layer] of layers.entries()) {
-      const extra = layer.step > GROW_BY ? 1 : GROW_BY;
-      if (layer.free >= extra) continue;
-      this.cache.setLayer(il, await grow(this.#parts.executor, layer, extra));
+      if (!canGrow(layer)) continue;
+      this.cache.setLayer(il, await grow(this.#parts.executor, layer));
     }
   }
 

@@ -133,8 +133,8 @@ export class Backend extends NativeOwner {
 /** `struct ggml_threadpool_params` (ggml.h): a mask of 512 booleans, n_threads, priority, poll, … */
 const THREADPOOL_PARAMS_BYTES = 528;
 const THREADPOOL_POLL_OFFSET = 520;
-/** How long idle workers spin before they sleep, 0 to 100: not at all, so that an idle engine costs nothing. */
-const POLL_LEVEL = 0;
+/** How long idle workers spin before they sleep, 0 to 100: 1 is 2 to 3 ms, which bridges the gap between graphs. */
+const POLL_LEVEL = 1;
 
 /** `struct ggml_tensor` begins with `enum type` and, 8 bytes in, `buffer` (ggml.h). */
 const TENSOR_BUFFER_OFFSET = 8;

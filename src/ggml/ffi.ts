@@ -9,7 +9,7 @@ export type Library = LibraryHandle;
 /** A native function: called directly, or on a worker thread through `.async`. */
 export interface NativeFunction<A extends unknown[], R> {
   (...args: A): R;
-  async(...args: [...A, (error: Error | null, result: R) => void]): void;
+  async(...args: [...A, (error: unknown, result: R) => void]): void;
 }
 
 /** A symbol of a library with the type of its C signature. */
@@ -27,7 +27,8 @@ export function callAsync<A extends unknown[], R>(
 ): Promise<R> {
   return new Promise((resolve, reject) => {
     fn.async(...args, (error, result) => {
-      if (error !== null) reject(error);
+      if (error !== null)
+        reject(error instanceof Error ? error : new Error("the native call failed"));
       else resolve(result);
     });
   });

@@ -98,6 +98,9 @@ export function bindGgml(lib: Library) {
     bufferSize: f<[P], number>("size_t ggml_backend_buffer_get_size(void*)"),
     bufferClear: f<[P, number], void>("void ggml_backend_buffer_clear(void*,uint8_t)"),
     tensorData: f<[P], P>("void* ggml_get_data(void*)"),
+    tensorMemset: f<[P, number, number, number], void>(
+      "void ggml_backend_tensor_memset(void*,uint8_t,size_t,size_t)",
+    ),
     tensorSet: f<[P, ArrayBufferView | ArrayBuffer, number, number], void>(
       "void ggml_backend_tensor_set(void*,const void*,size_t,size_t)",
     ),

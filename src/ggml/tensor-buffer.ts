@@ -52,7 +52,7 @@ export class TensorBuffer extends NativeOwner {
     this.bytes = ggml.bufferSize(buffer);
   }
 
-  /** Sets every byte to 0: rows that a mask hides must still be finite numbers. */
+  /** Sets every byte to 0. */
   clear(): void {
     this.assertAlive();
     native().ggml.bufferClear(this.#buffer, 0);
@@ -78,7 +78,12 @@ export function writeTensor(tensor: Tensor, data: ArrayBufferView, byteOffset = 
   native().ggml.tensorSet(tensor, data, byteOffset, data.byteLength);
 }
 
-/** The same off the event loop, for large tensors and memory that repacks what is written. */
+/** Sets bytes of a tensor to 0. */
+export function zeroTensor(tensor: Tensor, byteOffset: number, bytes: number): void {
+  if (bytes > 0) native().ggml.tensorMemset(tensor, 0, byteOffset, bytes);
+}
+
+/** `writeTensor` off the event loop, for large tensors and memory that repacks what is written. */
 export async function writeTensorAsync(tensor: Tensor, data: ArrayBufferView): Promise<void> {
   await callAsync(native().ggml.tensorSet, tensor, data, 0, data.byteLength);
 }

@@ -1,6 +1,7 @@
 import type { Executor } from "../ggml/executor.ts";
-import { rowBytes, TYPES, type TensorType } from "../ggml/types.ts";
+import { TYPES, type TensorType } from "../ggml/types.ts";
 import { LayerCache } from "./layer-cache.ts";
+import { capacityFor, type Padding } from "./padding.ts";
 import type { PrefillScratch } from "./scratch.ts";
 
 /** What one kv head keeps: rows of the scratch and the true positions of their tokens, both ascending. */
@@ -9,61 +10,43 @@ export interface KeptTokens {
   readonly positions: Int32Array;
 }
 
+export interface CompactOptions {
+  readonly type: TensorType;
+  readonly padding: Padding;
+  /** Whether nobody else needs this layer's scratch any more. */
+  readonly mayTakeOver: boolean;
+}
+
 /**
  * Moves the kept tokens of one layer from the scratch into a cache of just their size, converting to
- * the cache's type. Nothing of the scratch is needed afterwards.
- *
- * @param step rows are allocated in multiples of this, with room for one more token at least
+ * the cache's type. Where everything is kept, the scratch's memory itself becomes the cache.
  */
 export async function compact(
   executor: Executor,
   scratch: PrefillScratch,
   kept: readonly KeptTokens[],
-  type: TensorType,
-  step: number,
+  { type, padding, mayTakeOver }: CompactOptions,
 ): Promise<LayerCache> {
+  const takesOver =
+    mayTakeOver && type === scratch.type && kept.every((k) => k.rows.length === scratch.rows);
   const layer = new LayerCache(executor.backend, {
     type,
     headDim: scratch.shape.headDim,
     positions: kept.map((k) => k.positions),
-    room: kept.map((k) => k.positions.length + 1),
-    step,
+    capacities: kept.map((k) =>
+      takesOver ? scratch.capacity : capacityFor(k.positions.length, padding),
+    ),
+    padding,
+    ...(takesOver ? { buffer: scratch.handOver() } : {}),
   });
+  if (takesOver) return layer;
   try {
-    if (type === scratch.type && keepsAll(kept, scratch.rows)) {
-      await copyAll(executor, scratch, layer);
-    } else {
-      await gather(executor, scratch, kept, layer);
-    }
+    await gather(executor, scratch, kept, layer);
   } catch (error) {
     layer[Symbol.dispose]();
     throw error;
   }
   return layer;
-}
-
-function keepsAll(kept: readonly KeptTokens[], rows: number): boolean {
-  return kept.every((k) => k.rows.length === rows);
-}
-
-/** The whole scratch, head by head, as one strided copy. */
-async function copyAll(
-  executor: Executor,
-  scratch: PrefillScratch,
-  layer: LayerCache,
-): Promise<void> {
-  const row = rowBytes(layer.type, layer.headDim);
-  const capacity = layer.heads[0]?.capacity ?? 0;
-  await executor.run((g) => {
-    for (const [from, to] of [
-      [scratch.k, layer.k],
-      [scratch.v, layer.v],
-    ] as const) {
-      const shape = [layer.headDim, scratch.rows, layer.heads.length] as const;
-      g.expand(g.copy(from, g.view3d(to, shape, [row, row * capacity], 0)));
-    }
-    return () => undefined;
-  });
 }
 
 /** Any rows of any heads: one gather and one scatter for K, one each for V. */
@@ -81,15 +64,15 @@ async function gather(
   kept.forEach(({ rows }, h) => {
     const firstRow = layer.heads[h]?.row ?? 0;
     rows.forEach((row, i) => {
-      from[at] = h * scratch.rows + row;
+      from[at] = h * scratch.capacity + row;
       to[at++] = firstRow + i;
     });
   });
   await executor.run((g) => {
     const fromRows = g.constant(TYPES.i32, [total], from);
     const toRows = g.constant(TYPES.i32, [total], to);
-    g.expand(g.setRows(layer.k, g.getRows(scratch.matrix(g, scratch.k), fromRows), toRows));
-    g.expand(g.setRows(layer.v, g.getRows(scratch.matrix(g, scratch.v), fromRows), toRows));
+    g.expand(g.setRows(layer.k, g.getRows(scratch.k, fromRows), toRows));
+    g.expand(g.setRows(layer.v, g.getRows(scratch.v, fromRows), toRows));
     return () => undefined;
   });
 }

@@ -1,19 +1,21 @@
 import type { Executor } from "../ggml/executor.ts";
 import { LayerCache } from "./layer-cache.ts";
+import { grownCapacity } from "./padding.ts";
 
-/** The same cache with room for `extra` more tokens in each head; the caller frees the old one. */
-export async function grow(
-  executor: Executor,
-  layer: LayerCache,
-  extra: number,
-): Promise<LayerCache> {
-  const { type, headDim, step } = layer;
+/** Whether a cache gains room by moving: it is full, or moving it along with a full one saves a later move. */
+export function canGrow(layer: LayerCache): boolean {
+  return layer.heads.some((h) => h.capacity < grownCapacity(h.length, layer.padding));
+}
+
+/** The same cache in larger memory; the caller frees the old one. */
+export async function grow(executor: Executor, layer: LayerCache): Promise<LayerCache> {
+  const { type, headDim, padding } = layer;
   const larger = new LayerCache(executor.backend, {
     type,
     headDim,
     positions: layer.heads.map((h) => h.positions),
-    room: layer.heads.map((h) => h.length + extra),
-    step,
+    capacities: layer.heads.map((h) => Math.max(h.capacity, grownCapacity(h.length, padding))),
+    padding,
   });
   await executor.run((g) => {
     layer.heads.forEach(({ row, length }, h) => {

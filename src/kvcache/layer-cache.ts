@@ -1,8 +1,9 @@
 import type { Backend } from "../ggml/backend.ts";
 import { NativeOwner } from "../ggml/owner.ts";
-import { TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
-import type { TensorType } from "../ggml/types.ts";
+import { TensorBuffer, zeroTensor, type Tensor } from "../ggml/tensor-buffer.ts";
+import { rowBytes, type TensorType } from "../ggml/types.ts";
 import { HeadCache } from "./head-cache.ts";
+import type { Padding } from "./padding.ts";
 
 /** Neighbouring kv heads with equal extents: one attention node serves them all. */
 export interface HeadGroup {
@@ -19,10 +20,11 @@ export interface LayerCacheSpec {
   readonly headDim: number;
   /** Per kv head: the positions of the tokens it will hold, ascending. */
   readonly positions: readonly Int32Array[];
-  /** Per kv head: tokens to leave room for at least; rounded up to whole steps. */
-  readonly room: readonly number[];
-  /** Capacities are multiples of this many rows. */
-  readonly step: number;
+  /** Per kv head: rows to allocate, at least as many as tokens. */
+  readonly capacities: readonly number[];
+  readonly padding: Padding;
+  /** Memory to take over instead of allocating: K and V of just this layout, rows already written. */
+  readonly buffer?: TensorBuffer;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface LayerCacheSpec {
 export class LayerCache extends NativeOwner {
   readonly type: TensorType;
   readonly headDim: number;
-  readonly step: number;
+  readonly padding: Padding;
   readonly heads: readonly HeadCache[];
   /** [headDim, rows of all heads] */
   readonly k: Tensor;
@@ -44,22 +46,32 @@ export class LayerCache extends NativeOwner {
     super();
     this.type = spec.type;
     this.headDim = spec.headDim;
-    this.step = spec.step;
+    this.padding = spec.padding;
     let row = 0;
-    this.heads = spec.room.map((room, h) => {
-      const capacity = Math.ceil(room / spec.step) * spec.step;
+    this.heads = spec.capacities.map((capacity, h) => {
       const head = new HeadCache(row, capacity, spec.positions[h] as Int32Array);
       row += capacity;
       return head;
     });
     const shape = [spec.headDim, row];
-    this.#buffer = new TensorBuffer(backend.bufferType, [
-      { type: spec.type, shape, name: "k" },
-      { type: spec.type, shape, name: "v" },
-    ]);
-    // Rows beyond a head's length are masked, but 0 · NaN would still be NaN.
-    this.#buffer.clear();
+    this.#buffer =
+      spec.buffer ??
+      new TensorBuffer(backend.bufferType, [
+        { type: spec.type, shape, name: "k" },
+        { type: spec.type, shape, name: "v" },
+      ]);
     [this.k, this.v] = this.#buffer.tensors as [Tensor, Tensor];
+    this.#zeroPadding();
+  }
+
+  /** Rows beyond a head's length are masked, but 0 · NaN would still be NaN. */
+  #zeroPadding(): void {
+    const bytes = rowBytes(this.type, this.headDim);
+    for (const { row, capacity, length } of this.heads) {
+      const [offset, size] = [(row + length) * bytes, (capacity - length) * bytes];
+      zeroTensor(this.k, offset, size);
+      zeroTensor(this.v, offset, size);
+    }
   }
 
   /** Bytes allocated. */

@@ -6,6 +6,7 @@ import { rowBytes, TYPES } from "../ggml/types.ts";
 import type { KvShape } from "./kv-cache.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import type { MemoryLedger } from "./ledger.ts";
+import { capacityFor } from "./padding.ts";
 
 /** Keys and values of the scratch: the type that CPU flash attention is fastest with. */
 const TYPE = TYPES.f16;
@@ -16,32 +17,38 @@ const TYPE = TYPES.f16;
  * rows for all heads whatever each head kept.
  */
 export class PrefillScratch extends NativeOwner {
-  /** f16 [headDim, rows, nHeadKv] */
-  readonly k: Tensor;
-  /** f16 [headDim, rows, nHeadKv] */
-  readonly v: Tensor;
   readonly type = TYPE;
-  readonly #buffer: TensorBuffer;
-  readonly #ledgers: readonly MemoryLedger[];
+  /** Rows allocated per kv head: those of a cache that keeps everything, so that it can become one. */
+  readonly capacity: number;
+  #buffer: TensorBuffer | undefined;
 
   constructor(
     readonly executor: Executor,
     readonly shape: KvShape,
+    /** Rows used per kv head. */
     readonly rows: number,
-    ledgers: readonly MemoryLedger[],
+    private readonly ledgers: readonly MemoryLedger[],
   ) {
     super();
-    const { headDim, nHeadKv } = shape;
-    const spec = { type: TYPE, shape: [headDim, rows, nHeadKv] };
-    this.#buffer = new TensorBuffer(executor.backend.bufferType, [spec, spec]);
-    [this.k, this.v] = this.#buffer.tensors as [Tensor, Tensor];
-    this.#buffer.clear();
-    this.#ledgers = ledgers;
-    for (const ledger of ledgers) ledger.add(this.#buffer.bytes);
+    this.capacity = capacityFor(rows, "full");
   }
 
-  get bytes(): number {
-    return this.#buffer.bytes;
+  /** f16 [headDim, capacity · nHeadKv] */
+  get k(): Tensor {
+    return this.#held().tensors[0] as Tensor;
+  }
+
+  /** f16 [headDim, capacity · nHeadKv] */
+  get v(): Tensor {
+    return this.#held().tensors[1] as Tensor;
+  }
+
+  /** Gives its memory away, to become a layer's cache; the next layer gets new memory. */
+  handOver(): TensorBuffer {
+    const given = this.#held();
+    for (const ledger of this.ledgers) ledger.remove(given.bytes);
+    this.#buffer = undefined;
+    return given;
   }
 
   /** Rows `[first, first + n)` of heads `[head, head + nHead)` of K or V: [headDim, n, nHead]. */
@@ -57,32 +64,39 @@ export class PrefillScratch extends NativeOwner {
     return g.view3d(
       of,
       [this.shape.headDim, n, nHead],
-      [row, row * this.rows],
-      (head * this.rows + first) * row,
+      [row, row * this.capacity],
+      (head * this.capacity + first) * row,
     );
-  }
-
-  /** K or V as one matrix of all heads' rows: [headDim, rows · nHeadKv]. */
-  matrix(g: Graph, of: Tensor): Tensor {
-    return g.reshape(of, this.shape.headDim, this.rows * this.shape.nHeadKv);
   }
 
   /** Copies a layer's cached tokens in, each head's last one at row `end − 1`. */
   async load(layer: LayerCache, end: number): Promise<void> {
     const from = layer.heads.flatMap((h) => range(h.row, h.length));
-    const to = layer.heads.flatMap((h, i) => range(i * this.rows + end - h.length, h.length));
+    const to = layer.heads.flatMap((h, i) => range(i * this.capacity + end - h.length, h.length));
     if (from.length === 0) return;
     await this.executor.run((g) => {
       const fromRows = g.constant(TYPES.i32, [from.length], Int32Array.from(from));
       const toRows = g.constant(TYPES.i32, [to.length], Int32Array.from(to));
-      g.expand(g.setRows(this.matrix(g, this.k), g.getRows(layer.k, fromRows), toRows));
-      g.expand(g.setRows(this.matrix(g, this.v), g.getRows(layer.v, fromRows), toRows));
+      g.expand(g.setRows(this.k, g.getRows(layer.k, fromRows), toRows));
+      g.expand(g.setRows(this.v, g.getRows(layer.v, fromRows), toRows));
       return () => undefined;
     });
   }
 
+  #held(): TensorBuffer {
+    this.assertAlive();
+    if (this.#buffer === undefined) {
+      const { headDim, nHeadKv } = this.shape;
+      const spec = { type: TYPE, shape: [headDim, this.capacity * nHeadKv] };
+      this.#buffer = new TensorBuffer(this.executor.backend.bufferType, [spec, spec]);
+      for (const ledger of this.ledgers) ledger.add(this.#buffer.bytes);
+    }
+    return this.#buffer;
+  }
+
   protected release(): void {
-    for (const ledger of this.#ledgers) ledger.remove(this.#buffer.bytes);
+    if (this.#buffer === undefined) return;
+    for (const ledger of this.ledgers) ledger.remove(this.#buffer.bytes);
     this.#buffer[Symbol.dispose]();
   }
 }
