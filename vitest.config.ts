@@ -1,0 +1,47 @@
+import { defineConfig } from "vitest/config";
+
+/** One worker where real models or the whole machine are used, so that suites do not slow each other. */
+const alone = { pool: "forks", fileParallelism: false, maxWorkers: 1 } as const;
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.ts"],
+          pool: "forks",
+          maxWorkers: 2,
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "package",
+          include: ["test/package/**/*.test.ts"],
+          ...alone,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
+          name: "model",
+          include: ["test/model/**/*.test.ts"],
+          ...alone,
+          testTimeout: 900_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
+          name: "examples",
+          include: ["test/examples/**/*.test.ts"],
+          ...alone,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
+  },
+});
