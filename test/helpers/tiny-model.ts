@@ -150,7 +150,7 @@ function byteVocabulary(): Record<string, GgufInput> {
     { length: 256 },
     (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, "0")}>`,
   );
-  const words = Array.from({ length: N_VOCAB - 259 }, (_, i) => `\u2581w${i}`);
+  const words = ["\u2581", ...Array.from({ length: N_VOCAB - 260 }, (_, i) => `\u2581w${i}`)];
   const tokens = ["<unk>", "<s>", "</s>", ...bytes, ...words];
   const types = [2, 3, 3, ...bytes.map(() => 6), ...words.map(() => 1)];
   return {

@@ -1,0 +1,183 @@
+import { describe, expect, it } from "vitest";
+import { TestFolder } from "../../test/helpers/tiny-model.ts";
+import { Conversation } from "./conversation.ts";
+import { Engine } from "./engine.ts";
+import type { GenerateOptions, Piece } from "./generate.ts";
+import { argmax } from "./sampler.ts";
+
+async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void> {
+  using folder = new TestFolder();
+  await using engine = await Engine.load({
+    model: folder.tiny({ vocabulary: true }),
+    threads: 1,
+  });
+  await test(engine);
+}
+
+async function pieces(engine: Engine, options: GenerateOptions, prompt = "Once upon a time") {
+  using session = engine.createSession({ kvSize: 32 });
+  await session.prefill(engine.tokenizer.encode(prompt));
+  const all: Piece[] = [];
+  for await (const piece of session.generate(options)) all.push(piece);
+  return all;
+}
+
+const textOf = (all: readonly Piece[]) => all.map((p) => p.text).join("");
+const tokensOf = (all: readonly Piece[]) => all.map((p) => p.token);
+const greedy = { maxTokens: 40, ignoreEndOfText: true };
+
+describe("generate", () => {
+  it("takes the most likely token by default", () =>
+    withEngine(async (engine) => {
+      const all = await pieces(engine, greedy);
+      expect(all).toHaveLength(40);
+      expect(all.at(-1)?.finishReason).toBe("length");
+      using session = engine.createSession({ kvSize: 32 });
+      await session.prefill(engine.tokenizer.encode("Once upon a time"));
+      for (const token of tokensOf(all)) {
+        expect(argmax(session.logits)).toBe(token);
+        await session.decode(token);
+      }
+    }));
+
+  it("repeats itself for a seed and differs between seeds", () =>
+    withEngine(async (engine) => {
+      const run = async (seed: number) =>
+        tokensOf(await pieces(engine, { ...greedy, temperature: 2, topK: 0, minP: 0, seed }));
+      const [a, again, b] = [await run(1), await run(1), await run(2)];
+      expect(again).toEqual(a);
+      expect(b).not.toEqual(a);
+    }));
+
+  it("obeys top-k, logit bias and penalties", () =>
+    withEngine(async (engine) => {
+      const plain = tokensOf(await pieces(engine, greedy));
+      const k1 = { ...greedy, temperature: 1, topK: 1 };
+      expect(tokensOf(await pieces(engine, k1))).toEqual(plain);
+      const biased = tokensOf(await pieces(engine, { ...greedy, logitBias: { 77: 1000 } }));
+      expect(new Set(biased)).toEqual(new Set([77]));
+      const banned = { [plain[0] ?? 0]: -1000 };
+      expect(tokensOf(await pieces(engine, { ...greedy, logitBias: banned }))[0]).not.toBe(plain[0]);
+      const repeated = tokensOf(await pieces(engine, { ...greedy, repeatPenalty: 5 }));
+      expect(new Set(repeated).size).toBeGreaterThan(new Set(plain).size);
+    }));
+
+  it.each([
+    [{ temperature: -1 }, /temperature must be 0 to 100, got -1/],
+    [{ topP: 2 }, /topP must be 0 to 1, got 2/],
+    [{ topK: 1.5 }, /topK must be/],
+    [{ seed: -1 }, /seed must be/],
+    [{ logitBias: { 9999: 1 } }, /logitBias token must be 0 to 319, got 9999/],
+    [{ maxTokens: -1 }, /maxTokens must be/],
+    [{ stop: [""] }, /a stop string must not be empty/],
+  ])("refuses %o", (options, message) =>
+    withEngine(async (engine) => {
+      await expect(pieces(engine, options)).rejects.toThrow(message);
+    }),
+  );
+
+  it("never splits a character", () =>
+    withEngine(async (engine) => {
+      // The vocabulary is made of bytes, so a euro sign is three tokens: force them one by one.
+      const bytes = [...Buffer.from("a€😀b")].map((b) => b + 3);
+      using session = engine.createSession();
+      await session.prefill(engine.tokenizer.encode("x"));
+      const all: Piece[] = [];
+      for (const byte of bytes) {
+        for await (const piece of session.generate({
+          maxTokens: 1,
+          ignoreEndOfText: true,
+          logitBias: { [byte]: 1000 },
+        })) {
+          all.push(piece);
+        }
+      }
+      expect(tokensOf(all)).toEqual(bytes);
+      expect(engine.tokenizer.decode(bytes)).toBe("a€😀b");
+    }));
+
+  it("stops at a stop string and leaves it out", () =>
+    withEngine(async (engine) => {
+      const text = textOf(await pieces(engine, greedy));
+      const stop = text.slice(10, 13);
+      const cut = await pieces(engine, { ...greedy, stop: [stop] });
+      expect(textOf(cut)).toBe(text.slice(0, text.indexOf(stop)));
+      expect(cut.at(-1)?.finishReason).toBe("stop");
+    }));
+
+  it("stops at the end-of-text token unless told otherwise", () =>
+    withEngine(async (engine) => {
+      const eos = { maxTokens: 5, logitBias: { 2: 1000 } };
+      const all = await pieces(engine, eos);
+      expect(all).toMatchObject([{ text: "", token: 2, finishReason: "stop" }]);
+      expect(await pieces(engine, { ...eos, ignoreEndOfText: true })).toHaveLength(5);
+    }));
+
+  it("throws when its signal fires, and what came stays", () =>
+    withEngine(async (engine) => {
+      using session = engine.createSession();
+      await session.prefill(engine.tokenizer.encode("abc"));
+      const n = session.nPast;
+      const controller = new AbortController();
+      let count = 0;
+      const run = async () => {
+        const options = { maxTokens: 50, ignoreEndOfText: true, signal: controller.signal };
+        for await (const _ of session.generate(options)) if (++count === 4) controller.abort();
+      };
+      await expect(run()).rejects.toMatchObject({ code: "ABORTED" });
+      expect(count).toBe(4);
+      expect(session.nPast).toBe(n + 3);
+      await session.prefill(engine.tokenizer.encode("d", { addSpecial: false }));
+      expect(session.nPast).toBeGreaterThan(n + 4); // the fourth token and the new one
+    }));
+});
+
+describe("Conversation", () => {
+  it("adds only the new turn to the cache", () =>
+    withEngine(async (engine) => {
+      using session = engine.createSession({ method: "full" });
+      const chat = new Conversation(session, engine.tokenizer, "be brief");
+      const options = { maxTokens: 4, logitBias: { 2: -1000 } };
+      let answer = "";
+      for await (const { text } of chat.send("hello", options)) answer += text;
+      const before = session.nPast;
+      for await (const _ of chat.send("again", options));
+      expect(chat.messages.map((m) => m.role)).toEqual([
+        "system",
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+      ]);
+      expect(chat.messages[2]?.content).toBe(answer);
+      expect(session.nPast - before).toBeLessThan(before);
+    }));
+
+  it("does not keep a message that could not be read", () =>
+    withEngine(async (engine) => {
+      using session = engine.createSession();
+      const chat = new Conversation(session, engine.tokenizer);
+      await expect(chat.send("x".repeat(5000)).next()).rejects.toThrow(/context of 2048/);
+      await expect(chat.send("").next()).rejects.toThrow(/the message is empty/);
+      expect(chat.messages).toEqual([]);
+    }));
+});
+
+describe("Tokenizer", () => {
+  it("goes there and back, and refuses what is no Unicode", () =>
+    withEngine(async (engine) => {
+      const { tokenizer } = engine;
+      const text = "Grüße, 世界 😀";
+      expect(tokenizer.decode(tokenizer.encode(text, { addSpecial: false })).trim()).toBe(text);
+      expect(tokenizer.encode("a")[0]).toBe(1);
+      expect(() => tokenizer.encode("\ud800")).toThrow(/not valid Unicode/);
+      expect(() => tokenizer.piece(320)).toThrow(/token 320 is not in 0 to 319/);
+      await Promise.resolve();
+    }));
+
+  it("says where a file has no vocabulary or no template", async () => {
+    using folder = new TestFolder();
+    await using engine = await Engine.load({ model: folder.tiny(), threads: 1 });
+    expect(() => engine.tokenizer).toThrow(/has no vocabulary/);
+  });
+});

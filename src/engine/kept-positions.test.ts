@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import { firstLayerQueriesAndKeys } from "../../test/helpers/reference-layer.ts";
+import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
+import { keepTokens, layerBudgets } from "../compression/keep.ts";
+import { METHODS, type MethodName } from "../compression/methods.ts";
+import { referenceScores } from "../compression/reference.ts";
+import { reduceGroup } from "../compression/scores/reduce.ts";
+import { Engine } from "./engine.ts";
+
+const N = 600; // two chunks: the observation window and the sums cross their border
+const MODEL = { nLayer: 3 };
+
+const names = Object.keys(METHODS) as MethodName[];
+
+describe.each(names)("%s", (method) => {
+  it.each([
+    { kvSize: 48 },
+    { kvSize: 200, alpha: 100 },
+    { kvSize: 64, alpha: 20, window: 3, gqa: "max" },
+    { kvSize: 64, preset: "class-defaults", window: 10 },
+  ])("keeps in the first layer what plain loops keep, %o", async (options) => {
+    using folder = new TestFolder();
+    await using engine = await Engine.load({ model: folder.tiny(MODEL), threads: 1 });
+    using session = engine.createSession({ method, ...options });
+    const tokens = randomTokens(N);
+    await session.prefill(tokens);
+
+    const { compression } = session;
+    const { alpha, gqa } = compression.options;
+    const input = firstLayerQueriesAndKeys(MODEL, tokens);
+    const nQueries = { nothing: 0, "window-queries": alpha, "all-queries": N };
+    const values = referenceScores(input, nQueries[compression.method.needs]);
+    const budget = layerBudgets(compression, MODEL.nLayer, N)[0] ?? 0;
+    session.cache.layers[0]?.heads.forEach((_, head) => {
+      const scores =
+        compression.method.needs === "nothing"
+          ? null
+          : reduceGroup({ ...input, n: N, values }, head, gqa);
+      const expected = keepTokens(compression, scores, N, budget);
+      expect(session.cache.layers[0]?.positions(head)).toEqual(expected);
+    });
+  });
+});

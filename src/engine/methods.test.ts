@@ -1,0 +1,128 @@
+import { describe, expect, it } from "vitest";
+import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
+import { METHODS, type MethodName } from "../compression/methods.ts";
+import { Engine } from "./engine.ts";
+import type { Session } from "./session.ts";
+
+/** What every method in the table must do; one suite for all, and for all that are to come. */
+const NAMES = Object.keys(METHODS) as MethodName[];
+const KV_SIZE = 64;
+
+async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void> {
+  using folder = new TestFolder();
+  await using engine = await Engine.load({ model: folder.tiny({ nLayer: 4 }), threads: 1 });
+  await test(engine);
+}
+
+function eachHead(session: Session, visit: (positions: Int32Array, il: number) => void): void {
+  session.cache.layers.forEach((layer, il) => {
+    layer.heads.forEach((_, h) => visit(layer.positions(h), il));
+  });
+}
+
+describe.each(NAMES)("%s", (method) => {
+  const evicts = (METHODS[method].options as readonly string[]).includes("kvSize");
+
+  it("keeps its budget exactly, as sorted unique positions", () =>
+    withEngine(async (engine) => {
+      using session = engine.createSession({ method, kvSize: KV_SIZE });
+      await session.prefill(randomTokens(700));
+      const { layers } = session.cache;
+      const total = layers.reduce((sum, l) => sum + l.kept, 0);
+      expect(total).toBe(layers.length * (evicts ? KV_SIZE : 700));
+      eachHead(session, (positions) => {
+        positions.forEach((p, i) => expect(p).toBeGreaterThan(positions[i - 1] ?? -1));
+        expect(positions.at(-1)).toBe(699);
+      });
+    }));
+
+  it("keeps its sinks and its window", () =>
+    withEngine(async (engine) => {
+      using session = engine.createSession({ method, kvSize: KV_SIZE });
+      await session.prefill(randomTokens(700));
+      const { options } = session.compression;
+      eachHead(session, (positions) => {
+        const sinks = Array.from({ length: options.sinks }, (_, i) => i);
+        const window = Array.from({ length: options.window }, (_, i) => 700 - options.window + i);
+        expect(Array.from(positions)).toEqual(expect.arrayContaining([...sinks, ...window]));
+      });
+    }));
+
+  it("leaves a prompt alone that fits, and decodes it like the full cache", () =>
+    withEngine(async (engine) => {
+      using session = engine.createSession({ method, kvSize: KV_SIZE });
+      using full = engine.createSession({ method: "full" });
+      for (const s of [session, full]) await s.prefill(randomTokens(KV_SIZE));
+      eachHead(session, (positions) => expect(positions).toHaveLength(KV_SIZE));
+      for (const token of [5, 6, 7]) {
+        for (const s of [session, full]) await s.decode(token);
+        expect(session.logits).toEqual(full.logits);
+      }
+    }));
+
+  it("does not change the prompt's own logits", () =>
+    withEngine(async (engine) => {
+      using session = engine.createSession({ method, kvSize: KV_SIZE });
+      using full = engine.createSession({ method: "full" });
+      for (const s of [session, full]) await s.prefill(randomTokens(700));
+      expect(session.logits).toEqual(full.logits);
+    }));
+
+  it("gives the same result every time", () =>
+    withEngine(async (engine) => {
+      const runs = await Promise.all(
+        [1, 2].map(async () => {
+          using session = engine.createSession({ method, kvSize: KV_SIZE });
+          await session.prefill(randomTokens(300));
+          await session.decode(9);
+          return { logits: session.logits, kept: session.cache.layers[1]?.positions(0) };
+        }),
+      );
+      expect(runs[0]).toEqual(runs[1]);
+    }));
+
+  it("really frees what it evicts", () =>
+    withEngine(async (engine) => {
+      using session = engine.createSession({ method, kvSize: KV_SIZE });
+      await session.prefill(randomTokens(1500));
+      const { cache } = session;
+      const full = cache.fullBytes(1500);
+      if (evicts) expect(cache.bytes).toBeLessThan(full / 10);
+      else expect(cache.bytes).toBeGreaterThanOrEqual(full);
+      expect(cache.ledger.current).toBe(cache.bytes);
+      // At most one layer in full besides what is kept, and one layer's padding.
+      const scratch = full / cache.layers.length;
+      if (evicts) expect(cache.ledger.peak).toBeLessThan((scratch + cache.bytes) * 1.2);
+    }));
+
+  it("keeps the same tokens when several methods share one prefill", () =>
+    withEngine(async (engine) => {
+      const tokens = randomTokens(600);
+      using alone = engine.createSession({ method, kvSize: KV_SIZE });
+      await alone.prefill(tokens);
+      const together = NAMES.map((name) => engine.createSession({ method: name, kvSize: KV_SIZE }));
+      await engine.prefillTogether(together, tokens);
+      const same = together[NAMES.indexOf(method)] as Session;
+      alone.cache.layers.forEach((layer, il) => {
+        layer.heads.forEach((_, h) =>
+          expect(same.cache.layers[il]?.positions(h)).toEqual(layer.positions(h)),
+        );
+      });
+      for (const s of [alone, same]) await s.decode(3);
+      expect(same.logits).toEqual(alone.logits);
+    }));
+
+  it("goes on over several turns within its limit", () =>
+    withEngine(async (engine) => {
+      using session = engine.createSession({ method, kvSize: KV_SIZE });
+      for (let turn = 0; turn < 6; turn++) {
+        await session.prefill(randomTokens(80, turn));
+        for (let i = 0; i < 10; i++) await session.decode(4 + i);
+      }
+      expect(session.nPast).toBe(6 * 90);
+      if (evicts) expect(session.cache.meanKept).toBeLessThanOrEqual(2 * KV_SIZE + 10);
+      else expect(session.cache.meanKept).toBe(540);
+      eachHead(session, (positions) => expect(positions.at(-1)).toBe(539));
+      expect(session.logits.every(Number.isFinite)).toBe(true);
+    }));
+});
