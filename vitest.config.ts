@@ -10,6 +10,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["src/**/*.test.ts"],
+          setupFiles: ["test/helpers/setup.ts"],
           pool: "forks",
           maxWorkers: 2,
           testTimeout: 60_000,

@@ -57,7 +57,9 @@ describe("generate", () => {
       const biased = tokensOf(await pieces(engine, { ...greedy, logitBias: { 77: 1000 } }));
       expect(new Set(biased)).toEqual(new Set([77]));
       const banned = { [plain[0] ?? 0]: -1000 };
-      expect(tokensOf(await pieces(engine, { ...greedy, logitBias: banned }))[0]).not.toBe(plain[0]);
+      expect(tokensOf(await pieces(engine, { ...greedy, logitBias: banned }))[0]).not.toBe(
+        plain[0],
+      );
       const repeated = tokensOf(await pieces(engine, { ...greedy, repeatPenalty: 5 }));
       expect(new Set(repeated).size).toBeGreaterThan(new Set(plain).size);
     }));

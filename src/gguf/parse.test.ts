@@ -30,7 +30,11 @@ describe("parseHeader", () => {
   it.each([
     ["another format", Buffer.from("PK\u0003\u0004 not a gguf file"), /does not begin with "GGUF"/],
     ["version 1", patched((v) => v.setUint32(4, 1, true)), /GGUF version 1; versions 2 and 3/],
-    ["too many tensors", patched((v) => v.setBigUint64(8, 2n ** 40n, true)), /number of tensors is/],
+    [
+      "too many tensors",
+      patched((v) => v.setBigUint64(8, 2n ** 40n, true)),
+      /number of tensors is/,
+    ],
     ["too many keys", patched((v) => v.setBigUint64(16, 2n ** 63n, true)), /number of keys is/],
     ["an unknown type", buildGguf({}, [{ ...tensor, type: 99 }]), /unknown tensor type 99/],
     ["an empty shape", buildGguf({}, [{ ...tensor, shape: [0] }]), /has 0 elements/],
@@ -79,7 +83,10 @@ describe("openGguf", () => {
   it("reads a header that is larger than the first read", async () => {
     using own = new TestFolder();
     const long = "x".repeat(9_000_000);
-    const path = own.file("long.gguf", buildGguf({ "general.name": { type: "string", value: long } }, []));
+    const path = own.file(
+      "long.gguf",
+      buildGguf({ "general.name": { type: "string", value: long } }, []),
+    );
     await using file = await openGguf(path);
     expect(file.metadata.string("general.name")).toHaveLength(9_000_000);
   });

@@ -41,7 +41,8 @@ export async function download(request: DownloadRequest): Promise<void> {
       await fetchRest(request, partial);
     } catch (error) {
       throwIfAborted(request.signal);
-      if (error instanceof PyramidKVError || attempt >= MAX_ATTEMPTS) {
+      const isFull = (error as NodeJS.ErrnoException).code === "ENOSPC";
+      if (error instanceof PyramidKVError || isFull || attempt >= MAX_ATTEMPTS) {
         throw asDownloadError(error, request, await sizeOf(partial));
       }
       await delay(FIRST_PAUSE_MS * 2 ** (attempt - 1));

@@ -59,8 +59,7 @@ function writeValue(out: ByteWriter, input: GgufInput): void {
       return;
     case "f32s":
     case "i32s": {
-      const [id, write] =
-        input.type === "f32s" ? ([6, "f32"] as const) : ([5, "i32"] as const);
+      const [id, write] = input.type === "f32s" ? ([6, "f32"] as const) : ([5, "i32"] as const);
       out.u32(ARRAY);
       out.u32(id);
       out.u64(input.value.length);
@@ -75,7 +74,10 @@ function writeValue(out: ByteWriter, input: GgufInput): void {
       out.u32(TYPE_IDS.bool);
       out.bytes(Uint8Array.of(input.value ? 1 : 0));
       return;
-    default:
+    case "u32":
+    case "i32":
+    case "f32":
+    case "u64":
       out.u32(TYPE_IDS[input.type]);
       out[input.type](input.value);
   }

@@ -5,10 +5,7 @@ import { tinyModel, type TinyOptions } from "./tiny-model.ts";
  * Queries and keys of a tiny model's first layer in plain loops, from the file's own weights: embedding,
  * RMS norm, projection, RoPE on neighbouring pairs. Keys are rounded to f16, as the cache holds them.
  */
-export function firstLayerQueriesAndKeys(
-  options: TinyOptions,
-  tokens: Int32Array,
-): ReferenceInput {
+export function firstLayerQueriesAndKeys(options: TinyOptions, tokens: Int32Array): ReferenceInput {
   const { tensors } = tinyModel(options);
   const weight = (name: string) => {
     const { data } = tensors.find((t) => t.name === name) as { data: Uint8Array };

