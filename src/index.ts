@@ -13,7 +13,9 @@ export {
   type LoadProgress,
   type SessionOptions,
 } from "./engine/engine.ts";
+export { Conversation, type SendOptions } from "./engine/conversation.ts";
 export type { FinishReason, GenerateOptions, Piece } from "./engine/generate.ts";
+export { reportKv, type KvLayerReport, type KvReport } from "./engine/kv-report.ts";
 export type { SamplingOptions } from "./engine/sampler.ts";
 export type { PrefillOptions, Session } from "./engine/session.ts";
 export type { SessionTimings } from "./engine/timings.ts";

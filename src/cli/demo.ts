@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { reportKv, type KvReport } from "../engine/kv-report.ts";
 import type { Engine, SessionOptions } from "../engine/engine.ts";
 import { readHaystack } from "../eval/haystack.ts";
-import { needlePrompt, NUMBER_NEEDLE } from "../eval/needle-prompt.ts";
+import { needlePrompt, DEMO_NEEDLE } from "../eval/needle-prompt.ts";
 import { Interrupt } from "./interrupt.ts";
 import { formatBytes, note, progressBar, sparkline, style, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
@@ -10,7 +10,7 @@ import { addModelOptions, type ModelFlags } from "./options.ts";
 import { timingsResult } from "./results.ts";
 
 const PROMPT_TOKENS = 3_900;
-const DEPTH = 0.5;
+const DEPTH = 0.3;
 const ANSWER_TOKENS = 24;
 
 /** A size that this small model finds the needle with, and one that is too small for it. */
@@ -38,19 +38,19 @@ async function demo(flags: ModelFlags): Promise<void> {
   using interrupt = new Interrupt();
   await using engine = await loadEngine(flags, interrupt.signal);
   const haystack = await readHaystack();
-  const prompt = needlePrompt(engine.tokenizer, haystack, NUMBER_NEEDLE, PROMPT_TOKENS, DEPTH);
+  const prompt = needlePrompt(engine.tokenizer, haystack, DEMO_NEEDLE, PROMPT_TOKENS, DEPTH);
   note(
     `${style("bold", "The text")}  the Declaration of Independence and Article I of the Constitution, ${prompt.length} tokens`,
   );
-  note(`${style("bold", "Hidden ")}   ${NUMBER_NEEDLE.text}`);
-  note(`${style("bold", "Asked  ")}   ${NUMBER_NEEDLE.question}\n`);
+  note(`${style("bold", "Hidden ")}   ${DEMO_NEEDLE.text}`);
+  note(`${style("bold", "Asked  ")}   ${DEMO_NEEDLE.question}\n`);
 
   const runs: DemoRun[] = [];
   for (const run of RUNS) runs.push(await runOnce(engine, run, prompt, interrupt.signal));
 
   const rows = runs.map(({ label, answer, kv, peakBytes, timings }) => [
     label,
-    (answer.includes(NUMBER_NEEDLE.answer) ? style("green", "✓ ") : style("red", "✗ ")) +
+    (answer.includes(DEMO_NEEDLE.answer) ? style("green", "✓ ") : style("red", "✗ ")) +
       shorten(answer, 52),
     formatBytes(kv.fullBytes),
     formatBytes(peakBytes),

@@ -15,6 +15,12 @@ export const NUMBER_NEEDLE: Needle = {
   answer: "48172",
 };
 
+/** The same fact asked the other way round, which the default model copes with better in old prose. */
+export const DEMO_NEEDLE: Needle = {
+  ...NUMBER_NEEDLE,
+  question: "What is the special magic number for San Francisco? Answer with the number only.",
+};
+
 /**
  * A chat prompt of at most `length` tokens: as much of the haystack as fits, the needle at `depth`
  * (0 start, 1 end, moved back to the end of a sentence), then the question.

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Engine } from "../../src/engine/engine.ts";
 import { readHaystack } from "../../src/eval/haystack.ts";
 import { runNeedle, type NeedleCell } from "../../src/eval/needle.ts";
+import { DEMO_NEEDLE } from "../../src/eval/needle-prompt.ts";
 import { sharedPath } from "../helpers/shared.ts";
 
 let engine: Engine;
@@ -17,7 +18,8 @@ describe("needle in the text that comes with the package", () => {
     const cells = await runNeedle(engine, {
       haystack: await readHaystack(),
       lengths: [2000],
-      depths: [0.5],
+      depths: [0.3],
+      needle: DEMO_NEEDLE,
       runs: [{ method: "full" }, { method: "pyramidkv", kvSize: 1024 }],
     });
     expect(cells.map((c) => c.answer)).toEqual([

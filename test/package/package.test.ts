@@ -1,0 +1,296 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { publint } from "publint";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { buildGguf } from "../helpers/gguf-writer.ts";
+import { TestFolder, tinyModel } from "../helpers/tiny-model.ts";
+import { InstalledPackage } from "./installed.ts";
+
+let installed: InstalledPackage;
+let folder: TestFolder;
+let model: string;
+beforeAll(() => {
+  installed = new InstalledPackage();
+  folder = new TestFolder();
+  model = folder.tiny({ vocabulary: true, nCtx: 8192 });
+});
+afterAll(() => {
+  installed[Symbol.dispose]();
+  folder[Symbol.dispose]();
+});
+
+interface GenerateResult {
+  text: string;
+  tokens: number[];
+  promptTokens: number;
+  finishReason: string;
+  method: { name: string; kvSize: number | null };
+  kv: {
+    fullBytes: number;
+    bytes: number;
+    endBytes: number;
+    peakBytes: number;
+    meanKept: number;
+    layers: {
+      layer: number;
+      kept: number;
+      capacity: number;
+      bytes: number;
+      positions?: number[][];
+    }[];
+  };
+  timings: Record<string, number>;
+  model: Record<string, unknown>;
+}
+
+const LONG = "many words make a long prompt ".repeat(20);
+
+describe("the installed command", () => {
+  const generate = (...args: string[]) =>
+    installed.run(["generate", "--model", model, "--threads", "1", ...args]);
+
+  it("generates with the contract's JSON on stdout and nothing else there", () => {
+    const run = generate(
+      "--prompt",
+      LONG,
+      "--kv-size",
+      "40",
+      "--max-tokens",
+      "5",
+      "--json",
+      "--kept",
+    );
+    expect(run.status).toBe(0);
+    const result = JSON.parse(run.stdout) as GenerateResult;
+    expect(result.method).toMatchObject({ name: "pyramidkv", kvSize: 40, alpha: 8, beta: 20 });
+    expect(result.kv.meanKept).toBe(40);
+    expect(result.kv.bytes).toBe(result.kv.layers.reduce((sum, l) => sum + l.bytes, 0));
+    expect(result.kv.peakBytes).toBeGreaterThan(result.kv.bytes);
+    for (const layer of result.kv.layers) {
+      expect(layer.positions).toHaveLength(2);
+      for (const positions of layer.positions ?? []) expect(positions).toHaveLength(layer.kept);
+    }
+    expect(["stop", "length"]).toContain(result.finishReason);
+    expect(Object.keys(result.timings).sort()).toEqual([
+      "compressMs",
+      "decodeMs",
+      "decodeTokensPerSecond",
+      "loadMs",
+      "prefillMs",
+      "prefillTokensPerSecond",
+      "timeToFirstTokenMs",
+    ]);
+    expect(result.model).toMatchObject({ architecture: "llama", layers: 3, heads: 4, kvHeads: 2 });
+  });
+
+  it("reads the prompt from stdin or a file, raw or in chat form", () => {
+    const count = (run: { stdout: string }) =>
+      (JSON.parse(run.stdout) as GenerateResult).promptTokens;
+    const args = ["generate", "--model", model, "--max-tokens", "1", "--json"];
+    const file = folder.file("prompt.txt", "héllo");
+    const fromFile = count(installed.run([...args, "--raw", "--prompt-file", file]));
+    expect(count(installed.run([...args, "--raw"], "héllo"))).toBe(fromFile);
+    expect(count(installed.run([...args, "--raw", "--prompt", "héllo"]))).toBe(fromFile);
+    expect(count(installed.run([...args, "--prompt", "héllo"]))).toBeGreaterThan(fromFile);
+  });
+
+  it("writes the logits at the last prompt token", () => {
+    const path = join(folder.path, "logits.f32");
+    const run = generate("--prompt", "abc", "--max-tokens", "1", "--logits-out", path, "--json");
+    const bytes = readFileSync(path);
+    const logits = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+    expect(logits).toHaveLength(320);
+    const best = logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
+    expect((JSON.parse(run.stdout) as GenerateResult).tokens).toEqual([best]);
+  });
+
+  it("streams text and keeps what came when Ctrl-C stops it", async () => {
+    const args = ["generate", "--model", model, "--prompt", "abc", "--max-tokens", "7000"];
+    const child = installed.start([...args, "--logit-bias", "2:-1000", "--temperature", "1"]);
+    let out = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      if (out === "") child.kill("SIGINT");
+      out += chunk.toString();
+    });
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    expect(code).toBe(130);
+    expect(out.length).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ["no command of ours", ["frobnicate"], 2, /known commands: generate, chat, models/],
+    ["an unknown option", ["generate", "--bogus"], 2, /unknown option '--bogus'/],
+    ["no number", ["generate", "--kv-size", "lots"], 2, /"lots" is not a whole number/],
+    ["two prompts", ["generate", "--prompt", "a", "--prompt-file", "b"], 2, /not both/],
+    ["an empty prompt", ["generate", "--prompt", ""], 2, /the prompt is empty/],
+    ["a missing prompt file", ["generate", "--prompt-file", "/no/such"], 1, /no such file/],
+    ["a folder as prompt file", ["generate", "--prompt-file", "/"], 1, /\/: is a directory/],
+    [
+      "an unknown method",
+      ["generate", "--prompt", "a", "--method", "x"],
+      2,
+      /known: full, streaming-llm/,
+    ],
+    ["an unknown preset", ["generate", "--prompt", "a", "--preset", "x"], 2, /known: paper/],
+    ["kvSize 0", ["generate", "--prompt", "a", "--kv-size", "0"], 2, /at least 1, got 0/],
+    ["a negative kvSize", ["generate", "--prompt", "a", "--kv-size", "-4"], 2, /got -4/],
+    ["a fraction of a token", ["generate", "--prompt", "a", "--kv-size", "1.5"], 2, /1\.5/],
+    [
+      "kvSize within the window",
+      ["generate", "--prompt", "a", "--kv-size", "8"],
+      2,
+      /larger than window \(8\)/,
+    ],
+    [
+      "alpha beyond the prompt",
+      ["generate", "--prompt", "a", "--alpha", "500"],
+      2,
+      /alpha 500 .* prompt of/,
+    ],
+    [
+      "no threads",
+      ["generate", "--prompt", "a", "--threads", "0"],
+      2,
+      /threads must be 1 to 512, got 0/,
+    ],
+    [
+      "too many tokens",
+      ["generate", "--prompt", "a", "--max-tokens", "9000"],
+      1,
+      /9000 to generate exceeds .* 8192/,
+    ],
+    [
+      "an unknown model",
+      ["generate", "--prompt", "a", "--model", "nope"],
+      2,
+      /unknown model "nope"/,
+    ],
+    ["a missing model", ["generate", "--prompt", "a", "--model", "./nope.gguf"], 1, /no such file/],
+    ["a folder as model", ["generate", "--prompt", "a", "--model", "/"], 1, /directory/],
+    [
+      "an unwritable path",
+      ["generate", "--prompt", "a", "--logits-out", "/no/such/f"],
+      1,
+      /cannot be written/,
+    ],
+  ])("refuses %s in one line, with the right exit code", (_, args, status, message) => {
+    const withModel = args.includes("--model") ? args : [...args, "--model", model];
+    const run = installed.run(args[0] === "generate" ? withModel : args);
+    expect(run.stderr).toMatch(message);
+    expect(run.status).toBe(status);
+    expect(run.stdout).toBe("");
+    expect(run.stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it.each([
+    ["an empty file", new Uint8Array(0), /the file is empty/],
+    ["no GGUF", Buffer.from("hello, this is text"), /not a GGUF file/],
+    ["a truncated one", tiny().subarray(0, 5000), /truncated/],
+  ])("refuses %s", (_, bytes, message) => {
+    const path = folder.file("bad.gguf", bytes);
+    const run = installed.run(["generate", "--prompt", "a", "--model", path]);
+    expect(run.status).toBe(1);
+    expect(run.stderr).toMatch(message);
+    expect(run.stderr.trim().split("\n")).toHaveLength(1);
+  });
+
+  it("refuses a prompt that is not UTF-8", () => {
+    const path = folder.file("latin1.txt", Uint8Array.of(0x61, 0xe9, 0x62));
+    const run = installed.run(["generate", "--model", model, "--prompt-file", path]);
+    expect(run.stderr).toMatch(/is not valid UTF-8/);
+    expect(run.status).toBe(1);
+  });
+
+  it.each(["generate", "chat", "models", "demo", "bench", "eval"])("explains %s", (name) => {
+    const run = installed.run([name, "--help"]);
+    expect(run.status).toBe(0);
+    expect(run.stdout).toMatch(/Usage: pyramidkv/);
+  });
+
+  it("chats over several turns and obeys its commands", () => {
+    const save = join(folder.path, "chat.json");
+    const lines = [
+      "hello",
+      "/kv",
+      "/method snapkv 20",
+      "again",
+      "/stats",
+      "/nonsense",
+      `/save ${save}`,
+      "/reset",
+      "/kv",
+      "/quit",
+    ];
+    const args = ["chat", "--model", model, "--max-tokens", "8", "--logit-bias", "2:-1000"];
+    const run = installed.run(args, `${lines.join("\n")}\n`);
+    expect(run.status).toBe(0);
+    expect(run.stderr).toMatch(/layer +kept +bytes/);
+    expect(run.stderr).toMatch(/snapkv from the next message on/);
+    expect(run.stderr).toMatch(/unknown command \/nonsense; known: \/method, \/kv/);
+    expect(run.stderr).toMatch(/the cache is empty/);
+    const { messages } = JSON.parse(readFileSync(save, "utf8")) as { messages: { role: string }[] };
+    expect(messages.map((m) => m.role)).toEqual(["user", "assistant", "user", "assistant"]);
+  });
+
+  it("inspects a file", () => {
+    const run = installed.run(["models", "inspect", model, "--json"]);
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      architecture: "llama",
+      parameters: { layers: 3, heads: 4, kvHeads: 2, headDim: 16 },
+      chatTemplate: true,
+    });
+  });
+});
+
+describe("the installed library", () => {
+  it("is imported with its types", () => {
+    const source = `
+      import { Engine, METHODS, PyramidKVError, type MethodName } from "pyramidkv";
+      const method: MethodName = "pyramidkv";
+      await using engine = await Engine.load({ model: process.argv[2] ?? "", threads: 1 });
+      using session = engine.createSession({ method, kvSize: 32 });
+      await session.prefill(engine.tokenizer.encode("hello ".repeat(40)));
+      const logits: Float32Array = session.logits;
+      const kept: number | undefined = session.cache.layers[0]?.kept;
+      const positions: Int32Array | undefined = session.cache.layers[0]?.positions(0);
+      let text = "";
+      for await (const piece of session.generate({ maxTokens: 4, temperature: 0 })) text += piece.text;
+      try { engine.createSession({ kvSize: 0 }); } catch (error) {
+        if (!(error instanceof PyramidKVError)) throw error;
+        console.log(JSON.stringify([error.code, logits.length, kept, positions?.length, Object.keys(METHODS).length]));
+      }
+    `;
+    writeFileSync(join(installed.path, "app.ts"), source);
+    const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc");
+    const types = fileURLToPath(new URL("../../node_modules/@types", import.meta.url));
+    const flags =
+      "--target ES2022 --lib ES2023,ESNext.Disposable --module NodeNext --strict --types node";
+    execFileSync(process.execPath, [tsc, ...flags.split(" "), "--typeRoots", types, "app.ts"], {
+      cwd: installed.path,
+      stdio: "inherit",
+    });
+    const run = spawnSync(process.execPath, ["app.js", model], {
+      cwd: installed.path,
+      encoding: "utf8",
+    });
+    expect(run.stderr).toBe("");
+    const [code, vocabulary, kept, positions, methods] = JSON.parse(run.stdout) as unknown[];
+    expect([code, vocabulary, methods]).toEqual(["USAGE", 320, 5]);
+    expect(kept).toBe(positions);
+  });
+
+  it("is packed as publint asks", async () => {
+    const { messages } = await publint({
+      pkgDir: fileURLToPath(new URL("../../", import.meta.url)),
+    });
+    expect(messages).toEqual([]);
+  });
+});
+
+function tiny(): Uint8Array {
+  const { metadata, tensors } = tinyModel({ nLayer: 1 });
+  return buildGguf(metadata, tensors);
+}
