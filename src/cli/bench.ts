@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { compare, type Comparison } from "../bench/compare.ts";
 import { compareLoadTime } from "../bench/load-time.ts";
 import { targetRows } from "../bench/targets.ts";
+import { requireInteger } from "../errors.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { resolveModel } from "../hub/resolve.ts";
 import { progressBar, style, table } from "./io.ts";
@@ -39,6 +40,9 @@ Example:
 }
 
 async function bench(flags: Flags): Promise<void> {
+  requireInteger("repetitions", flags.repetitions, 1);
+  requireInteger("tokens", flags.tokens, 2);
+  for (const length of flags.lengths) requireInteger("length", length, 1);
   const threads = flags.threads ?? availableParallelism();
   const modelPath = await resolveModel(flags.model);
   const load = await compareLoadTime(modelPath, threads, flags.repetitions);

@@ -13,12 +13,15 @@ import {
   addModelOptions,
   addSamplingOptions,
   integer,
+  samplingOptions,
   sessionOptions,
   type CompressionFlags,
   type ModelFlags,
   type SamplingFlags,
 } from "./options.ts";
 import { layerTable, summary, timingsResult } from "./results.ts";
+
+const ANSWER_TOKENS = 512;
 
 type Flags = ModelFlags &
   CompressionFlags &
@@ -116,15 +119,17 @@ class Chat {
     this.#session[Symbol.dispose]();
   }
 
-  async changeMethod(argument: string): Promise<void> {
+  changeMethod(argument: string): void {
     const [name, size] = argument.split(/\s+/).filter((part) => part !== "");
     if (name === undefined) {
       note(this.#session.compression.method.name);
       return;
     }
-    const kvSize = size === undefined ? {} : { kvSize: integer(size) };
-    const { kvLimit: _, ...rest } = this.#options;
-    const options = { ...rest, method: name, ...kvSize };
+    const kvSize: { kvSize?: number } = size === undefined ? {} : { kvSize: integer(size) };
+    const { kvLimit, ...rest } = this.#options;
+    // A limit that was given stays, unless the new size outgrew it.
+    const keep = kvLimit !== undefined && kvLimit >= (kvSize.kvSize ?? 0) ? { kvLimit } : {};
+    const options = { ...rest, method: name, ...kvSize, ...keep };
     const session = this.engine.createSession(options);
     const conversation = new Conversation(session, this.engine.tokenizer);
     conversation.restore(this.#conversation.messages);
@@ -132,7 +137,6 @@ class Chat {
     this.#session = session;
     this.#options = options;
     this.#conversation = conversation;
-    await Promise.resolve();
     note(`${name} from the next message on`);
   }
 
@@ -194,16 +198,9 @@ class Chat {
     const started = performance.now();
     this.#firstTokenMs = 0;
     try {
-      const room = this.engine.model.nCtx - this.#session.nPast;
-      const { temperature, topK, topP, minP, repeatPenalty, seed, stop } = this.flags;
-      const sampling = Object.fromEntries(
-        Object.entries({ temperature, topK, topP, minP, repeatPenalty, seed, stop }).filter(
-          ([, value]) => value !== undefined,
-        ),
-      );
-      const maxTokens = this.flags.maxTokens ?? Math.min(512, Math.max(1, room >> 1));
       const onProgress = (share: number) => bar.update(Math.round(share * 1000), 1000);
-      const options = { ...sampling, maxTokens, signal, onProgress };
+      const maxTokens = this.flags.maxTokens ?? ANSWER_TOKENS;
+      const options = { ...samplingOptions(this.flags), maxTokens, signal, onProgress };
       for await (const { text } of this.#conversation.send(message, options)) {
         if (this.#firstTokenMs === 0) {
           bar.stop();

@@ -67,8 +67,8 @@ async function demo(flags: ModelFlags): Promise<void> {
     process.stdout.write(`  ${label.padEnd(22)} ${sparkline(kept)}  ${range}\n`);
   }
   process.stdout.write(
-    "\nThis model has 135 million parameters: at this length it needs about 1,024 kept tokens per layer\n" +
-      "to find the number, and 128 are too few. Larger models need far fewer.\n",
+    "\nThe default model is small (135 million parameters): at this length it needs about 1,024 kept\n" +
+      "tokens per layer to find the number, and 128 are too few.\n",
   );
 }
 

@@ -1,7 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
+import { resolveCompression } from "../compression/resolve.ts";
 import type { Engine } from "../engine/engine.ts";
 import { reportKv } from "../engine/kv-report.ts";
+import { checkSampling } from "../engine/sampler.ts";
 import { PyramidKVError } from "../errors.ts";
 import { Interrupt } from "./interrupt.ts";
 import { note, progressBar, style } from "./io.ts";
@@ -11,6 +13,7 @@ import {
   addModelOptions,
   addSamplingOptions,
   integer,
+  samplingOptions,
   sessionOptions,
   type CompressionFlags,
   type ModelFlags,
@@ -60,6 +63,9 @@ Examples:
 
 async function generate(flags: Flags): Promise<void> {
   const text = await readPrompt(flags);
+  // What is wrong with the options is said before a model is fetched and loaded.
+  resolveCompression(sessionOptions(flags));
+  checkSampling(samplingOptions(flags));
   using interrupt = new Interrupt();
   await using engine = await loadEngine(flags, interrupt.signal);
   using session = engine.createSession(sessionOptions(flags));
@@ -82,12 +88,17 @@ async function generate(flags: Flags): Promise<void> {
   if (flags.logitsOut !== undefined) await writeLogits(flags.logitsOut, session.logits);
   const kv = reportKv(session.cache, prompt.length, flags.kept);
 
+  const generation = {
+    ...samplingOptions(flags),
+    ...(flags.maxTokens === undefined ? {} : { maxTokens: flags.maxTokens }),
+    signal: interrupt.signal,
+  };
   let answer = "";
   let timeToFirstTokenMs = 0;
   let finishReason: string = "length";
   const tokens: number[] = [];
   try {
-    for await (const piece of session.generate(generateOptions(flags, interrupt.signal))) {
+    for await (const piece of session.generate(generation)) {
       timeToFirstTokenMs ||= performance.now() - started;
       answer += piece.text;
       tokens.push(piece.token);
@@ -130,14 +141,6 @@ function checkRoom(engine: Engine, promptTokens: number, maxTokens = 0): void {
     "CONTEXT_FULL",
     `a prompt of ${promptTokens} tokens${more} exceeds the model's context of ${nCtx}; shorten the prompt or lower --max-tokens`,
   );
-}
-
-function generateOptions(flags: Flags, signal: AbortSignal) {
-  const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = flags;
-  const { seed, logitBias, stop, maxTokens } = flags;
-  const given = { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty };
-  const all = { ...given, seed, logitBias, stop, maxTokens, signal };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
 async function writeLogits(path: string, logits: Float32Array): Promise<void> {

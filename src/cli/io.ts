@@ -7,10 +7,10 @@ export function note(text = ""): void {
   process.stderr.write(`${text}\n`);
 }
 
-/** Styles text where stderr is a terminal that shows it. */
+/** Styles text where both outputs are terminals that show it: a table may go to either. */
 export function style(format: "bold" | "dim" | "red" | "green" | "yellow", text: string): string {
-  const plain = !process.stderr.isTTY || process.env.NO_COLOR !== undefined;
-  return plain ? text : styleText(format, text);
+  const shown = process.stderr.isTTY && process.stdout.isTTY && process.env.NO_COLOR === undefined;
+  return shown ? styleText(format, text) : text;
 }
 
 export interface Progress {

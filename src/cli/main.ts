@@ -30,14 +30,24 @@ function program(): Command {
     const command = root.command(name).exitOverride();
     define(command.showHelpAfterError(`(see pyramidkv ${name} --help)`));
   }
+  for (const command of [root, ...root.commands]) listKnownCommands(command);
   return root;
+}
+
+/** An unknown name is answered with the names there are. */
+function listKnownCommands(command: Command): void {
+  const known = command.commands.map((c) => c.name()).join(", ");
+  if (known === "") return;
+  command.configureOutput({
+    outputError: (text, write) => {
+      const isUnknown = text.includes("unknown command");
+      write(isUnknown ? `${text.trimEnd()}\nknown commands: ${known}\n` : text);
+    },
+  });
 }
 
 function reportError(error: unknown): number {
   if (error instanceof CommanderError) {
-    if (error.code === "commander.unknownCommand") {
-      note(`known commands: ${Object.keys(COMMANDS).join(", ")}`);
-    }
     return error.exitCode === 0 ? 0 : USAGE_EXIT_CODE;
   }
   if (error instanceof PyramidKVError) {

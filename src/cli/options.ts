@@ -3,6 +3,7 @@ import { METHODS } from "../compression/methods.ts";
 import type { CompressionOptions } from "../compression/options.ts";
 import { PRESETS } from "../compression/presets.ts";
 import type { SessionOptions } from "../engine/engine.ts";
+import type { GenerateOptions } from "../engine/generate.ts";
 import { ALIASES } from "../hub/aliases.ts";
 
 /** A whole number, written as one. */
@@ -77,8 +78,9 @@ export function addCompressionOptions(command: Command): Command {
 /** The part of a command's flags that a session takes. */
 export function sessionOptions(flags: CompressionFlags): SessionOptions {
   const { method, kvSize, preset, alpha, window, beta, pool, kernel, gqa, sinks, kvType } = flags;
-  const all = { method, kvSize, preset, alpha, window, beta, pool, kernel, gqa, sinks, kvType };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+  return definedOnly({
+    ...{ method, kvSize, preset, alpha, window, beta, pool, kernel, gqa, sinks, kvType },
+  });
 }
 
 export interface SamplingFlags {
@@ -113,6 +115,22 @@ export function addSamplingOptions(command: Command): Command {
       ...all,
       text,
     ]);
+}
+
+/** The part of a command's flags that generation takes. */
+export function samplingOptions(flags: SamplingFlags): GenerateOptions {
+  const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = flags;
+  const { seed, logitBias: bias, stop } = flags;
+  const penalties = { repeatPenalty, frequencyPenalty, presencePenalty };
+  return definedOnly({ temperature, topK, topP, minP, ...penalties, seed, logitBias: bias, stop });
+}
+
+/** An object without the fields that are undefined. */
+export function definedOnly<T extends object>(
+  object: T,
+): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const entries = Object.entries(object).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
 }
 
 function logitBias(text: string): Record<number, number> {

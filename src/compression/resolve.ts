@@ -19,9 +19,19 @@ const DEFAULT_KV_SIZE = 128;
 const MAX_KERNEL = 255;
 
 /** Fills in defaults and checks every value; throws `USAGE` with the value and the limit. */
-export function resolveCompression(given: CompressionOptions = {}): Compression {
+export function resolveCompression(asked: CompressionOptions = {}): Compression {
   const names = Object.keys(METHODS) as MethodName[];
-  const method: Method = METHODS[requireOneOf("method", given.method ?? DEFAULT_METHOD, names)];
+  const method: Method = METHODS[requireOneOf("method", asked.method ?? DEFAULT_METHOD, names)];
+  const unused = Object.keys(asked).filter(
+    (name) =>
+      name !== "method" &&
+      asked[name as keyof CompressionOptions] !== undefined &&
+      !method.options.includes(name as OptionName),
+  );
+  const given: CompressionOptions = {
+    ...asked,
+    ...Object.fromEntries(unused.map((n) => [n, undefined])),
+  };
   const presets = Object.keys(PRESETS) as PresetName[];
   const preset = requireOneOf("preset", given.preset ?? "paper", presets);
   const base = { ...PRESETS[preset], ...method.defaults };
@@ -38,12 +48,6 @@ export function resolveCompression(given: CompressionOptions = {}): Compression 
     sinks: requireInteger("sinks", given.sinks ?? base.sinks, 0),
     rounding: base.rounding,
   };
-  const unused = Object.keys(given).filter(
-    (name) =>
-      name !== "method" &&
-      given[name as keyof CompressionOptions] !== undefined &&
-      !method.options.includes(name as OptionName),
-  );
   checkForced(method, options);
   return { method, options, alphaGiven: given.alpha !== undefined, unused };
 }

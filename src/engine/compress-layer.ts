@@ -23,7 +23,7 @@ export interface LayerJob {
   readonly nNew: number;
 }
 
-/** Cuts one layer to its budget: scores, selection per kv head, and a cache of just that size. */
+/** Cuts one layer to its budget: scores, selection per kv head, and a cache of just that size, staged. */
 export async function compressLayer(job: LayerJob): Promise<void> {
   const { target, il, executor, scratch, nNew } = job;
   const budget = layerBudget(job);
@@ -45,7 +45,7 @@ export async function compressLayer(job: LayerJob): Promise<void> {
     padding,
     mayTakeOver: job.targets.length === 1,
   });
-  target.cache.setLayer(il, layer);
+  target.cache.stage(il, layer);
 }
 
 /** Tokens that each head of this layer may keep; all of them where this prefill does not cut. */

@@ -30,7 +30,7 @@ export class Conversation {
   }
 
   /**
-   * Answers a message piece by piece. What came before an abort stays in the conversation; a message
+   * Answers a message piece by piece, with fewer tokens where the context ends. What came before an abort stays in the conversation; a message
    * that could not be prefilled does not.
    */
   async *send(content: string, options: SendOptions = {}): AsyncGenerator<Piece, void, undefined> {
@@ -45,9 +45,12 @@ export class Conversation {
       ...(signal === undefined ? {} : { signal }),
       ...(onProgress === undefined ? {} : { onProgress }),
     });
+    const room = this.session.contextSize - this.session.nPast;
+    const wanted =
+      options.maxTokens === undefined ? {} : { maxTokens: Math.min(options.maxTokens, room) };
     let answer = "";
     try {
-      for await (const piece of this.session.generate(options)) {
+      for await (const piece of this.session.generate({ ...options, ...wanted })) {
         answer += piece.text;
         yield piece;
       }

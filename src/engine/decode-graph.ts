@@ -46,7 +46,7 @@ export class DecodeGraph extends NativeOwner {
     this.#rows = new Int32Array(hp.nLayer * hp.nHeadKv);
     this.#mask = this.#layOutMasks();
 
-    const g = new Graph(hp.nLayer * (64 + 8 * hp.nHeadKv) + 64);
+    const g = new Graph(hp.nLayer * (64 + 8 * hp.nHeadKv + 4 * hp.nExpertUsed) + 64);
     this.#graph = g;
     this.#token = g.input({ type: TYPES.i32, shape: [1] });
     this.#position = g.input({ type: TYPES.i32, shape: [1] });
@@ -70,7 +70,8 @@ export class DecodeGraph extends NativeOwner {
 
   /** Whether the graph still reads the memory that the cache is in. */
   fits(cache: KvCache): boolean {
-    return cache.layers.every((layer, il) => layer === this.#layers[il]);
+    const { layers } = cache;
+    return layers.length === this.#layers.length && layers.every((l, il) => l === this.#layers[il]);
   }
 
   /**

@@ -94,10 +94,10 @@ export class Engine implements AsyncDisposable {
     await using file = await openGguf(path);
     const backend = new Backend(threads);
     const executor = new Executor(backend);
-    // Side by side: libllama reads the vocabulary on one core while the weights arrive.
-    const [tokenizer, model] = await Promise.allSettled([
-      Tokenizer.load(file),
+    // Side by side: the weights arrive while the vocabulary is checked and libllama reads it.
+    const [model, tokenizer] = await Promise.allSettled([
       Model.load(backend, file, { onProgress: report("load"), signal }),
+      Tokenizer.load(file),
     ]);
     if (tokenizer.status === "fulfilled" && model.status === "fulfilled") {
       const parts = { backend, executor, model: model.value, tokenizer: tokenizer.value };
@@ -144,7 +144,7 @@ export class Engine implements AsyncDisposable {
       compression,
       kvTypeName: kvTypeName as KvTypeName,
       kvLimit: requireInteger("kvLimit", kvLimit ?? 2 * kvSize, kvSize),
-      onDispose: () => this.#sessions.delete(session),
+      onFree: () => this.#sessions.delete(session),
     });
     this.#sessions.add(session);
     return session;
@@ -160,7 +160,13 @@ export class Engine implements AsyncDisposable {
     options: PrefillOptions = {},
   ): Promise<void> {
     this.#assertAlive();
-    return prefillTogether(sessions, tokens, options);
+    const distinct = new Set(sessions);
+    if (distinct.size < sessions.length || sessions.some((s) => !this.#sessions.has(s))) {
+      throw new PyramidKVError("USAGE", "prefillTogether takes different sessions of this engine");
+    }
+    // Always locked in the order of their creation, so that two calls cannot wait for each other.
+    const ordered = [...this.#sessions].filter((s) => distinct.has(s));
+    return prefillTogether(ordered, tokens, options);
   }
 
   /** Frees everything, its sessions included, after the steps that may be running. */

@@ -21,7 +21,10 @@ export function causalMask(nPast: number, n: number): Uint16Array {
 /** Masks kept at most; those of 8,000 tokens in chunks of 512 take 64 MB. */
 const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 
-/** The masks of a prefill, which every layer uses again: written once while there is room for them. */
+/**
+ * The masks of a prefill. Those of a new cache are the same in every layer, and are written once while
+ * there is room for them; layers that kept different numbers of tokens need one each.
+ */
 export class MaskCache extends NativeOwner {
   readonly #kept = new Map<string, TensorBuffer>();
   #bytes = 0;
@@ -31,14 +34,14 @@ export class MaskCache extends NativeOwner {
   }
 
   /** The mask of `n` queries after `nPast` keys: f16 [nPast + n, n]. */
-  get(g: InputGraph, nPast: number, n: number): Tensor {
+  get(g: InputGraph, nPast: number, n: number, shared: boolean): Tensor {
     this.assertAlive();
     const key = `${nPast}/${n}`;
     const kept = this.#kept.get(key);
     if (kept !== undefined) return kept.tensors[0] as Tensor;
     const data = causalMask(nPast, n);
     const spec = { type: TYPES.f16, shape: [nPast + n, n] };
-    if (this.#bytes + data.byteLength > MAX_KEPT_BYTES) {
+    if (!shared || this.#bytes + data.byteLength > MAX_KEPT_BYTES) {
       return g.constant(spec.type, spec.shape, data);
     }
     const buffer = new TensorBuffer(this.executor.backend.bufferType, [spec]);

@@ -38,6 +38,18 @@ export interface PrefillResult {
  * budget and the scratch serves the next layer. So one layer at full length is the most there ever is.
  */
 export async function prefill(job: PrefillJob): Promise<PrefillResult> {
+  try {
+    const result = await prefillLayers(job);
+    for (const { cache } of job.targets) cache.commit();
+    return result;
+  } catch (error) {
+    // Stopped half-way, every session is as it was before.
+    for (const { cache } of job.targets) if (!cache.disposed) cache.rollBack();
+    throw error;
+  }
+}
+
+async function prefillLayers(job: PrefillJob): Promise<PrefillResult> {
   const { model, executor, targets } = job;
   const { hp } = model;
   const n = job.tokens.length;
@@ -153,7 +165,7 @@ function scratchGroup(
     ...run,
     k: view(scratch.k),
     v: view(scratch.v),
-    mask: g.rows(masks.get(g, nPast, n), TYPES.f16, nPast + n, skip, n - skip),
+    mask: g.rows(masks.get(g, nPast, n, run.nPast === 0), TYPES.f16, nPast + n, skip, n - skip),
   };
 }
 

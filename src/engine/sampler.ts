@@ -11,7 +11,7 @@ export interface SamplingOptions {
   readonly topP?: number;
   /** Only tokens with at least this share of the most likely one's probability. Defaults to 0.05. */
   readonly minP?: number;
-  /** Divides the logits of recent tokens; 1 is off. Defaults to 1. */
+  /** Divides the logits of tokens generated recently, in this call; 1 is off. Defaults to 1. */
   readonly repeatPenalty?: number;
   /** Subtracts this for each time a recent token occurred. Defaults to 0. */
   readonly frequencyPenalty?: number;
@@ -25,6 +25,9 @@ export interface SamplingOptions {
   readonly seed?: number;
 }
 
+/** libllama takes 2^32 − 1 to mean a random seed. */
+const MAX_SEED = 2 ** 32 - 2;
+
 /** Picks tokens from logits. */
 export interface Sampler extends Disposable {
   sample(logits: Float32Array): number;
@@ -32,7 +35,10 @@ export interface Sampler extends Disposable {
 
 /** libllama's samplers in its usual order, or a plain maximum where nothing else is asked for. */
 export function createSampler(options: SamplingOptions, nVocab: number): Sampler {
-  const o = checkSampling(options, nVocab);
+  const o = checkSampling(options);
+  for (const id of Object.keys(o.logitBias)) {
+    requireInteger("logitBias token", Number(id), 0, nVocab - 1);
+  }
   const biases = Object.entries(o.logitBias).map(([id, bias]) => [Number(id), bias] as const);
   const penalised = o.repeatPenalty !== 1 || o.frequencyPenalty !== 0 || o.presencePenalty !== 0;
   if (o.temperature === 0 && biases.length === 0 && !penalised) return greedy;
@@ -71,7 +77,8 @@ export function argmax(logits: Float32Array): number {
 
 const greedy: Sampler = { sample: argmax, [Symbol.dispose]: () => undefined };
 
-function checkSampling(o: SamplingOptions, nVocab: number): Required<SamplingOptions> {
+/** Fills in defaults and checks every value; throws `USAGE` with the value and the limit. */
+export function checkSampling(o: SamplingOptions): Required<SamplingOptions> {
   const number = (name: keyof SamplingOptions, fallback: number, min: number, max: number) => {
     const value = (o[name] as number | undefined) ?? fallback;
     if (!(value >= min && value <= max)) {
@@ -81,7 +88,7 @@ function checkSampling(o: SamplingOptions, nVocab: number): Required<SamplingOpt
   };
   const logitBias = o.logitBias ?? {};
   for (const [id, bias] of Object.entries(logitBias)) {
-    requireInteger("logitBias token", Number(id), 0, nVocab - 1);
+    requireInteger("logitBias token", Number(id), 0);
     if (!Number.isFinite(bias)) {
       throw new PyramidKVError("USAGE", `logitBias of token ${id} must be finite, got ${bias}`);
     }
@@ -96,6 +103,6 @@ function checkSampling(o: SamplingOptions, nVocab: number): Required<SamplingOpt
     presencePenalty: number("presencePenalty", 0, -100, 100),
     penaltyLastN: requireInteger("penaltyLastN", o.penaltyLastN ?? 64, 0, 2 ** 20),
     logitBias,
-    seed: requireInteger("seed", o.seed ?? 0, 0, 2 ** 32 - 1),
+    seed: requireInteger("seed", o.seed ?? 0, 0, MAX_SEED),
   };
 }

@@ -180,20 +180,101 @@ describe("lifetimes", () => {
       await expect(session.generate().next()).rejects.toThrow(/disposed/);
     }));
 
-  it("waits for a running step before it frees, whoever disposes", async () => {
+  it("stops a running prefill when it is disposed, and frees only then", async () => {
     using folder = new TestFolder();
-    const engine = await Engine.load({ model: folder.tiny({ nLayer: 6 }), threads: 2 });
+    const engine = await Engine.load({ model: folder.tiny({ nLayer: 6 }), threads: 1 });
     const session = engine.createSession();
-    const running = session.prefill(randomTokens(1500));
-    session[Symbol.dispose]();
-    const other = engine.createSession();
-    const queued = other.prefill(randomTokens(1500));
-    const disposal = engine[Symbol.asyncDispose]();
-    await Promise.allSettled([running, queued]);
-    await disposal;
+    let steps = 0;
+    const running = session.prefill(randomTokens(1900), {
+      onProgress: () => {
+        if (++steps === 5) session[Symbol.dispose]();
+      },
+    });
+    await expect(running).rejects.toMatchObject({ code: "ABORTED" });
+    expect(steps).toBe(5);
+    expect(session.cache.ledger.current).toBe(0);
+    await engine[Symbol.asyncDispose]();
+  });
+
+  it("disposes an engine whose sessions are running", async () => {
+    using folder = new TestFolder();
+    const engine = await Engine.load({ model: folder.tiny({ nLayer: 6 }), threads: 1 });
+    const disposals: Promise<void>[] = [];
+    const running = engine.createSession().prefill(randomTokens(1900), {
+      onProgress: (share) => {
+        if (share > 0.5 && disposals.length === 0) disposals.push(engine[Symbol.asyncDispose]());
+      },
+    });
+    await expect(running).rejects.toMatchObject({ code: "ABORTED" });
+    await Promise.all(disposals);
+    expect(disposals).toHaveLength(1);
     expect(() => engine.createSession()).toThrow(/this engine was disposed/);
     expect(() => engine.tokenizer).toThrow(/disposed/);
   });
+
+  it.each(["full", "pyramidkv"])(
+    "a prefill of %s that was stopped in any layer changes nothing",
+    (method) =>
+      withEngine(
+        async (engine) => {
+          const [first, second] = [randomTokens(600), randomTokens(700, 2)];
+          using stopped = engine.createSession({ method, kvSize: 32 });
+          using calm = engine.createSession({ method, kvSize: 32 });
+          const stopAt = async (tokens: Int32Array, share: number) => {
+            const controller = new AbortController();
+            const onProgress = (done: number) => done >= share && controller.abort();
+            const prefill = stopped.prefill(tokens, { signal: controller.signal, onProgress });
+            await expect(prefill).rejects.toMatchObject({ code: "ABORTED" });
+            expect(stopped.cache.ledger.current).toBe(stopped.cache.bytes);
+          };
+          for (const share of [0.1, 0.5, 0.9]) await stopAt(first, share);
+          expect(stopped.cache.bytes).toBe(0);
+          for (const s of [stopped, calm]) await s.prefill(first);
+          for (const share of [0.1, 0.5, 0.9]) await stopAt(second, share);
+          for (const s of [stopped, calm]) await s.decode(5);
+          expect(stopped.logits).toEqual(calm.logits);
+          for (const s of [stopped, calm]) await s.prefill(second);
+          expect(stopped.logits).toEqual(calm.logits);
+        },
+        { nLayer: 4 },
+      ),
+  );
+
+  it("generates after the calls made before it, and goes on where an answer ended", () =>
+    withEngine(async (engine) => {
+      using whole = engine.createSession({ kvSize: 32 });
+      using parts = engine.createSession({ kvSize: 32 });
+      const tokensOf = async (session: typeof whole, maxTokens: number) => {
+        const tokens: number[] = [];
+        for await (const { token } of session.generate({ maxTokens, ignoreEndOfText: true })) {
+          tokens.push(token);
+        }
+        return tokens;
+      };
+      const prefills = [whole, parts].map((s) => s.prefill(randomTokens(200)));
+      const expected = await tokensOf(whole, 9); // its prefill is still under way
+      const again = [...(await tokensOf(parts, 4)), ...(await tokensOf(parts, 5))];
+      await Promise.all(prefills);
+      expect(again).toEqual(expected);
+    }));
+
+  it("refuses to share a prefill with strangers, twice, or with a used session", () =>
+    withEngine(async (engine) => {
+      using folder = new TestFolder();
+      await using other = await Engine.load({ model: folder.tiny(), threads: 1 });
+      using a = engine.createSession();
+      using b = engine.createSession();
+      using stranger = other.createSession();
+      const tokens = randomTokens(20);
+      expect(() => engine.prefillTogether([a, stranger], tokens)).toThrow(
+        /sessions of this engine/,
+      );
+      expect(() => engine.prefillTogether([a, a], tokens)).toThrow(/different sessions/);
+      await Promise.all([
+        engine.prefillTogether([a, b], tokens),
+        expect(engine.prefillTogether([b, a], tokens)).rejects.toThrow(/only new sessions/),
+      ]);
+    }));
 
   it("stops within a chunk when its signal fires, and can go on", () =>
     withEngine(

@@ -32,7 +32,8 @@ export interface SessionParts {
   readonly kvTypeName: KvTypeName;
   /** Tokens per layer, averaged, beyond which a later turn is compressed again. */
   readonly kvLimit: number;
-  readonly onDispose: () => void;
+  /** Told when the session's memory is free. */
+  readonly onFree: () => void;
 }
 
 /**
@@ -52,6 +53,8 @@ export class Session implements Disposable {
   #decodeGraph: DecodeGraph | undefined;
   #generating = false;
   #disposed = false;
+  /** Ends a prefill within a chunk when the session is disposed. */
+  readonly #stopping = new AbortController();
 
   /** @internal */
   constructor(parts: SessionParts) {
@@ -64,6 +67,11 @@ export class Session implements Disposable {
   /** Tokens seen so far, evicted ones included: the true position of the next one. */
   get nPast(): number {
     return this.#nPast;
+  }
+
+  /** Tokens that the model's context holds. */
+  get contextSize(): number {
+    return this.#parts.model.hp.nCtx;
   }
 
   /** Logits after the newest token, f32 [nVocab]. Overwritten by the next step. */
@@ -88,31 +96,35 @@ export class Session implements Disposable {
 
   /** Appends one token and computes the logits after it. */
   decode(token: number): Promise<void> {
-    return this.exclusively(() => this.#decode(token));
+    return this.exclusively(async () => {
+      await this.#decodePending();
+      await this.#decode(token);
+    });
   }
 
-  /** Generates from the logits at hand. Throws `ABORTED` when `signal` fires; what came stays. */
+  /**
+   * Generates from the logits at hand, after the calls made before it. Throws `ABORTED` when `signal`
+   * fires; what came stays, and the next call goes on from there.
+   */
   async *generate(options: GenerateOptions = {}): AsyncGenerator<Piece, void, undefined> {
-    const { tokenizer, model } = this.#parts;
-    const nCtx = model.hp.nCtx;
     this.#assertAlive();
     this.#assertIdle();
-    void this.logits;
-    const room = nCtx - this.#nPast;
-    const maxTokens = requireInteger(
-      "maxTokens",
-      options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room),
-      0,
-    );
-    if (maxTokens > room) throw contextFull(this.#nPast, maxTokens, nCtx);
-    using sampler = createSampler(options, model.hp.nVocab);
     this.#generating = true;
     try {
+      const { tokenizer, model } = this.#parts;
+      using sampler = createSampler(options, model.hp.nVocab);
+      const stop = checkStops(options.stop ?? []);
+      await this.#queue(() => this.#decodePending());
+      const room = model.hp.nCtx - this.#nPast;
+      const given = options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room);
+      const maxTokens = requireInteger("maxTokens", given, 0);
+      if (maxTokens > room) throw contextFull(this.#nPast, maxTokens, model.hp.nCtx);
+      void this.logits;
       yield* generateTokens({
         tokenizer,
         sampler,
         maxTokens,
-        stop: checkStops(options.stop ?? []),
+        stop,
         ignoreEndOfText: options.ignoreEndOfText ?? false,
         logits: () => this.logits,
         decode: (token) => {
@@ -131,6 +143,8 @@ export class Session implements Disposable {
   /** Forgets all tokens and frees their cache. */
   reset(): Promise<void> {
     return this.exclusively(() => {
+      this.#decodeGraph?.[Symbol.dispose]();
+      this.#decodeGraph = undefined;
       this.cache.clear();
       this.#nPast = 0;
       this.#logits = undefined;
@@ -143,7 +157,7 @@ export class Session implements Disposable {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#parts.onDispose();
+    this.#stopping.abort();
     if (this.#queue.activeCount > 0) void this.#queue(() => this.#free());
     else this.#free();
   }
@@ -154,6 +168,7 @@ export class Session implements Disposable {
   }
 
   #free(): void {
+    this.#parts.onFree();
     this.#decodeGraph?.[Symbol.dispose]();
     this.cache[Symbol.dispose]();
   }
@@ -190,7 +205,7 @@ export class Session implements Disposable {
       firstPosition: this.#nPast,
       targets,
       chunkTokens,
-      signal: options.signal,
+      signal: AbortSignal.any([this.#stopping.signal, ...(options.signal ? [options.signal] : [])]),
       onProgress: options.onProgress,
     });
     const prefillMs = performance.now() - started;
@@ -206,7 +221,8 @@ export class Session implements Disposable {
     const { cache, compression } = this;
     const { alpha, kvSize } = compression.options;
     const isFirst = cache.layers.length === 0;
-    if (compression.alphaGiven && isFirst && alpha > nNew) {
+    const usesAlpha = compression.method.options.includes("alpha");
+    if (compression.alphaGiven && usesAlpha && isFirst && alpha > nNew) {
       throw new PyramidKVError(
         "USAGE",
         `alpha ${alpha} is larger than the prompt of ${nNew} tokens; use --alpha ${nNew} or less`,
@@ -217,17 +233,34 @@ export class Session implements Disposable {
     return { cache, compression, pastLengths, cut };
   }
 
+  /** Puts the last token of an answer that ended early into the cache, so that the logits follow it. */
+  async #decodePending(): Promise<void> {
+    const token = this.#pendingToken;
+    if (token !== undefined) await this.#decode(token);
+  }
+
   async #decode(token: number): Promise<void> {
-    this.#assertAlive();
+    void this.logits;
     const { model } = this.#parts;
     checkTokens([token], model.hp.nVocab);
     if (this.#nPast >= model.hp.nCtx) throw contextFull(this.#nPast, 1, model.hp.nCtx);
     const started = performance.now();
     await this.#makeRoom();
-    const computeMs = await this.#graph().step(token, this.#nPast, this.logits);
+    const computeMs = await this.#step(token);
     this.#nPast++;
     this.#pendingToken = undefined;
     this.timings.addDecode(performance.now() - started, computeMs);
+  }
+
+  async #step(token: number): Promise<number> {
+    try {
+      return await this.#graph().step(token, this.#nPast, this.logits);
+    } catch (error) {
+      // Its masks may be a step ahead of the cache: the next step builds a new one.
+      this.#decodeGraph?.[Symbol.dispose]();
+      this.#decodeGraph = undefined;
+      throw error;
+    }
   }
 
   #graph(): DecodeGraph {

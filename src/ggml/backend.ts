@@ -150,11 +150,6 @@ export class GraphAllocator extends NativeOwner {
     this.#handle = native().ggml.gallocrNew(backend.bufferType);
   }
 
-  /** Bytes held for intermediate tensors. */
-  get bytes(): number {
-    return native().ggml.gallocrBufferSize(this.#handle, 0);
-  }
-
   allocate(graph: Graph): void {
     this.assertAlive();
     if (!native().ggml.gallocrAllocGraph(this.#handle, graph.handle)) {

@@ -38,11 +38,6 @@ export class Executor extends NativeOwner {
     this.#allocator = new GraphAllocator(backend);
   }
 
-  /** Bytes held for the intermediate tensors of one-off graphs. */
-  get activationBytes(): number {
-    return this.#allocator.bytes;
-  }
-
   /**
    * Builds a graph, computes it and frees it. `build` returns what reads the results, which runs
    * while they are still there.

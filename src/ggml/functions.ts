@@ -3,7 +3,7 @@ import { bind, type Library, type NativeFunction, type Pointer } from "./ffi.ts"
 type P = Pointer;
 type N = P | null;
 
-/** The functions of `ggml-base` that the product calls, one line each, typed by their C signatures. */
+/** The functions of `ggml-base` that the product and its tests call, one line each, typed by their C signatures. */
 export function bindGgml(lib: Library) {
   const f = <A extends unknown[], R>(signature: string): NativeFunction<A, R> =>
     bind<A, R>(lib, signature);
@@ -26,7 +26,6 @@ export function bindGgml(lib: Library) {
     add: f<[P, P, P], P>("void* ggml_add(void*,void*,void*)"),
     mul: f<[P, P, P], P>("void* ggml_mul(void*,void*,void*)"),
     div: f<[P, P, P], P>("void* ggml_div(void*,void*,void*)"),
-    scale: f<[P, P, number], P>("void* ggml_scale(void*,void*,float)"),
     clamp: f<[P, P, number, number], P>("void* ggml_clamp(void*,void*,float,float)"),
     rmsNorm: f<[P, P, number], P>("void* ggml_rms_norm(void*,void*,float)"),
     mulMat: f<[P, P, P], P>("void* ggml_mul_mat(void*,void*,void*)"),
@@ -75,7 +74,6 @@ export function bindGgml(lib: Library) {
     gallocrNew: f<[P], P>("void* ggml_gallocr_new(void*)"),
     gallocrFree: f<[P], void>("void ggml_gallocr_free(void*)"),
     gallocrAllocGraph: f<[P, P], boolean>("bool ggml_gallocr_alloc_graph(void*,void*)"),
-    gallocrBufferSize: f<[P, number], number>("size_t ggml_gallocr_get_buffer_size(void*,int)"),
     // backends and buffers
     deviceInit: f<[P, string | null], N>("void* ggml_backend_dev_init(void*,const char*)"),
     deviceDescription: f<[P], string>("const char* ggml_backend_dev_description(void*)"),
@@ -88,9 +86,7 @@ export function bindGgml(lib: Library) {
     backendFree: f<[P], void>("void ggml_backend_free(void*)"),
     graphCompute: f<[P, P], number>("int ggml_backend_graph_compute(void*,void*)"),
     defaultBufferType: f<[P], P>("void* ggml_backend_get_default_buffer_type(void*)"),
-    bufferTypeName: f<[P], string>("const char* ggml_backend_buft_name(void*)"),
     bufferTypeAlloc: f<[P, number], N>("void* ggml_backend_buft_alloc_buffer(void*,size_t)"),
-    bufferTypeIsHost: f<[P], boolean>("bool ggml_backend_buft_is_host(void*)"),
     allocContextTensors: f<[P, P], N>(
       "void* ggml_backend_alloc_ctx_tensors_from_buft(void*,void*)",
     ),
@@ -135,7 +131,6 @@ export function bindLlama(lib: Library) {
     vocabSize: f<[P], number>("int32_t llama_vocab_n_tokens(void*)"),
     vocabBos: f<[P], number>("int32_t llama_vocab_bos(void*)"),
     vocabEos: f<[P], number>("int32_t llama_vocab_eos(void*)"),
-    vocabAddBos: f<[P], boolean>("bool llama_vocab_get_add_bos(void*)"),
     vocabText: f<[P, number], string>("const char* llama_vocab_get_text(void*,int32_t)"),
     vocabIsEog: f<[P, number], boolean>("bool llama_vocab_is_eog(void*,int32_t)"),
     tokenize: f<[P, Uint8Array, number, Int32Array, number, boolean, boolean], number>(

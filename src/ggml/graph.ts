@@ -61,12 +61,6 @@ export class Graph extends NativeOwner {
     this.#ggml.buildForwardExpand(this.handle, t);
   }
 
-  /** Names a tensor, which is how analysis finds it. */
-  name(t: Tensor, name: string): Tensor {
-    this.#ggml.setName(t, name);
-    return t;
-  }
-
   add(a: Tensor, b: Tensor): Tensor {
     return this.#ggml.add(this.#context, a, b);
   }
@@ -75,9 +69,6 @@ export class Graph extends NativeOwner {
   }
   div(a: Tensor, b: Tensor): Tensor {
     return this.#ggml.div(this.#context, a, b);
-  }
-  scale(a: Tensor, factor: number): Tensor {
-    return this.#ggml.scale(this.#context, a, factor);
   }
   clamp(a: Tensor, min: number, max: number): Tensor {
     return this.#ggml.clamp(this.#context, a, min, max);

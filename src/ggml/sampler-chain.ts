@@ -80,12 +80,6 @@ export class SamplerChain extends NativeOwner {
     return token;
   }
 
-  /** Tells the chain of a token that it did not pick: a part of the prompt. */
-  accept(token: number): void {
-    this.assertAlive();
-    native().llama.samplerAccept(this.#chain, token);
-  }
-
   protected release(): void {
     native().llama.samplerFree(this.#chain);
     koffi.free(this.#candidates);

@@ -23,7 +23,7 @@ export class Vocabulary extends NativeOwner {
     const params = { ...llama.modelDefaultParams(), vocab_only: true };
     const model = await callAsync(llama.modelLoad, path, params);
     if (model === null) {
-      throw new PyramidKVError("BAD_FILE", `${path}: libllama could not read its vocabulary`);
+      throw new PyramidKVError("BAD_FILE", "libllama could not read its vocabulary");
     }
     return new Vocabulary(model);
   }

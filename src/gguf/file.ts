@@ -57,7 +57,10 @@ async function readHeader(handle: FileHandle, fileSize: number): Promise<GgufHea
     try {
       return parseHeader(bytes.subarray(0, bytesRead), fileSize);
     } catch (error) {
-      if (!(error instanceof NeedMoreBytes) || bytesRead < size) throw error;
+      if (!(error instanceof NeedMoreBytes)) throw error;
+      if (bytesRead < size) {
+        throw new PyramidKVError("BAD_FILE", "the file became shorter while it was read");
+      }
       if (size >= LIMITS.headerBytes) {
         throw new PyramidKVError(
           "BAD_FILE",

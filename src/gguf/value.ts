@@ -1,5 +1,5 @@
 import { PyramidKVError } from "../errors.ts";
-import { type Cursor, decodeUtf8 } from "./cursor.ts";
+import type { Cursor } from "./cursor.ts";
 import { LIMITS } from "./limits.ts";
 
 /** The value types of the GGUF format, by number: name and size in bytes (0: has its own length). */
@@ -114,29 +114,20 @@ export function arrayNumbers(array: GgufArray, key: string): number[] {
 }
 
 /**
- * Calls `visit` with the bytes of each string of an array; stops early when it returns `false`.
+ * Calls `visit` with where each string of an array lies in `bytes`; stops when it returns `false`.
  * Bytes, not text: a vocabulary may hold pieces of characters.
  */
 export function visitStrings(
   array: GgufArray,
-  visit: (bytes: Uint8Array, index: number) => boolean | void,
+  visit: (bytes: Buffer, start: number, end: number, index: number) => boolean | void,
 ): void {
-  const view = new DataView(array.bytes.buffer, array.bytes.byteOffset, array.bytes.byteLength);
+  const { buffer, byteOffset, byteLength } = array.bytes;
+  const view = new DataView(buffer, byteOffset, byteLength);
+  const bytes = Buffer.from(buffer, byteOffset, byteLength);
   for (let i = 0, at = 0; i < array.length; i++) {
-    const length = Number(view.getBigUint64(at, true));
-    if (visit(array.bytes.subarray(at + 8, at + 8 + length), i) === false) return;
-    at += 8 + length;
+    // The header's limit keeps every length far below 2^32, so the upper half is 0.
+    const end = at + 8 + view.getUint32(at, true);
+    if (visit(bytes, at + 8, end, i) === false) return;
+    at = end;
   }
-}
-
-/** The text of the string at `index`. */
-export function arrayString(array: GgufArray, index: number, key: string): string {
-  let text: string | undefined;
-  visitStrings(array, (bytes, i) => {
-    if (i !== index) return true;
-    text = decodeUtf8(bytes, `${key}[${index}]`);
-    return false;
-  });
-  if (text === undefined) throw new PyramidKVError("BAD_FILE", `${key} has no element ${index}`);
-  return text;
 }

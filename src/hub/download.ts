@@ -35,17 +35,24 @@ const FIRST_PAUSE_MS = 250;
  */
 export async function download(request: DownloadRequest): Promise<void> {
   const partial = `${request.path}.incomplete`;
-  await mkdir(dirname(request.path), { recursive: true });
+  await makeFolder(dirname(request.path));
   for (let attempt = 1; (await sizeOf(partial)) < request.bytes; attempt++) {
     try {
       await fetchRest(request, partial);
+      const have = await sizeOf(partial);
+      if (have < request.bytes) throw new Error(`the answer ended after ${have} bytes`);
     } catch (error) {
       throwIfAborted(request.signal);
       const isFull = (error as NodeJS.ErrnoException).code === "ENOSPC";
       if (error instanceof PyramidKVError || isFull || attempt >= MAX_ATTEMPTS) {
         throw asDownloadError(error, request, await sizeOf(partial));
       }
-      await delay(FIRST_PAUSE_MS * 2 ** (attempt - 1));
+      const pause = FIRST_PAUSE_MS * 2 ** (attempt - 1);
+      await delay(
+        pause,
+        undefined,
+        request.signal === undefined ? {} : { signal: request.signal },
+      ).catch(() => throwIfAborted(request.signal));
     }
   }
   await verifyFile(partial, request);
@@ -91,13 +98,39 @@ export async function verifyFile(
 
 function asDownloadError(error: unknown, request: DownloadRequest, have: number): Error {
   if (error instanceof PyramidKVError) return error;
-  const { code, message, cause } = error as NodeJS.ErrnoException & { cause?: unknown };
+  const { code } = error as NodeJS.ErrnoException;
   const kept = `${have} of ${request.bytes} bytes are kept and the next run goes on from there`;
   if (code === "ENOSPC") {
     return new PyramidKVError("BAD_FILE", `the disk is full: ${kept}`, { cause: error });
   }
-  const why = cause instanceof Error ? cause.message : message;
-  return new PyramidKVError("NETWORK", `${request.url}: ${why}; ${kept}`, { cause: error });
+  return new PyramidKVError("NETWORK", `${request.url}: ${reasonOf(error)}; ${kept}`, {
+    cause: error,
+  });
+}
+
+/** Makes a folder for downloads; throws `BAD_FILE` where that is not allowed. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new PyramidKVError("BAD_FILE", `the folder ${path} cannot be made (${code})`, { cause });
+  }
+}
+
+/** A first question that is not answered in this time means out of reach. */
+const FIRST_ANSWER_MS = 15_000;
+
+/** The caller's signal, with a limit on how long a first answer may take. */
+export function withTimeout(signal: AbortSignal | undefined): AbortSignal {
+  const timeout = AbortSignal.timeout(FIRST_ANSWER_MS);
+  return signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+}
+
+/** The reason in an error of `fetch`, which hides it in the cause. */
+export function reasonOf(error: unknown): string {
+  const { message, cause } = error as Error;
+  return cause instanceof Error ? cause.message : message;
 }
 
 /** What an HTTP status means to someone who wants a model. */

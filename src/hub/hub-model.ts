@@ -1,4 +1,4 @@
-import { access, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { access, copyFile, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import {
   getHFHubCachePath,
@@ -7,8 +7,15 @@ import {
   listFiles,
   type ListFileEntry,
 } from "@huggingface/hub";
-import { PyramidKVError } from "../errors.ts";
-import { download, explain, type FetchOptions } from "./download.ts";
+import { PyramidKVError, throwIfAborted } from "../errors.ts";
+import {
+  download,
+  explain,
+  makeFolder,
+  reasonOf,
+  withTimeout,
+  type FetchOptions,
+} from "./download.ts";
 
 /** A model on the hub: `owner/repo`, and which of its GGUF files. */
 export interface HubModel {
@@ -21,21 +28,19 @@ const DEFAULT_HUB = "https://huggingface.co";
 const REVISION = "main";
 /** Which file to take when none is named, best first. */
 const PREFERRED = ["Q4_K_M", "Q4_0", "Q4_1", "Q8_0", "F16"];
-/** A hub that does not answer the first question in this time is out of reach. */
-const LIST_TIMEOUT_MS = 15_000;
 
 /** The path of a hub model in the standard cache folder, downloaded first if it is not there. */
 export async function fetchHubModel(model: HubModel, options: FetchOptions): Promise<string> {
   const cached = await cachedHubModel(model);
   if (cached !== undefined) return cached;
 
-  const files = await listGgufs(model.repo);
+  const files = await listGgufs(model.repo, options.signal);
   const file = choose(model, files, (f) => f.path);
   if (file.lfs === undefined) {
     throw new PyramidKVError("UNSUPPORTED", `${model.repo}/${file.path} has no SHA-256 on the hub`);
   }
   const folder = repoFolder(model.repo);
-  const commit = file.lastCommit?.id ?? file.lfs.oid;
+  const commit = await headCommit(model.repo, options.signal);
   const blob = join(folder, "blobs", file.lfs.oid);
   const snapshot = join(folder, "snapshots", commit, file.path);
   if (!(await exists(blob))) {
@@ -48,9 +53,9 @@ export async function fetchHubModel(model: HubModel, options: FetchOptions): Pro
       sha256: file.lfs.oid,
     });
   }
-  await mkdir(dirname(snapshot), { recursive: true });
-  if (!(await exists(snapshot))) await symlink(relative(dirname(snapshot), blob), snapshot);
-  await mkdir(join(folder, "refs"), { recursive: true });
+  await makeFolder(dirname(snapshot));
+  if (!(await exists(snapshot))) await linkOrCopy(blob, snapshot);
+  await makeFolder(join(folder, "refs"));
   await writeFile(join(folder, "refs", REVISION), commit);
   return snapshot;
 }
@@ -61,7 +66,7 @@ export async function cachedHubModel(model: HubModel): Promise<string | undefine
   try {
     const commit = (await readFile(join(folder, "refs", REVISION), "utf8")).trim();
     const snapshot = join(folder, "snapshots", commit);
-    const files = (await readdir(snapshot)).filter(isModelFile);
+    const files = (await readdir(snapshot, { recursive: true })).filter(isModelFile);
     const file = files.length === 0 ? undefined : choose(model, files, (f) => f);
     return file === undefined ? undefined : join(snapshot, file);
   } catch {
@@ -69,7 +74,30 @@ export async function cachedHubModel(model: HubModel): Promise<string | undefine
   }
 }
 
-async function listGgufs(repo: string): Promise<ListFileEntry[]> {
+/** The commit that the cache's snapshot folder is named after: the head of the branch. */
+async function headCommit(repo: string, signal?: AbortSignal): Promise<string> {
+  const response = await fetch(`${hubUrl()}/api/models/${repo}/revision/${REVISION}`, {
+    headers: authorization(),
+    signal: withTimeout(signal),
+  });
+  const { sha } = (response.ok ? await response.json() : {}) as { sha?: unknown };
+  if (typeof sha !== "string" || !/^[0-9a-f]{40}$/.test(sha)) {
+    const answer = explain(response.status);
+    throw new PyramidKVError("NETWORK", `${hubUrl()}/${repo} gave no commit (${answer})`);
+  }
+  return sha;
+}
+
+/** A link as the hub's own tools make it; a copy where the system allows no links. */
+async function linkOrCopy(blob: string, snapshot: string): Promise<void> {
+  try {
+    await symlink(relative(dirname(snapshot), blob), snapshot);
+  } catch {
+    await copyFile(blob, snapshot);
+  }
+}
+
+async function listGgufs(repo: string, signal?: AbortSignal): Promise<ListFileEntry[]> {
   const token = process.env.HF_TOKEN;
   const files: ListFileEntry[] = [];
   try {
@@ -77,9 +105,8 @@ async function listGgufs(repo: string): Promise<ListFileEntry[]> {
       repo,
       revision: REVISION,
       recursive: true,
-      expand: true,
       hubUrl: hubUrl(),
-      fetch: (url, init) => fetch(url, { ...init, signal: AbortSignal.timeout(LIST_TIMEOUT_MS) }),
+      fetch: (url, init) => fetch(url, { ...init, signal: withTimeout(signal) }),
       ...(token ? { accessToken: token } : {}),
     })) {
       if (file.type === "file" && isModelFile(file.path)) files.push(file);
@@ -90,9 +117,10 @@ async function listGgufs(repo: string): Promise<ListFileEntry[]> {
       const answer = explain(error.statusCode);
       throw new PyramidKVError("NETWORK", `${where} answered ${answer}`, { cause: error });
     }
-    const { message, cause } = error as Error;
-    const why = cause instanceof Error ? cause.message : message;
-    throw new PyramidKVError("NETWORK", `${where} is out of reach: ${why}`, { cause: error });
+    throwIfAborted(signal);
+    throw new PyramidKVError("NETWORK", `${where} is out of reach: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
   return files;
 }

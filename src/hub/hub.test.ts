@@ -71,6 +71,12 @@ describe("download", () => {
     expect(readFileSync(join(folder.path, "model.gguf")).equals(content)).toBe(true);
   });
 
+  it("gives up on a server whose answers end early", async () => {
+    await using server = await StandInServer.start((_, r) => r.end(content.subarray(0, 10)));
+    await expect(download(request(server))).rejects.toThrow(/the answer ended after 10 bytes/);
+    expect(server.requests).toHaveLength(5);
+  });
+
   it("refuses a wrong hash and leaves nothing behind", async () => {
     await using server = await StandInServer.start((q, r) => sendFile(q, r, content));
     const wrong = download(request(server, { sha256: "0".repeat(64) }));
@@ -117,7 +123,6 @@ describe("a model on the hub", () => {
     size: content.length,
     oid: "a".repeat(40),
     lfs: { oid: sha256, size: content.length, pointerSize: 100 },
-    lastCommit: { id: "c".repeat(40), title: "x", date: "2026-01-01T00:00:00Z" },
   });
 
   function hub(files = ["tiny-Q4_K_M.gguf", "tiny-Q8_0.gguf", "README.md"]) {
@@ -126,6 +131,9 @@ describe("a model on the hub", () => {
       if (url.startsWith("/api/models/someone/tiny/tree/main")) {
         response.setHeader("content-type", "application/json");
         return response.end(JSON.stringify(files.map(file)));
+      }
+      if (url === "/api/models/someone/tiny/revision/main") {
+        return response.end(JSON.stringify({ sha: "c".repeat(40) }));
       }
       const path = /^\/someone\/tiny\/resolve\/main\/(.+)$/.exec(url)?.[1];
       if (path !== undefined && files.includes(path)) {

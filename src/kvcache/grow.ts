@@ -1,4 +1,5 @@
 import type { Executor } from "../ggml/executor.ts";
+import type { Graph } from "../ggml/graph.ts";
 import { LayerCache } from "./layer-cache.ts";
 import { grownCapacity } from "./padding.ts";
 
@@ -17,7 +18,7 @@ export async function grow(executor: Executor, layer: LayerCache): Promise<Layer
     capacities: layer.heads.map((h) => Math.max(h.capacity, grownCapacity(h.length, padding))),
     padding,
   });
-  await executor.run((g) => {
+  const copyRows = (g: Graph) => {
     layer.heads.forEach(({ row, length }, h) => {
       const to = larger.heads[h]?.row ?? 0;
       if (length === 0) return;
@@ -27,6 +28,12 @@ export async function grow(executor: Executor, layer: LayerCache): Promise<Layer
       g.expand(g.copy(rows(layer.v, row), rows(larger.v, to)));
     });
     return () => undefined;
-  });
+  };
+  try {
+    await executor.run(copyRows, 8 * layer.heads.length + 16);
+  } catch (error) {
+    larger[Symbol.dispose]();
+    throw error;
+  }
   return larger;
 }

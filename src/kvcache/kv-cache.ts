@@ -13,6 +13,7 @@ export interface KvShape {
 export class KvCache extends NativeOwner {
   readonly ledger = new MemoryLedger();
   readonly #layers: LayerCache[] = [];
+  readonly #staged: LayerCache[] = [];
 
   constructor(
     readonly shape: KvShape,
@@ -42,6 +43,26 @@ export class KvCache extends NativeOwner {
     return 2 * nLayer * nHeadKv * n * rowBytes(this.type, headDim);
   }
 
+  /** Holds a new layer until all of them are there: the cache is replaced whole or not at all. */
+  stage(il: number, layer: LayerCache): void {
+    this.assertAlive();
+    this.ledger.add(layer.bytes);
+    this.#staged[il] = layer;
+  }
+
+  /** Puts the staged layers in place and frees those they replace. */
+  commit(): void {
+    this.assertAlive();
+    const staged = this.#staged.splice(0);
+    this.clear();
+    this.#layers.push(...staged);
+  }
+
+  /** Frees the staged layers: the cache stays as it was. */
+  rollBack(): void {
+    for (const layer of this.#staged.splice(0)) this.#free(layer);
+  }
+
   /** Puts a layer in place and frees the one it replaces. */
   setLayer(il: number, layer: LayerCache): void {
     this.assertAlive();
@@ -62,6 +83,7 @@ export class KvCache extends NativeOwner {
   }
 
   protected release(): void {
+    this.rollBack();
     this.clear();
   }
 }

@@ -76,7 +76,7 @@ export function readHyperParameters(
     nFf: whole("feed_forward_length", MAX.width * 8),
     nVocab: readVocabularySize(metadata, architecture),
     nCtx,
-    normEpsilon: required(metadata.number(epsilon), epsilon),
+    normEpsilon: required(positive(metadata, epsilon), epsilon),
     attentionScale: 1 / Math.sqrt(headDim),
     rope: readRope(metadata, architecture, headDim, ropeMode, nCtx),
     nExpert,
@@ -94,6 +94,15 @@ function wholePerModel(metadata: Metadata, key: string, max: number): number | u
     throw new PyramidKVError("UNSUPPORTED", `${key} differs between layers`);
   }
   return first;
+}
+
+/** A number above 0: ggml aborts on a negative epsilon, and a negative scale has no logarithm. */
+function positive(metadata: Metadata, key: string): number | undefined {
+  const value = metadata.number(key);
+  if (value !== undefined && !(value > 0)) {
+    throw new PyramidKVError("BAD_FILE", `${key} is ${value}, a number above 0 was expected`);
+  }
+  return value;
 }
 
 function readHeadDim(metadata: Metadata, arch: string, nEmbd: number, nHead: number): number {
@@ -125,7 +134,7 @@ function readRope(
   mode: number,
   nCtx: number,
 ): RopeParameters {
-  const number = (name: string) => metadata.number(`${arch}.rope.${name}`);
+  const number = (name: string) => positive(metadata, `${arch}.rope.${name}`);
   const dims = metadata.integer(`${arch}.rope.dimension_count`, 1, MAX.headDim) ?? headDim;
   if (dims !== headDim) {
     throw new PyramidKVError(
@@ -140,8 +149,8 @@ function readRope(
       `rope scaling "${scaling}" is not supported; none, linear and yarn are`,
     );
   }
-  const factor = number("scaling.factor") ?? number("scale_linear") ?? 0;
-  const freqScale = scaling === "none" || factor === 0 ? 1 : 1 / factor;
+  const factor = number("scaling.factor") ?? number("scale_linear") ?? 1;
+  const freqScale = scaling === "none" ? 1 : 1 / factor;
   const yarn = scaling === "yarn";
   // ggml multiplies by 1 + 0.1 ln(factor) under YaRN, and so does the model's own factor: cancel one.
   const mscale = freqScale >= 1 ? 1 : 1 - 0.1 * Math.log(freqScale);

@@ -21,7 +21,8 @@ export interface LoadOptions {
 
 /** Bytes per read: progress and aborts are seen this often. */
 const READ_BYTES = 8 * 1024 * 1024;
-const CONCURRENT_READS = 2;
+/** One read at a time leaves the other cores to libllama, which reads the vocabulary meanwhile. */
+const CONCURRENT_READS = 1;
 
 /** A weight, the field it fills and the memory it goes to. */
 interface Placement {
@@ -146,10 +147,7 @@ async function readFully(file: GgufFile, into: Uint8Array, position: number): Pr
   for (let done = 0; done < into.length;) {
     const { bytesRead } = await file.handle.read(into, done, into.length - done, position + done);
     if (bytesRead === 0) {
-      throw new PyramidKVError(
-        "BAD_FILE",
-        `${file.path}: the file became shorter while it was read`,
-      );
+      throw new PyramidKVError("BAD_FILE", "the file became shorter while it was read");
     }
     done += bytesRead;
   }

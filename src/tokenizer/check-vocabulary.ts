@@ -44,9 +44,9 @@ function checkTokens(metadata: Metadata, model: string): number {
     throw new PyramidKVError("BAD_FILE", `${TOKENS} holds no strings`);
   }
   const seen = new Set<string>();
-  visitStrings(tokens, (bytes, i) => {
+  visitStrings(tokens, (bytes, start, end, i) => {
     // latin1 is a fast one-to-one picture of the bytes; empty tokens get unique names in libllama.
-    const text = bytes.length === 0 ? `[EMPTY_${i}]` : latin1(bytes);
+    const text = start === end ? `[EMPTY_${i}]` : bytes.toString("latin1", start, end);
     if (seen.has(text)) {
       throw new PyramidKVError("BAD_FILE", `${TOKENS}[${i}] repeats the token "${text}"`);
     }
@@ -72,8 +72,4 @@ function checkArray(metadata: Metadata, key: string, types: string[], minLength:
       `${key} has ${array.length} elements of ${array.elementType}; ${minLength} or more of ${types.join(" or ")} were expected`,
     );
   }
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }

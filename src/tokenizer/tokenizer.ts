@@ -73,10 +73,6 @@ export class Tokenizer implements Disposable {
     return this.#vocabulary.isEndOfGeneration(token);
   }
 
-  get hasChatTemplate(): boolean {
-    return this.#template !== undefined;
-  }
-
   /** The prompt text of a conversation, ending where the assistant's answer begins. */
   applyChatTemplate(messages: readonly ChatMessage[]): string {
     if (this.#template === undefined) {

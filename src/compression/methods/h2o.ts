@@ -7,7 +7,8 @@ import type { Method } from "../method.ts";
  * Paper: H2O: Heavy-Hitter Oracle for Efficient Generative Inference, arXiv 2306.14048.
  * score(j) = Σ_i softmax(q_i K^T / √d)_j over all prompt queries i, mean over the group's query heads.
  * Deviations: evicts once after the prompt (the paper: at every step); sums are not divided by how
- * many queries see a key, as in KVCache-Factory; the window is 32 tokens, not half of the budget.
+ * many queries see a key, as in KVCache-Factory; the window is 32 tokens, not half of the budget; when a
+ * later turn is cut, only that turn's queries are summed.
  */
 export const h2o: Method = {
   name: "h2o",
