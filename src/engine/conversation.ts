@@ -16,6 +16,7 @@ export class Conversation {
   readonly #messages: ChatMessage[] = [];
   /** The rendered text that the cache stands for. */
   #seen = "";
+  #stale = false;
 
   constructor(
     private readonly session: Session,
@@ -37,8 +38,9 @@ export class Conversation {
     if (content === "") throw new PyramidKVError("USAGE", "the message is empty");
     const messages: ChatMessage[] = [...this.#messages, { role: "user", content }];
     const text = this.tokenizer.applyChatTemplate(messages);
-    // A template may render old turns differently (e.g. trim them): then the cache starts anew.
-    if (!text.startsWith(this.#seen)) await this.forgetCache();
+    // A template may render old turns differently (e.g. trim them), and a stop string leaves tokens in
+    // the cache that are not in the text: then the cache starts anew.
+    if (this.#stale || !text.startsWith(this.#seen)) await this.forgetCache();
     const tokens = this.tokenizer.encode(text.slice(this.#seen.length), { addSpecial: false });
     const { signal, onProgress } = options;
     await this.session.prefill(tokens, {
@@ -52,6 +54,8 @@ export class Conversation {
     try {
       for await (const piece of this.session.generate({ ...options, ...wanted })) {
         answer += piece.text;
+        this.#stale =
+          piece.finishReason === "stop" && !this.tokenizer.isEndOfGeneration(piece.token);
         yield piece;
       }
     } finally {
@@ -69,5 +73,6 @@ export class Conversation {
   async forgetCache(): Promise<void> {
     await this.session.reset();
     this.#seen = "";
+    this.#stale = false;
   }
 }

@@ -90,6 +90,8 @@ export function bindGgml(lib: Library) {
     allocContextTensors: f<[P, P], N>(
       "void* ggml_backend_alloc_ctx_tensors_from_buft(void*,void*)",
     ),
+    bufferFromPointer: f<[P, number], P>("void* ggml_backend_cpu_buffer_from_ptr(void*,size_t)"),
+    tensorAlloc: f<[P, P, P], number>("int ggml_backend_tensor_alloc(void*,void*,void*)"),
     bufferFree: f<[P], void>("void ggml_backend_buffer_free(void*)"),
     bufferSize: f<[P], number>("size_t ggml_backend_buffer_get_size(void*)"),
     bufferClear: f<[P, number], void>("void ggml_backend_buffer_clear(void*,uint8_t)"),

@@ -1,5 +1,6 @@
 import { PyramidKVError } from "../errors.ts";
 import { callAsync, type Pointer, viewNative } from "./ffi.ts";
+import type { MappedFile } from "./mapped-file.ts";
 import { native } from "./native.ts";
 import { NativeOwner } from "./owner.ts";
 import type { TensorType } from "./types.ts";
@@ -37,11 +38,7 @@ export class TensorBuffer extends NativeOwner {
   constructor(bufferType: BufferType, specs: readonly TensorSpec[]) {
     super();
     const { ggml } = native();
-    this.#context = ggml.init({
-      mem_size: ggml.tensorOverhead() * (specs.length + 1),
-      mem_buffer: null,
-      no_alloc: true,
-    });
+    this.#context = newContext(specs.length);
     this.tensors = specs.map((spec) => newTensor(this.#context, spec));
     const buffer = ggml.allocContextTensors(this.#context, bufferType);
     if (buffer === null) {
@@ -71,6 +68,53 @@ export class TensorBuffer extends NativeOwner {
     ggml.bufferFree(this.#buffer);
     ggml.free(this.#context);
   }
+}
+
+/** Tensors whose data already lies in mapped memory: nothing is copied, nothing allocated. */
+export class MappedTensors extends NativeOwner {
+  readonly tensors: readonly Tensor[];
+  readonly bytes: number;
+  readonly #context: Pointer;
+  readonly #buffer: Pointer;
+  readonly #file: MappedFile;
+
+  /** Takes over `file`, which is unmapped with the tensors. `offsets` are byte offsets in it. */
+  constructor(
+    file: MappedFile,
+    fileSize: number,
+    specs: readonly TensorSpec[],
+    offsets: readonly number[],
+  ) {
+    super();
+    const { ggml } = native();
+    this.#file = file;
+    this.#context = newContext(specs.length);
+    this.#buffer = ggml.bufferFromPointer(file.address, fileSize);
+    this.tensors = specs.map((spec, i) => {
+      const tensor = newTensor(this.#context, spec);
+      const address = (file.address + BigInt(offsets[i] as number)) as Pointer;
+      ggml.tensorAlloc(this.#buffer, tensor, address);
+      return tensor;
+    });
+    this.bytes = this.tensors.reduce((sum, tensor) => sum + ggml.nbytes(tensor), 0);
+  }
+
+  protected release(): void {
+    const { ggml } = native();
+    ggml.bufferFree(this.#buffer);
+    ggml.free(this.#context);
+    this.#file[Symbol.dispose]();
+  }
+}
+
+/** A context for so many tensors, without memory for their data. */
+function newContext(nTensors: number): Pointer {
+  const { ggml } = native();
+  return ggml.init({
+    mem_size: ggml.tensorOverhead() * (nTensors + 1),
+    mem_buffer: null,
+    no_alloc: true,
+  });
 }
 
 /** Copies host data into a tensor. */

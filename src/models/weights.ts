@@ -1,8 +1,10 @@
 import pLimit from "p-limit";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import type { Backend } from "../ggml/backend.ts";
+import { MappedFile } from "../ggml/mapped-file.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import {
+  MappedTensors,
   TensorBuffer,
   writeTensorAsync,
   type BufferType,
@@ -19,6 +21,8 @@ export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** ggml's TENSOR_ALIGNMENT: its kernels may use aligned loads. */
+const TENSOR_ALIGNMENT = 32;
 /** Bytes per read: progress and aborts are seen this often. */
 const READ_BYTES = 8 * 1024 * 1024;
 /** One read at a time leaves the other cores to libllama, which reads the vocabulary meanwhile. */
@@ -31,12 +35,14 @@ interface Placement {
   readonly bufferType: BufferType;
 }
 
+type WeightBuffer = TensorBuffer | MappedTensors;
+
 /** A model's weights, each in the memory where its operation runs fastest. */
 export class WeightStore extends NativeOwner {
   readonly weights: ModelWeights;
-  readonly #buffers: readonly TensorBuffer[];
+  readonly #buffers: readonly WeightBuffer[];
 
-  private constructor(buffers: readonly TensorBuffer[], weights: ModelWeights) {
+  private constructor(buffers: readonly WeightBuffer[], weights: ModelWeights) {
     super();
     this.#buffers = buffers;
     this.weights = weights;
@@ -57,18 +63,21 @@ export class WeightStore extends NativeOwner {
   ): Promise<WeightStore> {
     const model: Record<string, Tensor> = {};
     const layers = Array.from({ length: nLayer }, (): Record<string, Tensor> => ({}));
-    const buffers: TensorBuffer[] = [];
+    const buffers: WeightBuffer[] = [];
     const reads: (() => Promise<number>)[] = [];
     try {
       for (const [bufferType, placements] of placeAll(backend, plan)) {
-        const buffer = new TensorBuffer(bufferType, placements.map(tensorSpec));
+        const isPlain = bufferType === backend.bufferType;
+        const mapped = isPlain ? mapWeights(file, placements) : undefined;
+        const buffer = mapped ?? new TensorBuffer(bufferType, placements.map(tensorSpec));
         buffers.push(buffer);
         placements.forEach(({ weight, field }, i) => {
           const tensor = buffer.tensors[i] as Tensor;
           const owner = weight.il < 0 ? model : (layers[weight.il] as Record<string, Tensor>);
           owner[field] = tensor;
+          if (!(buffer instanceof TensorBuffer)) return;
           reads.push(
-            ...(bufferType === backend.bufferType
+            ...(isPlain
               ? readsInto(file, weight, buffer.view(i))
               : [() => readAndRepack(file, weight, tensor)]),
           );
@@ -115,6 +124,15 @@ function placeAll(backend: Backend, plan: readonly PlannedWeight[]): Map<BufferT
     }
   }
   return groups;
+}
+
+/** Plain weights where they lie in the file; undefined where it cannot be mapped or is not aligned. */
+function mapWeights(file: GgufFile, placements: readonly Placement[]): MappedTensors | undefined {
+  const offsets = placements.map((p) => p.weight.info.offset);
+  if (offsets.some((offset) => offset % TENSOR_ALIGNMENT !== 0)) return undefined;
+  const mapping = MappedFile.open(file.handle.fd, file.size);
+  if (mapping === undefined) return undefined;
+  return new MappedTensors(mapping, file.size, placements.map(tensorSpec), offsets);
 }
 
 /** Reads a weight straight into its memory, in pieces. */
@@ -179,4 +197,5 @@ async function runReads(
     ),
   );
   if (failure !== undefined) throw failure as Error;
+  onProgress?.(total, total);
 }
