@@ -23,7 +23,8 @@ function pyramid() {
       `<text x="${x}" y="24" text-anchor="middle" font-weight="600">${method}: ${sum} tokens</text>`,
       ...budgets.map((b, il) => {
         const y = 40 + (layers - 1 - il) * rowHeight;
-        return `<rect x="${x - (b * scale) / 2}" y="${y}" width="${b * scale}" height="${rowHeight - 2}" rx="2" fill="${color}"/>`;
+        const width = Math.round(b * scale);
+        return `<rect x="${Math.round(x - width / 2)}" y="${y}" width="${width}" height="${rowHeight - 2}" rx="2" fill="${color}"/>`;
       }),
     ];
   });

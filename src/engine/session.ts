@@ -4,6 +4,7 @@ import { PyramidKVError, requireInteger, throwIfAborted } from "../errors.ts";
 import type { Executor } from "../ggml/executor.ts";
 import { canGrow, grow } from "../kvcache/grow.ts";
 import { KvCache } from "../kvcache/kv-cache.ts";
+import type { LayerCache } from "../kvcache/layer-cache.ts";
 import { kvType, type KvTypeName } from "../kvcache/kv-type.ts";
 import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -15,6 +16,7 @@ import { createSampler } from "./sampler.ts";
 import { SessionTimings } from "./timings.ts";
 
 const DEFAULT_MAX_TOKENS = 256;
+const MOVED_TOGETHER_BYTES = 32 * 1024 * 1024;
 
 export interface PrefillOptions {
   readonly signal?: AbortSignal;
@@ -274,12 +276,20 @@ export class Session implements Disposable {
 
   /** Moves caches to larger memory when one is full, all that are nearly full at once. */
   async #makeRoom(): Promise<void> {
-    const { layers } = this.cache;
-    if (layers.every((layer) => layer.free > 0)) return;
-    for (const [il, layer] of layers.entries()) {
-      if (!canGrow(layer)) continue;
-      this.cache.setLayer(il, await grow(this.#parts.executor, layer));
+    if (this.cache.layers.every((layer) => layer.free > 0)) return;
+    for (const batch of this.#growBatches()) {
+      const layers = batch.map((il) => this.cache.layers[il] as LayerCache);
+      const larger = await grow(this.#parts.executor, layers);
+      batch.forEach((il, i) => this.cache.setLayer(il, larger[i] as LayerCache));
     }
+  }
+
+  /** Small caches move together, which is one graph; large ones one by one, which holds less at a time. */
+  #growBatches(): number[][] {
+    const growing = [...this.cache.layers.keys()].filter((il) =>
+      canGrow(this.cache.layers[il] as LayerCache),
+    );
+    return this.cache.bytes <= MOVED_TOGETHER_BYTES ? [growing] : growing.map((il) => [il]);
   }
 
   #assertAlive(): void {

@@ -1,5 +1,4 @@
-import type { Executor } from "../ggml/executor.ts";
-import type { Graph } from "../ggml/graph.ts";
+import type { Executor, InputGraph } from "../ggml/executor.ts";
 import { LayerCache } from "./layer-cache.ts";
 import { grownCapacity } from "./padding.ts";
 
@@ -8,32 +7,43 @@ export function canGrow(layer: LayerCache): boolean {
   return layer.heads.some((h) => h.capacity < grownCapacity(h.length, layer.padding));
 }
 
-/** The same cache in larger memory; the caller frees the old one. */
-export async function grow(executor: Executor, layer: LayerCache): Promise<LayerCache> {
-  const { type, headDim, padding } = layer;
-  const larger = new LayerCache(executor.backend, {
-    type,
-    headDim,
-    positions: layer.heads.map((h) => h.positions),
-    capacities: layer.heads.map((h) => Math.max(h.capacity, grownCapacity(h.length, padding))),
-    padding,
-  });
-  const copyRows = (g: Graph) => {
-    layer.heads.forEach(({ row, length }, h) => {
-      const to = larger.heads[h]?.row ?? 0;
-      if (length === 0) return;
-      const rows = (tensor: typeof layer.k, first: number) =>
-        g.rows(tensor, type, headDim, first, length);
-      g.expand(g.copy(rows(layer.k, row), rows(larger.k, to)));
-      g.expand(g.copy(rows(layer.v, row), rows(larger.v, to)));
-    });
+/** The same caches in larger memory, all moved by one graph; the caller frees the old ones. */
+export async function grow(
+  executor: Executor,
+  layers: readonly LayerCache[],
+): Promise<LayerCache[]> {
+  const larger = layers.map((layer) => enlarged(executor, layer));
+  const nodes = layers.reduce((sum, layer) => sum + 8 * layer.heads.length, 16);
+  const copyAll = (g: InputGraph) => {
+    layers.forEach((layer, i) => copyRows(g, layer, larger[i] as LayerCache));
     return () => undefined;
   };
   try {
-    await executor.run(copyRows, 8 * layer.heads.length + 16);
+    await executor.run(copyAll, nodes);
   } catch (error) {
-    larger[Symbol.dispose]();
+    for (const layer of larger) layer[Symbol.dispose]();
     throw error;
   }
   return larger;
+}
+
+function enlarged(executor: Executor, { type, headDim, padding, heads }: LayerCache): LayerCache {
+  return new LayerCache(executor.backend, {
+    type,
+    headDim,
+    padding,
+    positions: heads.map((h) => h.positions),
+    capacities: heads.map((h) => Math.max(h.capacity, grownCapacity(h.length, padding))),
+  });
+}
+
+function copyRows(g: InputGraph, from: LayerCache, to: LayerCache): void {
+  from.heads.forEach(({ row, length }, h) => {
+    if (length === 0) return;
+    const toRow = to.heads[h]?.row ?? 0;
+    const rows = (tensor: typeof from.k, first: number) =>
+      g.rows(tensor, from.type, from.headDim, first, length);
+    g.expand(g.copy(rows(from.k, row), rows(to.k, toRow)));
+    g.expand(g.copy(rows(from.v, row), rows(to.v, toRow)));
+  });
 }

@@ -100,11 +100,12 @@ describe("grow", () => {
   it("moves every head's rows to larger memory", async () => {
     using scratch = filledScratch();
     using layer = await compact(executor, scratch, [keep(5, 6), keep(8, 9, 10)], options);
-    using larger = await grow(executor, layer);
+    const [larger] = (await grow(executor, [layer])) as [LayerCache];
     expect(larger.capacity).toBeGreaterThan(layer.capacity);
     expect(rowsOf(larger, larger.k, 0)).toEqual([5, 6]);
     expect(rowsOf(larger, larger.v, 1)).toEqual([216, 218, 220]);
     expect(larger.positions(1)).toEqual(layer.positions(1));
+    larger[Symbol.dispose]();
   });
 });
 
