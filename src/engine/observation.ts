@@ -119,18 +119,21 @@ export async function observe(
   const block = Math.min(chunk.n, Math.max(8, Math.floor(BLOCK_BYTES / perQuery)));
   for (let at = 0; at < chunk.n; at += block) {
     const n = Math.min(block, chunk.n - at);
-    await input.executor.run((g) => {
-      for (const run of input.runs) {
-        const nPast = run.nPast + chunk.first + at;
-        const score = runScores(g, input, run, queries, { nPast, stride: chunk.n, at, n });
-        const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
-        const firstHead = (run.firstHead * hp.nHead) / hp.nHeadKv;
-        const offset = (firstHead * rows + pastRows - run.nPast) * 4;
-        const into = g.view2d(sums, nPast + n, nHead, rows * 4, offset);
-        g.expand(g.copy(g.add(into, g.reshape(score, nPast + n, nHead)), into));
-      }
-      return () => undefined;
-    });
+    await input.executor.run(
+      (g) => {
+        for (const run of input.runs) {
+          const nPast = run.nPast + chunk.first + at;
+          const score = runScores(g, input, run, queries, { nPast, stride: chunk.n, at, n });
+          const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
+          const firstHead = (run.firstHead * hp.nHead) / hp.nHeadKv;
+          const offset = (firstHead * rows + pastRows - run.nPast) * 4;
+          const into = g.view2d(sums, nPast + n, nHead, rows * 4, offset);
+          g.expand(g.copy(g.add(into, g.reshape(score, nPast + n, nHead)), into));
+        }
+        return () => undefined;
+      },
+      128 + 16 * input.runs.length,
+    );
   }
 }
 

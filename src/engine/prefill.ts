@@ -4,6 +4,7 @@ import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts"
 import { TYPES } from "../ggml/types.ts";
 import { PrefillScratch } from "../kvcache/scratch.ts";
 import { attention, type KvGroup } from "../models/blocks/attention.ts";
+import type { HyperParameters } from "../models/hyper-parameters.ts";
 import type { Model } from "../models/model.ts";
 import { chunksOf, type Chunk } from "./chunks.ts";
 import { compressLayer } from "./compress-layer.ts";
@@ -133,8 +134,13 @@ async function runLayer(
       g.expand(g.copy(model.graph.finishLayer(g, il, residual, finished, rest), residual));
     }
     return () => undefined;
-  });
+  }, layerNodes(hp));
   await observe(observation, { executor, scratch, runs, pastRows, chunk, hp });
+}
+
+/** More nodes than one layer can have: ragged heads take an attention node each, experts a few. */
+function layerNodes({ nHeadKv, nExpertUsed }: HyperParameters): number {
+  return 128 + 16 * nHeadKv + 4 * nExpertUsed;
 }
 
 /** ggml attends in tiles of 64 queries, and sums fewer than a tile in another order. */
