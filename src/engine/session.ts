@@ -16,6 +16,8 @@ import { createSampler } from "./sampler.ts";
 import { SessionTimings } from "./timings.ts";
 
 const DEFAULT_MAX_TOKENS = 256;
+/** No more than what growing once gives a cache. */
+const ROOM_AT_START = 32;
 const MOVED_TOGETHER_BYTES = 32 * 1024 * 1024;
 
 export interface PrefillOptions {
@@ -122,6 +124,8 @@ export class Session implements Disposable {
       const maxTokens = requireInteger("maxTokens", given, 0);
       if (maxTokens > room) throw contextFull(this.#nPast, maxTokens, model.hp.nCtx);
       void this.logits;
+      // Now rather than after some tokens, so that the decode graph is built once.
+      await this.#queue(() => this.#makeRoom(Math.min(maxTokens, ROOM_AT_START)));
       yield* generateTokens({
         tokenizer,
         sampler,
@@ -274,9 +278,9 @@ export class Session implements Disposable {
     return this.#decodeGraph;
   }
 
-  /** Moves caches to larger memory when one is full, all that are nearly full at once. */
-  async #makeRoom(): Promise<void> {
-    if (this.cache.layers.every((layer) => layer.free > 0)) return;
+  /** Moves caches to larger memory when one lacks room for `n` tokens, all that can grow at once. */
+  async #makeRoom(n = 1): Promise<void> {
+    if (this.cache.layers.every((layer) => layer.free >= n)) return;
     for (const batch of this.#growBatches()) {
       const layers = batch.map((il) => this.cache.layers[il] as LayerCache);
       const larger = await grow(this.#parts.executor, layers);
@@ -289,6 +293,7 @@ export class Session implements Disposable {
     const growing = [...this.cache.layers.keys()].filter((il) =>
       canGrow(this.cache.layers[il] as LayerCache),
     );
+    if (growing.length === 0) return [];
     return this.cache.bytes <= MOVED_TOGETHER_BYTES ? [growing] : growing.map((il) => [il]);
   }
 
