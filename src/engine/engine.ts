@@ -6,7 +6,7 @@ import { Backend } from "../ggml/backend.ts";
 import { Executor } from "../ggml/executor.ts";
 import { openGguf } from "../gguf/file.ts";
 import { resolveModel } from "../hub/resolve.ts";
-import { kvType, type KvTypeName } from "../kvcache/kv-type.ts";
+import { kvType } from "../kvcache/kv-type.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { Model } from "../models/model.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -134,7 +134,6 @@ export class Engine implements AsyncDisposable {
     this.#assertAlive();
     const { kvType: kvTypeName = "f16", kvLimit, ...rest } = options;
     const compression = resolveCompression(rest);
-    kvType(kvTypeName, this.#model.hp.headDim);
     const { kvSize } = compression.options;
     const session = new Session({
       model: this.#model,
@@ -142,7 +141,7 @@ export class Engine implements AsyncDisposable {
       tokenizer: this.#tokenizer,
       chunkTokens: this.#chunkTokens,
       compression,
-      kvTypeName: kvTypeName as KvTypeName,
+      kvType: kvType(kvTypeName, this.#model.hp.headDim),
       kvLimit: requireInteger("kvLimit", kvLimit ?? 2 * kvSize, kvSize),
       onFree: () => this.#sessions.delete(session),
     });

@@ -2,10 +2,10 @@ import pLimit from "p-limit";
 import type { Compression } from "../compression/resolve.ts";
 import { PyramidKVError, requireInteger, throwIfAborted } from "../errors.ts";
 import type { Executor } from "../ggml/executor.ts";
+import type { TensorType } from "../ggml/types.ts";
 import { canGrow, grow } from "../kvcache/grow.ts";
 import { KvCache } from "../kvcache/kv-cache.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
-import { kvType, type KvTypeName } from "../kvcache/kv-type.ts";
 import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { DecodeGraph } from "./decode-graph.ts";
@@ -33,7 +33,7 @@ export interface SessionParts {
   readonly tokenizer: Tokenizer | undefined;
   readonly chunkTokens: number;
   readonly compression: Compression;
-  readonly kvTypeName: KvTypeName;
+  readonly kvType: TensorType;
   /** Tokens per layer, averaged, beyond which a later turn is compressed again. */
   readonly kvLimit: number;
   /** Told when the session's memory is free. */
@@ -65,7 +65,7 @@ export class Session implements Disposable {
     this.#parts = parts;
     this.compression = parts.compression;
     const { hp } = parts.model;
-    this.cache = new KvCache(hp, kvType(parts.kvTypeName, hp.headDim));
+    this.cache = new KvCache(hp, parts.kvType);
   }
 
   /** Tokens seen so far, evicted ones included: the true position of the next one. */

@@ -23,10 +23,10 @@ export async function resolveModel(name: string, options: FetchOptions = {}): Pr
   throw new PyramidKVError("USAGE", `unknown model "${name}"; ${known()}`);
 }
 
-/** The local path of a model that needs no fetching, or undefined. */
+/** The local path of an alias that needs no fetching, or undefined. */
 export async function cachedModel(name: string): Promise<string | undefined> {
   const alias = findAlias(name);
-  if (alias === undefined) return existsSync(name) ? name : undefined;
+  if (alias === undefined) return undefined;
   const fromWheel = alias.wheel === undefined ? undefined : await cachedWheelModel(alias.wheel);
   return fromWheel ?? (await cachedHubModel(requireHubName(alias.hub)));
 }
