@@ -4,6 +4,8 @@ import { resolveCompression } from "../compression/resolve.ts";
 import { PyramidKVError, requireInteger } from "../errors.ts";
 import { Backend } from "../ggml/backend.ts";
 import { Executor } from "../ggml/executor.ts";
+import { chooseKernels } from "../ggml/kernels/choices.ts";
+import { Kernels } from "../ggml/kernels/kernels.ts";
 import { openGguf } from "../gguf/file.ts";
 import { resolveModel } from "../hub/resolve.ts";
 import { kvType } from "../kvcache/kv-type.ts";
@@ -23,6 +25,11 @@ export interface EngineOptions {
   readonly threads?: number;
   /** Prompt tokens per graph in prefill. Defaults to 512, as libllama does. */
   readonly chunkTokens?: number;
+  /**
+   * What computes attention and matmuls: `auto`, our fastest kernels that run here; `ggml`; or a variant by
+   * name (`avx2`, `avx512`, `avx512bf16`, `amx`, `neon`). Defaults to `auto`.
+   */
+  readonly kernels?: string;
   /** Called while the model is fetched and loaded. */
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
@@ -92,11 +99,13 @@ export class Engine implements AsyncDisposable {
 
     const started = performance.now();
     await using file = await openGguf(path);
+    const chosen = chooseKernels(options.kernels ?? "auto");
     const backend = new Backend(threads);
-    const executor = new Executor(backend);
+    const kernels = chosen.variant && new Kernels(chosen.variant, threads, backend.bufferType);
+    const executor = new Executor(backend, kernels);
     // Side by side: the weights arrive while the vocabulary is checked and libllama reads it.
     const [model, tokenizer] = await Promise.allSettled([
-      Model.load(backend, file, { onProgress: report("load"), signal }),
+      Model.load(executor, file, { onProgress: report("load"), signal }),
       Tokenizer.load(file),
     ]);
     if (tokenizer.status === "fulfilled" && model.status === "fulfilled") {

@@ -12,6 +12,7 @@ import { headRuns, type HeadRun } from "./head-runs.ts";
 import { MaskCache } from "./masks.ts";
 import { observe, Observation } from "./observation.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
+import { Rotation } from "./rotation.ts";
 
 export interface PrefillJob {
   readonly model: Model;
@@ -65,6 +66,7 @@ async function prefillLayers(job: PrefillJob): Promise<PrefillResult> {
   const ledgers = targets.map((t) => t.cache.ledger);
   using scratch = new PrefillScratch(executor, hp, pastRows + n, ledgers);
   using masks = new MaskCache(executor);
+  using rotation = await Rotation.create(executor, model, job.firstPosition, n);
   using observation = new Observation(executor, hp, targets, pastRows + n, n, job.chunkTokens);
 
   for (const chunk of chunks) await embed(job, x, chunk);
@@ -78,7 +80,7 @@ async function prefillLayers(job: PrefillJob): Promise<PrefillResult> {
     observation.reset();
     for (const chunk of chunks) {
       throwIfAborted(job.signal);
-      await runLayer(job, il, x, chunk, { scratch, masks, runs, pastRows, observation });
+      await runLayer(job, il, x, chunk, { scratch, masks, rotation, runs, pastRows, observation });
       job.onProgress?.((il + (chunk.first + chunk.n) / n) / hp.nLayer);
     }
     const before = performance.now();
@@ -93,6 +95,7 @@ async function prefillLayers(job: PrefillJob): Promise<PrefillResult> {
 interface LayerState {
   readonly scratch: PrefillScratch;
   readonly masks: MaskCache;
+  readonly rotation: Rotation;
   readonly runs: readonly HeadRun[];
   /** Rows of the scratch before the new tokens. */
   readonly pastRows: number;
@@ -101,7 +104,7 @@ interface LayerState {
 
 /** One chunk through one layer: keys and values into the scratch, attention, feed-forward, `x` updated. */
 async function runLayer(
-  { model, executor, firstPosition }: PrefillJob,
+  { model, executor }: PrefillJob,
   il: number,
   x: Tensor,
   chunk: Chunk,
@@ -110,15 +113,16 @@ async function runLayer(
   const { scratch, runs, pastRows, observation } = state;
   const { hp } = model;
   const { first, n } = chunk;
-  const span = il < hp.nLayer - 1 ? { attend: 0, finish: 0 } : lastLayerSpan(chunk);
+  const ownKernels = executor.kernels?.attends(hp) === true;
+  const isLastLayer = il === hp.nLayer - 1;
+  const span = isLastLayer ? lastLayerSpan(chunk, ownKernels) : { attend: 0, finish: 0 };
   await executor.run((g) => {
     const input = g.rows(x, TYPES.f32, hp.nEmbd, first, n);
-    const positions = g.constant(TYPES.i32, [n], ascending(firstPosition + first, n));
-    const { q, k, v } = model.graph.queryKeyValue(g, il, input, positions, n);
-    const byHead = (t: Tensor) => g.permute(t, 0, 2, 1, 3); // [headDim, n, heads]
-    g.expand(g.copy(byHead(k), scratch.view(g, scratch.k, pastRows + first, n)));
-    g.expand(g.copy(byHead(v), scratch.view(g, scratch.v, pastRows + first, n)));
-    observation.capture(g, byHead(q), chunk);
+    const q = state.rotation.store(g, model.graph.queryKeyValue(g, il, input), chunk, {
+      k: scratch.view(g, scratch.k, pastRows + first, n),
+      v: scratch.view(g, scratch.v, pastRows + first, n),
+    });
+    observation.capture(g, g.permute(q, 0, 2, 1, 3), chunk);
     if (span !== undefined) {
       const nQueries = n - span.attend;
       const row = hp.headDim * 4;
@@ -131,7 +135,7 @@ async function runLayer(
       const width = hp.headDim * hp.nHead;
       const finished = g.rows(attended, TYPES.f32, width, span.finish - span.attend, rest);
       const residual = g.rows(x, TYPES.f32, hp.nEmbd, first + span.finish, rest);
-      g.expand(g.copy(model.graph.finishLayer(g, il, residual, finished, rest), residual));
+      g.expand(g.copy(model.graph.finishLayer(g, il, residual, finished), residual));
     }
     return () => undefined;
   }, layerNodes(hp));
@@ -147,11 +151,15 @@ function layerNodes({ nHeadKv, nExpertUsed }: HyperParameters): number {
 const QUERY_TILE = 64;
 
 /**
- * Of the last layer only the last token's result is used. Attention takes the last whole tile all the
+ * Of the last layer only the last token's result is used. ggml's attention takes the last whole tile all the
  * same: a query alone would be summed otherwise, and the logits no longer equal libllama's to the bit.
  */
-function lastLayerSpan({ n, isLast }: Chunk): { attend: number; finish: number } | undefined {
+function lastLayerSpan(
+  { n, isLast }: Chunk,
+  ownKernels: boolean,
+): { attend: number; finish: number } | undefined {
   if (!isLast) return undefined;
+  if (ownKernels) return { attend: n - 1, finish: n - 1 };
   const tiles = Math.max(0, Math.floor(n / QUERY_TILE) - 1);
   return { attend: tiles * QUERY_TILE, finish: n - 1 };
 }
@@ -171,7 +179,8 @@ function scratchGroup(
     ...run,
     k: view(scratch.k),
     v: view(scratch.v),
-    mask: g.rows(masks.get(g, nPast, n, run.nPast === 0), TYPES.f16, nPast + n, skip, n - skip),
+    mask: () =>
+      g.rows(masks.get(g, nPast, n, run.nPast === 0), TYPES.f16, nPast + n, skip, n - skip),
   };
 }
 
@@ -192,8 +201,4 @@ function lastLogits({ model, executor, tokens }: PrefillJob, x: Tensor): Promise
     const logits = g.output(model.graph.logits(g, last));
     return () => readTensor(logits, new Float32Array(nVocab));
   });
-}
-
-function ascending(first: number, n: number): Int32Array {
-  return Int32Array.from({ length: n }, (_, i) => first + i);
 }

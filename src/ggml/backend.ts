@@ -3,7 +3,7 @@ import { callAsync, koffi, type Pointer } from "./ffi.ts";
 import type { Graph } from "./graph.ts";
 import { native } from "./native.ts";
 import { NativeOwner } from "./owner.ts";
-import { newTensor, type BufferType, type TensorSpec } from "./tensor-buffer.ts";
+import { newTensor, TENSOR_OFFSETS, type BufferType, type TensorSpec } from "./tensor-buffer.ts";
 import { TYPES } from "./types.ts";
 
 const DEVICE_TYPE_CPU = 0;
@@ -59,7 +59,7 @@ export class Backend extends NativeOwner {
     const buffer = ggml.bufferTypeAlloc(bufferType, 0);
     try {
       const w = newTensor(context, weights);
-      koffi.encode(w, TENSOR_BUFFER_OFFSET, "void*", buffer);
+      koffi.encode(w, TENSOR_OFFSETS.buffer, "void*", buffer);
       const [k = 1, , experts = 1] = weights.shape;
       const isExperts = weights.shape.length === 3;
       const x = newTensor(context, { type: TYPES.f32, shape: isExperts ? [k, 1, 512] : [k, 512] });
@@ -135,9 +135,6 @@ const THREADPOOL_PARAMS_BYTES = 528;
 const THREADPOOL_POLL_OFFSET = 520;
 /** How long idle workers spin before they sleep, 0 to 100: 1 is 2 to 3 ms, which bridges the gap between graphs. */
 const POLL_LEVEL = 1;
-
-/** `struct ggml_tensor` begins with `enum type` and, 8 bytes in, `buffer` (ggml.h). */
-const TENSOR_BUFFER_OFFSET = 8;
 
 const prototypes = new Map<string, unknown>();
 

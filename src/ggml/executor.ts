@@ -2,6 +2,7 @@ import pLimit from "p-limit";
 import { PyramidKVError } from "../errors.ts";
 import { GraphAllocator, type Backend } from "./backend.ts";
 import { Graph } from "./graph.ts";
+import type { Kernels } from "./kernels/kernels.ts";
 import { NativeOwner } from "./owner.ts";
 import { writeTensor, type Tensor, type TensorSpec } from "./tensor-buffer.ts";
 import type { TensorType } from "./types.ts";
@@ -29,12 +30,16 @@ export class InputGraph extends Graph {
  */
 export class Executor extends NativeOwner {
   readonly backend: Backend;
+  /** Our own operations, where they are used. */
+  readonly kernels: Kernels | undefined;
   readonly #allocator: GraphAllocator;
   readonly #queue = pLimit(1);
 
-  constructor(backend: Backend) {
+  /** Takes over `kernels`. */
+  constructor(backend: Backend, kernels?: Kernels) {
     super();
     this.backend = backend;
+    this.kernels = kernels;
     this.#allocator = new GraphAllocator(backend);
   }
 
@@ -45,8 +50,9 @@ export class Executor extends NativeOwner {
   run<T>(build: (g: InputGraph) => () => T, maxNodes?: number): Promise<T> {
     return this.#queue(async () => {
       this.assertAlive();
-      using graph = new InputGraph(maxNodes);
+      using graph = new InputGraph(maxNodes, this.kernels);
       const read = build(graph);
+      this.kernels?.workspace.prepare();
       this.#allocator.allocate(graph);
       graph.upload();
       await this.backend.compute(graph);
@@ -58,6 +64,7 @@ export class Executor extends NativeOwner {
   compute(graph: Graph): Promise<void> {
     return this.#queue(() => {
       this.assertAlive();
+      this.kernels?.workspace.prepare();
       return this.backend.compute(graph);
     });
   }
@@ -72,5 +79,6 @@ export class Executor extends NativeOwner {
       throw new PyramidKVError("BUSY", "the executor was disposed while a graph was running");
     }
     this.#allocator[Symbol.dispose]();
+    this.kernels?.[Symbol.dispose]();
   }
 }

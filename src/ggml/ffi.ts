@@ -39,4 +39,9 @@ export function viewNative(pointer: Pointer, bytes: number): ArrayBuffer {
   return koffi.view(pointer, bytes);
 }
 
+/** The pointer that lies `offset` bytes behind `address`. */
+export function readPointer(address: Pointer, offset: number): Pointer | null {
+  return koffi.decode(address, offset, "void*") as Pointer | null;
+}
+
 export { koffi };

@@ -68,6 +68,10 @@ export function bindGgml(lib: Library) {
     view3d: f<[P, P, number, number, number, number, number, number], P>(
       "void* ggml_view_3d(void*,void*,int64_t,int64_t,int64_t,size_t,size_t,size_t)",
     ),
+    custom4d: f<[P, number, number, number, number, number, readonly P[], number, P, number, P], P>(
+      "void* ggml_custom_4d(void*,int,int64_t,int64_t,int64_t,int64_t,void**,int,void*,int,void*)",
+    ),
+    typeTraits: f<[number], P>("void* ggml_get_type_traits(int)"),
     // graphs
     newGraph: f<[P, number, boolean], P>("void* ggml_new_graph_custom(void*,size_t,bool)"),
     buildForwardExpand: f<[P, P], void>("void ggml_build_forward_expand(void*,void*)"),

@@ -1,9 +1,11 @@
 import type { Pointer } from "./ffi.ts";
 import type { GgmlFunctions } from "./functions.ts";
+import type { Kernels } from "./kernels/kernels.ts";
+import { allocateStruct, freeStruct, type KernelStruct } from "./kernels/structs.ts";
 import { native } from "./native.ts";
 import { NativeOwner } from "./owner.ts";
 import { newTensor, type Tensor, type TensorSpec } from "./tensor-buffer.ts";
-import { rowBytes, type TensorType } from "./types.ts";
+import { rowBytes, TYPES, type TensorType } from "./types.ts";
 
 /** Parameters of rotary position embedding, as `ggml_rope_ext` takes them. */
 export interface RopeParameters {
@@ -29,8 +31,14 @@ export class Graph extends NativeOwner {
   readonly #context: Pointer;
   /** The native graph; for the backend only. */
   readonly handle: Pointer;
+  /** Arguments of custom operations, which are read whenever the graph runs. */
+  readonly #structs: Pointer[] = [];
 
-  constructor(maxNodes = 2048) {
+  constructor(
+    maxNodes = 2048,
+    /** Our own operations, where they are used. */
+    readonly kernels?: Kernels,
+  ) {
     super();
     this.#ggml = native().ggml;
     this.#context = this.#ggml.init({
@@ -59,6 +67,26 @@ export class Graph extends NativeOwner {
   /** Adds `t` and all that it needs to the graph, in order. */
   expand(t: Tensor): void {
     this.#ggml.buildForwardExpand(this.handle, t);
+  }
+
+  /** A struct that lives as long as this graph. */
+  keepStruct(type: KernelStruct, value: object): Pointer {
+    const address = allocateStruct(type, value);
+    this.#structs.push(address);
+    return address;
+  }
+
+  /** An operation by the address of its function, run by all threads: f32 of this shape. */
+  custom(
+    operation: Pointer,
+    args: Pointer,
+    [ne0 = 1, ne1 = 1, ne2 = 1]: readonly number[],
+    sources: readonly Tensor[],
+  ): Tensor {
+    const { id } = TYPES.f32;
+    const { custom4d } = this.#ggml;
+    const context = this.#context;
+    return custom4d(context, id, ne0, ne1, ne2, 1, sources, sources.length, operation, -1, args);
   }
 
   add(a: Tensor, b: Tensor): Tensor {
@@ -181,6 +209,7 @@ export class Graph extends NativeOwner {
   }
 
   protected release(): void {
+    for (const address of this.#structs) freeStruct(address);
     this.#ggml.free(this.#context);
   }
 }

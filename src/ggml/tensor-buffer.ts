@@ -3,7 +3,7 @@ import { callAsync, type Pointer, viewNative } from "./ffi.ts";
 import type { MappedFile } from "./mapped-file.ts";
 import { native } from "./native.ts";
 import { NativeOwner } from "./owner.ts";
-import type { TensorType } from "./types.ts";
+import { typeById, type TensorType } from "./types.ts";
 
 /** A ggml tensor: the address of its struct. Its shape is stated where it is made, in ggml order. */
 export type Tensor = Pointer & { readonly __tensor?: true };
@@ -25,6 +25,20 @@ export function newTensor(context: Pointer, spec: TensorSpec): Tensor {
   const tensor = ggml.newTensor(context, spec.type.id, ne.length, ne);
   if (spec.name !== undefined) ggml.setName(tensor, spec.name);
   return tensor;
+}
+
+/** `struct ggml_tensor` (ggml.h): `type`, `buffer`, `ne[4]`, … */
+export const TENSOR_OFFSETS = { type: 0, buffer: 8, shape: 16 } as const;
+
+/** A tensor's four sizes, in ggml order. */
+export function tensorShape(tensor: Tensor): number[] {
+  const bytes = viewNative((tensor + BigInt(TENSOR_OFFSETS.shape)) as Pointer, 32);
+  return Array.from(new BigInt64Array(bytes), Number);
+}
+
+/** A tensor's type, if it is one that we know. */
+export function tensorType(tensor: Tensor): TensorType | undefined {
+  return typeById(new Int32Array(viewNative(tensor, 4))[0] as number);
 }
 
 /** Several tensors in one backend buffer, allocated together and freed together. */

@@ -1,6 +1,7 @@
 import type { Graph } from "../ggml/graph.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { Metadata } from "../gguf/metadata.ts";
+import type { QueryKeyValue } from "./blocks/heads.ts";
 import type { HyperParameters } from "./hyper-parameters.ts";
 
 /** What a file must hold for one weight: its name, its shape in ggml order, whether it may be absent. */
@@ -21,23 +22,16 @@ export interface ModelWeights {
   readonly layers: readonly Weights[];
 }
 
-export interface QueryKeyValue {
-  /** f32 [headDim, nHead, n], rotated. */
-  readonly q: Tensor;
-  /** f32 [headDim, nHeadKv, n], rotated to true positions. */
-  readonly k: Tensor;
-  /** f32 [headDim, nHeadKv, n]. */
-  readonly v: Tensor;
-}
-
 /** A transformer in the pieces that prefill and decode put together around attention. */
 export interface TransformerGraph {
   /** `tokens` i32 [n] → f32 [nEmbd, n]. */
   embed(g: Graph, tokens: Tensor): Tensor;
-  /** `x` f32 [nEmbd, n], `positions` i32 [n]. Nodes that the caller does not use cost nothing. */
-  queryKeyValue(g: Graph, il: number, x: Tensor, positions: Tensor, n: number): QueryKeyValue;
+  /** `x` f32 [nEmbd, n]. Nodes that the caller does not use cost nothing. */
+  queryKeyValue(g: Graph, il: number, x: Tensor): QueryKeyValue;
+  /** Queries or keys f32 [headDim, heads, n], rotated to their true `positions` i32 [n]. */
+  rotate(g: Graph, heads: Tensor, positions: Tensor): Tensor;
   /** `attention` f32 [headDim · nHead, n], the attention's result, and `x`, the layer's input → the next `x`. */
-  finishLayer(g: Graph, il: number, x: Tensor, attention: Tensor, n: number): Tensor;
+  finishLayer(g: Graph, il: number, x: Tensor, attention: Tensor): Tensor;
   /** `x` f32 [nEmbd, n] → f32 [nVocab, n]. */
   logits(g: Graph, x: Tensor): Tensor;
 }

@@ -2,7 +2,8 @@ import type { Graph } from "../ggml/graph.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { Architecture, ModelWeights, TensorRules, TransformerGraph } from "./architecture.ts";
 import { swigluFfn } from "./blocks/ffn.ts";
-import { linear } from "./blocks/linear.ts";
+import { projectHeads } from "./blocks/heads.ts";
+import { linear, type Weight } from "./blocks/linear.ts";
 import { moeFfn } from "./blocks/moe.ts";
 import { rmsNorm } from "./blocks/norm.ts";
 import { readHyperParameters, type HyperParameters } from "./hyper-parameters.ts";
@@ -70,41 +71,43 @@ function expertTensors(hp: HyperParameters, name: (part: string) => string): Ten
 function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGraph {
   const model = weights.model;
   const layer = (il: number) => weights.layers[il] as Readonly<Record<string, Tensor>>;
-  const norm = (g: Graph, x: Tensor, weight: Tensor) => rmsNorm(g, x, weight, hp.normEpsilon);
-  const factors = model.ropeFactors ?? null;
+  const norm = (weight: Tensor | undefined) => ({
+    weight: weight as Tensor,
+    epsilon: hp.normEpsilon,
+  });
 
   return {
     embed: (g, tokens) => g.getRows((model.tokenEmbdRows ?? model.tokenEmbd) as Tensor, tokens),
 
-    queryKeyValue(g, il, x, positions, n) {
+    queryKeyValue(g, il, x) {
       const w = layer(il);
-      const h = norm(g, x, w.attnNorm as Tensor);
-      const heads = (weight: Tensor, bias: Tensor | undefined, nHead: number) =>
-        g.reshape(linear(g, weight, h, bias), hp.headDim, nHead, n);
-      return {
-        q: g.rope(heads(w.q as Tensor, w.qBias, hp.nHead), positions, factors, hp.rope),
-        k: g.rope(heads(w.k as Tensor, w.kBias, hp.nHeadKv), positions, factors, hp.rope),
-        v: heads(w.v as Tensor, w.vBias, hp.nHeadKv),
-      };
+      const heads = { q: matrix(w, "q"), k: matrix(w, "k"), v: matrix(w, "v") };
+      return projectHeads(g, x, norm(w.attnNorm), heads, hp);
     },
 
-    finishLayer(g, il, x, attention, n) {
+    rotate: (g, heads, positions) => g.rope(heads, positions, model.ropeFactors ?? null, hp.rope),
+
+    finishLayer(g, il, x, attention) {
       const w = layer(il);
-      const y = g.add(linear(g, w.o as Tensor, attention, w.oBias), x);
-      const h = norm(g, y, w.ffnNorm as Tensor);
-      const [gate, up, down] = [w.gate as Tensor, w.up as Tensor, w.down as Tensor];
-      const ffn =
-        w.router === undefined
-          ? swigluFfn(g, h, { ...w, gate, up, down })
-          : moeFfn(g, h, { router: w.router, gate, up, down }, { ...hp, n });
-      return g.add(ffn, y);
+      const y = linear(g, matrix(w, "o"), attention, { residual: x });
+      const [gate, up, down] = [matrix(w, "gate"), matrix(w, "up"), matrix(w, "down")];
+      if (w.router === undefined) return swigluFfn(g, y, norm(w.ffnNorm), { gate, up, down });
+      const experts = {
+        router: w.router,
+        gate: gate.weight,
+        up: up.weight,
+        down: down.weight,
+      };
+      return g.add(moeFfn(g, rmsNorm(g, y, norm(w.ffnNorm)), experts, hp), y);
     },
 
     logits: (g, x) =>
-      linear(
-        g,
-        (model.output ?? model.tokenEmbd) as Tensor,
-        norm(g, x, model.outputNorm as Tensor),
-      ),
+      linear(g, { weight: (model.output ?? model.tokenEmbd) as Tensor }, x, {
+        norm: norm(model.outputNorm),
+      }),
   };
+}
+
+function matrix(w: Readonly<Record<string, Tensor>>, name: string): Weight {
+  return { weight: w[name] as Tensor, bias: w[`${name}Bias`] };
 }

@@ -1,4 +1,4 @@
-import type { Backend } from "../ggml/backend.ts";
+import type { Executor } from "../ggml/executor.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import type { GgufFile } from "../gguf/file.ts";
 import type { TransformerGraph } from "./architecture.ts";
@@ -25,11 +25,11 @@ export class Model extends NativeOwner {
   }
 
   /** Checks the file against its architecture, then loads its weights. */
-  static async load(backend: Backend, file: GgufFile, options?: LoadOptions): Promise<Model> {
+  static async load(executor: Executor, file: GgufFile, options?: LoadOptions): Promise<Model> {
     const architecture = architectureOf(file.metadata);
     const hp = architecture.hyperParameters(file.metadata);
     const plan = planWeights(architecture, hp, file.tensors);
-    const store = await WeightStore.load(backend, file, plan, hp.nLayer, options);
+    const store = await WeightStore.load(executor, file, plan, hp.nLayer, options);
     return new Model(hp, architecture.graph(hp, store.weights), store);
   }
 

@@ -1,6 +1,8 @@
 import pLimit from "p-limit";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import type { Backend } from "../ggml/backend.ts";
+import type { Executor } from "../ggml/executor.ts";
+import type { Kernels } from "../ggml/kernels/kernels.ts";
 import { MappedFile } from "../ggml/mapped-file.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import {
@@ -55,7 +57,7 @@ export class WeightStore extends NativeOwner {
 
   /** Allocates and fills all weights; after an error or abort nothing stays allocated. */
   static async load(
-    backend: Backend,
+    { backend, kernels }: Executor,
     file: GgufFile,
     plan: readonly PlannedWeight[],
     nLayer: number,
@@ -66,7 +68,7 @@ export class WeightStore extends NativeOwner {
     const buffers: WeightBuffer[] = [];
     const reads: (() => Promise<number>)[] = [];
     try {
-      for (const [bufferType, placements] of placeAll(backend, plan)) {
+      for (const [bufferType, placements] of placeAll(backend, kernels, plan)) {
         const isPlain = bufferType === backend.bufferType;
         const mapped = isPlain ? mapWeights(file, placements) : undefined;
         const buffer = mapped ?? new TensorBuffer(bufferType, placements.map(tensorSpec));
@@ -100,8 +102,15 @@ function tensorSpec({ weight }: Placement): TensorSpec {
   return { type: weight.info.type, shape: weight.info.shape, name: weight.info.name };
 }
 
-/** Groups the weights by where they go: the first extra buffer type that takes the matmul, or plain memory. */
-function placeAll(backend: Backend, plan: readonly PlannedWeight[]): Map<BufferType, Placement[]> {
+/**
+ * Groups the weights by where they go: plain memory where our own kernels read them, else the first
+ * extra buffer type that takes the matmul, else plain memory too.
+ */
+function placeAll(
+  backend: Backend,
+  kernels: Kernels | undefined,
+  plan: readonly PlannedWeight[],
+): Map<BufferType, Placement[]> {
   const groups = new Map<BufferType, Placement[]>();
   const add = (placement: Placement) => {
     const group = groups.get(placement.bufferType) ?? [];
@@ -114,9 +123,12 @@ function placeAll(backend: Backend, plan: readonly PlannedWeight[]): Map<BufferT
     if (isMatrix && !backend.supportsMulMat(spec, backend.bufferType)) {
       throw new PyramidKVError("UNSUPPORTED", `${info.name}: no matmul for type ${info.type.name}`);
     }
-    const extra = isMatrix
-      ? backend.extraBufferTypes.find((type) => backend.supportsMulMat(spec, type))
-      : undefined;
+    const isRead =
+      rule.shape.length === 2 && kernels?.readsWeights(info.type, rule.shape[0] ?? 0) === true;
+    const extra =
+      isMatrix && !isRead
+        ? backend.extraBufferTypes.find((type) => backend.supportsMulMat(spec, type))
+        : undefined;
     add({ weight, field, bufferType: extra ?? backend.bufferType });
     // Repacked rows cannot be looked up, so such a matrix is kept plain as well.
     if (extra !== undefined && rule.rows === true) {

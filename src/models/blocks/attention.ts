@@ -1,4 +1,5 @@
 import type { Graph } from "../../ggml/graph.ts";
+import type { HeadsShape } from "../../ggml/kernels/kernels.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 
 /** The kv heads `[first, first + nHeadKv)` of a layer: equally long, so one node serves them. */
@@ -9,22 +10,21 @@ export interface KvGroup {
   readonly k: Tensor;
   /** [headDim, nKv, nHeadKv] */
   readonly v: Tensor;
-  /** f16 [nKv, n]: 0 where a query sees a key, -infinity elsewhere. */
-  readonly mask: Tensor;
+  /** f16 [nKv, n]: 0 where a query sees a key, -infinity elsewhere. Our kernels need none: they are causal. */
+  mask(): Tensor;
+  /** f32 [nKv, query heads of the group]: what each key receives is added to it. Our kernels alone do that. */
+  readonly sums?: Tensor | undefined;
 }
 
-export interface AttentionShape {
-  readonly headDim: number;
-  readonly nHead: number;
-  readonly nHeadKv: number;
-  /** Queries. */
+export interface AttentionShape extends HeadsShape {
+  /** Queries: those of the last n keys. */
   readonly n: number;
   readonly scale: number;
 }
 
 /**
  * Attention of `q` f32 [headDim, nHead, n] over a layer's kv heads → f32 [headDim · nHead, n].
- * Heads of equal length share one flash-attention node; ragged ones take one node a group.
+ * Heads of equal length share one node; ragged ones take one node a group.
  */
 export function attention(
   g: Graph,
@@ -32,23 +32,36 @@ export function attention(
   groups: readonly KvGroup[],
   s: AttentionShape,
 ): Tensor {
-  const queriesPerKv = s.nHead / s.nHeadKv;
-  const byHead = g.permute(q, 0, 2, 1, 3); // [headDim, n, nHead]
-  const headBytes = s.headDim * 4;
   let result: Tensor | undefined;
   for (const group of groups) {
-    const nHead = group.nHeadKv * queriesPerKv;
-    const part =
-      groups.length === 1
-        ? byHead
-        : g.view3d(
-            byHead,
-            [s.headDim, s.n, nHead],
-            [headBytes * s.nHead, headBytes],
-            group.firstHead * queriesPerKv * headBytes,
-          );
-    const out = g.flashAttention(part, group.k, group.v, group.mask, s.scale); // [headDim, nHead, n]
+    const queries = groups.length === 1 ? byHead(g, q) : queriesOf(g, q, group, s);
+    const { k, v, sums } = group;
+    const out = // [headDim, nHead, n]
+      g.kernels?.attends(s) === true
+        ? g.kernels.attention(g, { q: queries, k, v, scale: s.scale, sums })
+        : g.flashAttention(queries, k, v, group.mask(), s.scale);
     result = result === undefined ? out : g.concat(result, out, 1);
   }
   return g.reshape(result as Tensor, s.headDim * s.nHead, s.n);
+}
+
+/** The queries of a group's kv heads, f32 [headDim, n, nHead of the group]. */
+export function queriesOf(
+  g: Graph,
+  q: Tensor,
+  { firstHead, nHeadKv }: Pick<KvGroup, "firstHead" | "nHeadKv">,
+  { headDim, nHead, nHeadKv: all, n }: Pick<AttentionShape, "headDim" | "nHead" | "nHeadKv" | "n">,
+): Tensor {
+  const queriesPerKv = nHead / all;
+  const headBytes = headDim * 4;
+  return g.view3d(
+    byHead(g, q),
+    [headDim, n, nHeadKv * queriesPerKv],
+    [headBytes * nHead, headBytes],
+    firstHead * queriesPerKv * headBytes,
+  );
+}
+
+function byHead(g: Graph, q: Tensor): Tensor {
+  return g.permute(q, 0, 2, 1, 3); // [headDim, n, nHead]
 }

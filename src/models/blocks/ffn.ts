@@ -1,19 +1,15 @@
 import type { Graph } from "../../ggml/graph.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
-import { linear } from "./linear.ts";
+import { gatedLinear, linear, type Weight } from "./linear.ts";
+import type { Norm } from "./norm.ts";
 
 export interface FfnWeights {
-  readonly gate: Tensor;
-  readonly up: Tensor;
-  readonly down: Tensor;
-  readonly gateBias?: Tensor | undefined;
-  readonly upBias?: Tensor | undefined;
-  readonly downBias?: Tensor | undefined;
+  readonly gate: Weight;
+  readonly up: Weight;
+  readonly down: Weight;
 }
 
-/** down(silu(gate x) · up x), the gated feed-forward network of the llama family. */
-export function swigluFfn(g: Graph, x: Tensor, w: FfnWeights): Tensor {
-  const up = linear(g, w.up, x, w.upBias);
-  const gate = linear(g, w.gate, x, w.gateBias);
-  return linear(g, w.down, g.swiglu(gate, up), w.downBias);
+/** x + down(silu(gate h) · up h) with h = norm(x): the gated feed-forward network of the llama family. */
+export function swigluFfn(g: Graph, x: Tensor, norm: Norm, w: FfnWeights): Tensor {
+  return linear(g, w.down, gatedLinear(g, w.gate, w.up, x, { norm }), { residual: x });
 }

@@ -1,0 +1,204 @@
+// Random cases of every operation, run on one or more threads and compared with plain loops.
+#pragma once
+#include "reference.h"
+#include <stdlib.h>
+
+typedef struct {
+  uint64_t state;
+} pkv_random;
+
+static uint32_t random_bits(pkv_random *r) {
+  r->state = r->state * 6364136223846793005u + 1442695040888963407u;
+  return (uint32_t)(r->state >> 33);
+}
+static int random_below(pkv_random *r, int n) { return (int)(random_bits(r) % (uint32_t)n); }
+static float random_float(pkv_random *r) { return (float)random_bits(r) / 1073741824.f - 1.f; }
+
+// Runs an operation on `nth` threads.
+typedef void (*runner)(pkv_op op, pkv_tensor *dst, int nth, void *args);
+
+static pkv_tensor check_tensor(int type, size_t block, size_t block_bytes, int64_t n0, int64_t n1, int64_t n2) {
+  const size_t row = n0 / block * block_bytes;
+  pkv_tensor t = {.type = type, .ne = {n0, n1, n2, 1}, .nb = {block_bytes, row, row * n1, row * n1 * n2}};
+  t.data = aligned_alloc(64, PKV_ALIGN(t.nb[3] + 64));
+  if (t.data) memset(t.data, 0, PKV_ALIGN(t.nb[3] + 64));
+  return t;
+}
+static pkv_tensor check_floats(pkv_random *r, int64_t n0, int64_t n1, int64_t n2) {
+  pkv_tensor t = check_tensor(T_F32, 1, 4, n0, n1, n2);
+  for (int64_t i = 0; i < n0 * n1 * n2; i++) ((float *)t.data)[i] = random_float(r);
+  return t;
+}
+
+// Finite halves below 2 in size.
+static void check_half(pkv_random *r, uint8_t *p) {
+  p[0] = (uint8_t)random_bits(r);
+  p[1] = (uint8_t)((random_bits(r) & 0x83) | (8 + random_below(r, 8)) << 2);
+}
+
+static const struct { int type, block, bytes, halves[3]; } CHECK_TYPES[] = {
+    {T_F32, 1, 4, {-1}}, {T_F16, 1, 2, {0, -1}}, {T_BF16, 1, 2, {-1}}, {T_Q8_0, 32, 34, {0, -1}}, {T_Q4_0, 32, 18, {0, -1}},
+    {T_Q4_1, 32, 20, {0, 2, -1}}, {T_Q4_K, 256, 144, {0, 2, -1}}, {T_Q6_K, 256, 210, {208, -1}}};
+#define N_CHECK_TYPES ((int)(sizeof CHECK_TYPES / sizeof *CHECK_TYPES))
+
+static pkv_tensor check_weights(pkv_random *r, int kind, int64_t k, int64_t rows) {
+  pkv_tensor t = check_tensor(CHECK_TYPES[kind].type, CHECK_TYPES[kind].block, CHECK_TYPES[kind].bytes, k, rows, 1);
+  uint8_t *p = t.data;
+  for (int64_t b = 0; b < (int64_t)(t.nb[2] / CHECK_TYPES[kind].bytes); b++, p += CHECK_TYPES[kind].bytes) {
+    const float f = random_float(r);
+    for (int i = 0; i < CHECK_TYPES[kind].bytes; i++) p[i] = (uint8_t)random_bits(r);
+    for (int i = 0; i < 3 && CHECK_TYPES[kind].halves[i] >= 0; i++) check_half(r, p + CHECK_TYPES[kind].halves[i]);
+    if (CHECK_TYPES[kind].type == T_F32) memcpy(p, &f, 4);
+    if (CHECK_TYPES[kind].type == T_BF16) memcpy(p, (const uint8_t *)&f + 2, 2);
+  }
+  return t;
+}
+static pkv_tensor check_halves(pkv_random *r, int64_t n0, int64_t n1, int64_t n2) {
+  pkv_tensor t = check_tensor(T_F16, 1, 2, n0, n1, n2);
+  for (int64_t i = 0; i < n0 * n1 * n2; i++) check_half(r, (uint8_t *)t.data + 2 * i);
+  return t;
+}
+
+static pkv_workspace check_workspace(size_t size) {
+  pkv_workspace w = {aligned_alloc(64, PKV_ALIGN(size + 1)), size};
+  return w;
+}
+
+// Largest error over the root mean square of what is expected.
+typedef struct {
+  double worst, squares;
+  int64_t n;
+} check_error;
+static void check_add(check_error *e, double got, double expected) {
+  const double d = fabs(got - expected);
+  if (!(d <= e->worst)) e->worst = d; // also where it is not a number
+  e->squares += expected * expected;
+  e->n++;
+}
+static void check_rounding(check_error *e, double half, double expected) {
+  check_add(e, half, fabs(half - expected) <= fabs(expected) / 2048 + 1e-6 ? half : expected + 1);
+}
+static double check_result(const check_error *e) { return e->worst / (sqrt(e->squares / (double)(e->n ? e->n : 1)) + 1e-30); }
+
+static double check_linear(const pkv_isa *isa, pkv_random *r, runner run, int nth, int most) {
+  const int kind = random_below(r, N_CHECK_TYPES), n = 1 + random_below(r, random_below(r, 2) ? 7 : most), gated = random_below(r, 3) == 0;
+  const int64_t k = (CHECK_TYPES[kind].block == 256 ? 256 : 32) * (1 + random_below(r, 3));
+  pkv_linear_args a = {.n_weights = gated ? 2 : 1 + random_below(r, 3), .gated = gated, .norm = -1, .epsilon = 1e-5f, .residual = -1, .bias = {-1, -1, -1}};
+  pkv_tensor all[10], dst = {0};
+  int used = 0;
+  int64_t rows = 0;
+  all[used++] = check_floats(r, k, n, 1);
+  for (int i = 0; i < a.n_weights; i++) {
+    const int64_t m = gated && i ? rows : 1 + random_below(r, most);
+    all[used++] = check_weights(r, gated || i == 0 ? kind : 0, k, m);
+    rows = gated ? m : rows + m;
+  }
+  if (random_below(r, 2)) a.norm = used, all[used++] = check_floats(r, k, 1, 1);
+  if (random_below(r, 2)) a.residual = used, all[used++] = check_floats(r, rows, n, 1);
+  for (int i = 0; i < a.n_weights; i++)
+    if (random_below(r, 2)) a.bias[i] = used, all[used] = check_floats(r, all[1 + i].ne[1], 1, 1), used++;
+  dst = check_tensor(T_F32, 1, 4, rows, n, 1);
+  for (int i = 0; i < used; i++) dst.src[i] = &all[i];
+  pkv_workspace w = check_workspace(isa->linear_workspace(k, n, gated, nth));
+  a.workspace = &w;
+  check_error e = {0};
+  for (int repeat = 0; repeat < 2; repeat++) run(isa->linear, &dst, nth, &a); // twice: the counters must be ready again
+  for (int64_t j = 0; j < n; j++)
+    for (int64_t i = 0; i < rows; i++) check_add(&e, reference_floats(&dst, j, 0)[i], reference_linear(&dst, &a, i, j));
+  for (int i = 0; i < used; i++) free(all[i].data);
+  free(dst.data);
+  free(w.data);
+  return check_result(&e);
+}
+
+static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int nth, int most) {
+  static const int DIMS[] = {64, 80, 96, 128, 256};
+  const int64_t dim = DIMS[random_below(r, most < 100 ? 2 : 5)], kv = 1 + random_below(r, 3), heads = kv * (1 + random_below(r, 5));
+  const int64_t nq = 1 + random_below(r, most), nkv = nq + random_below(r, most);
+  pkv_tensor q = check_floats(r, dim, nq, heads), k = check_halves(r, dim, nkv, kv), v = check_halves(r, dim, nkv, kv);
+  pkv_tensor sums = check_tensor(T_F32, 1, 4, nkv, heads, 1), dst = check_tensor(T_F32, 1, 4, dim, heads, nq);
+  pkv_attention_args a = {.scale = 0.2f, .window = random_below(r, 2) ? 1 + random_below(r, 100) : 0, .values = random_below(r, 4) > 0, .sums = -1, .distance = random_below(r, 2) ? random_below(r, 70) : 0};
+  const int summed = !a.values || random_below(r, 2);
+  dst.src[0] = &q, dst.src[1] = &k, dst.src[2] = a.values ? &v : &sums;
+  if (summed) a.sums = a.values ? 3 : 2, dst.src[a.sums] = &sums;
+  pkv_workspace w = check_workspace(isa->attention_workspace(dim, nkv, summed, (int)(heads / kv), nth));
+  a.workspace = &w;
+  for (int repeat = 0; repeat < 2; repeat++) {
+    memset(sums.data, 0, sums.nb[2]);
+    run(isa->attention, &dst, nth, &a);
+  }
+  check_error e = {0}, es = {0};
+  double *p = malloc(nkv * sizeof *p), *received = calloc(nkv, sizeof *received);
+  for (int64_t h = 0; h < heads; h++) {
+    memset(received, 0, nkv * sizeof *received);
+    for (int64_t i = 0; i < nq; i++) {
+      reference_softmax(p, &q, &k, i, h, a.scale, a.window);
+      for (int64_t j = 0; j < nkv; j++)
+        if (nkv - nq + i - j >= a.distance) received[j] += p[j];
+      for (int64_t d = 0; d < dim && a.values; d++) {
+        double x = 0;
+        for (int64_t j = 0; j < nkv; j++) x += p[j] * reference_half((uint8_t *)v.data + j * v.nb[1] + h / (heads / kv) * v.nb[2] + 2 * d);
+        check_add(&e, reference_floats(&dst, h, i)[d], x);
+      }
+    }
+    for (int64_t j = 0; j < nkv && summed; j++) check_add(&es, reference_floats(&sums, h, 0)[j], received[j]);
+  }
+  free(p), free(received), free(q.data), free(k.data), free(v.data), free(sums.data), free(dst.data), free(w.data);
+  const double values = check_result(&e), column_sums = check_result(&es);
+  return values > column_sums || values != values ? values : column_sums;
+}
+
+// A rotation and a decode step with ragged heads, which share their arguments.
+static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nth, int most) {
+  const int64_t dim = random_below(r, 2) ? 64 : 96, rows = 3 * (most + 2);
+  const int kv = 1 + random_below(r, 3), group = 1 + random_below(r, 4), heads = kv * group;
+  pkv_tensor qkv = check_floats(r, dim * (heads + 2 * kv), 1, 1), table = check_floats(r, dim, 1, 1);
+  pkv_tensor k = check_halves(r, dim, rows, 1), v = check_halves(r, dim, rows, 1), extent = check_tensor(26, 1, 4, 2, kv, 1), dst = check_tensor(T_F32, 1, 4, dim * heads, 1, 1);
+  pkv_tensor turned = check_tensor(T_F32, 1, 4, dim, heads, 1);
+  for (int h = 0; h < kv; h++) ((int32_t *)extent.data)[2 * h] = h * (most + 2), ((int32_t *)extent.data)[2 * h + 1] = random_below(r, most);
+  pkv_decode_args a = {.shape = {heads, kv, random_below(r, 2), (int32_t)dim}, .scale = 0.2f};
+  pkv_workspace w = check_workspace(isa->decode_workspace(dim, most, heads, kv, nth));
+  a.workspace = &w;
+  pkv_tensor *sources[] = {&qkv, &table, &k, &v, &extent};
+  for (int i = 0; i < 5; i++) dst.src[i] = turned.src[i] = sources[i];
+  for (int repeat = 0; repeat < 2; repeat++) run(isa->decode, &dst, nth, &a);
+  check_error e = {0};
+  double *p = malloc((most + 1) * sizeof *p), q[512], key[512];
+  for (int h = 0; h < heads; h++) {
+    const int32_t *at = (int32_t *)extent.data + 2 * (h / group);
+    reference_rotation(q, (float *)qkv.data + h * dim, table.data, dim, &a.shape);
+    reference_rotation(key, (float *)qkv.data + (heads + h / group) * dim, table.data, dim, &a.shape);
+    double most_score = -INFINITY, sum = 0;
+    for (int64_t d = 0; d < dim; d++) { // the token's own key and value were appended
+      const double value = ((float *)qkv.data)[(heads + kv + h / group) * dim + d];
+      check_rounding(&e, reference_half((uint8_t *)k.data + (at[0] + at[1]) * k.nb[1] + 2 * d), key[d]);
+      check_rounding(&e, reference_half((uint8_t *)v.data + (at[0] + at[1]) * v.nb[1] + 2 * d), value);
+    }
+    for (int j = 0; j <= at[1]; j++) {
+      double s = 0;
+      for (int64_t d = 0; d < dim; d++) s += q[d] * reference_half((uint8_t *)k.data + (at[0] + j) * k.nb[1] + 2 * d);
+      p[j] = s * a.scale;
+      if (p[j] > most_score) most_score = p[j];
+    }
+    for (int j = 0; j <= at[1]; j++) sum += p[j] = exp(p[j] - most_score);
+    for (int64_t d = 0; d < dim; d++) {
+      double x = 0;
+      for (int j = 0; j <= at[1]; j++) x += p[j] / sum * reference_half((uint8_t *)v.data + (at[0] + j) * v.nb[1] + 2 * d);
+      check_add(&e, ((float *)dst.data)[h * dim + d], x);
+    }
+  }
+  pkv_rotate_args rotation = a.shape;
+  k.nb[2] = k.nb[1], v.nb[2] = v.nb[1]; // one row a head
+  run(isa->rotate, &turned, nth, &rotation);
+  for (int h = 0; h < heads; h++) {
+    reference_rotation(q, (float *)qkv.data + h * dim, table.data, dim, &a.shape);
+    for (int64_t d = 0; d < dim; d++) check_add(&e, ((float *)turned.data)[h * dim + d], q[d]);
+  }
+  free(p), free(turned.data), free(w.data), free(dst.data);
+  for (int i = 0; i < 5; i++) free(sources[i]->data);
+  return check_result(&e);
+}
+
+typedef double (*check)(const pkv_isa *, pkv_random *, runner, int nth, int most);
+static const struct { const char *name; check run; } CHECKS[] = {{"linear", check_linear}, {"attention", check_attention}, {"decode", check_decode}};
+#define N_CHECKS ((int)(sizeof CHECKS / sizeof *CHECKS))

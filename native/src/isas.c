@@ -1,0 +1,51 @@
+// What the library offers to its caller: the instruction sets, best first, and the layout that it was built for.
+#include "ops.h"
+
+#define DECLARE(isa) extern const pkv_isa pkv_isa_##isa;
+#define ENTRY(isa) &pkv_isa_##isa,
+#if defined(__x86_64__)
+#define ISAS(X) X(amx) X(avx512bf16) X(avx512) X(avx2)
+#elif defined(__aarch64__)
+#define ISAS(X) X(neon)
+#else
+#define ISAS(X)
+#endif
+ISAS(DECLARE)
+const pkv_isa *const pkv_isas[] = {ISAS(ENTRY) 0};
+
+PKV_EXPORT int pkv_version(void) { return PKV_VERSION; }
+
+// The fields of a live tensor as this library sees them: type, ne[0 .. 3], nb[0 .. 3], data.
+PKV_EXPORT void pkv_tensor_layout(const pkv_tensor *t, int64_t out[10]) {
+  out[0] = t->type;
+  for (int i = 0; i < 4; i++) {
+    out[1 + i] = t->ne[i];
+    out[5 + i] = (int64_t)t->nb[i];
+  }
+  out[9] = (int64_t)(intptr_t)t->data;
+}
+
+PKV_EXPORT int pkv_reads_type(int type) {
+#define CASE(t, read) if (type == t) return 1;
+  WEIGHT_TYPES(CASE)
+  return 0;
+}
+
+PKV_EXPORT const pkv_isa *pkv_isa_at(int i) { return pkv_isas[i]; }
+PKV_EXPORT const char *pkv_isa_name(const pkv_isa *isa) { return isa->name; }
+PKV_EXPORT int pkv_isa_available(const pkv_isa *isa) { return isa->available(); }
+PKV_EXPORT int pkv_isa_unit(const pkv_isa *isa) { return isa->unit; }
+PKV_EXPORT void *pkv_isa_linear(const pkv_isa *isa) { return (void *)isa->linear; }
+PKV_EXPORT void *pkv_isa_attention(const pkv_isa *isa) { return (void *)isa->attention; }
+PKV_EXPORT void *pkv_isa_rotate(const pkv_isa *isa) { return (void *)isa->rotate; }
+PKV_EXPORT void *pkv_isa_decode(const pkv_isa *isa) { return (void *)isa->decode; }
+
+PKV_EXPORT size_t pkv_linear_workspace(const pkv_isa *isa, int64_t k, int64_t n, int gated, int nth) {
+  return isa->linear_workspace(k, n, gated, nth);
+}
+PKV_EXPORT size_t pkv_attention_workspace(const pkv_isa *isa, int64_t dim, int64_t nkv, int sums, int group, int nth) {
+  return isa->attention_workspace(dim, nkv, sums, group, nth);
+}
+PKV_EXPORT size_t pkv_decode_workspace(const pkv_isa *isa, int64_t dim, int64_t longest, int n_head, int n_head_kv, int nth) {
+  return isa->decode_workspace(dim, longest, n_head, n_head_kv, nth);
+}

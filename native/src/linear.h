@@ -1,0 +1,277 @@
+// dst = W x. Many columns: x and a panel of weights are packed into units and multiplied by tiles. Few columns (decode):
+// rows of weights are unpacked in registers and multiplied with x as they come from memory.
+#pragma once
+#include "ops.h"
+#include "tile.h"
+#include "weights.h"
+#include <math.h>
+
+#define FEW_COLUMNS 7 // beyond this, packing a panel costs less than unpacking the weights for each column
+#define COLUMNS_AT_ONCE 4
+#define ROWS_AT_ONCE 4
+#define BYTES_AHEAD 12288 // prefetched: the CPU's own prefetchers do not follow several short rows (8 against 34 GB/s, Zen 5)
+#define ROWS_TAKEN 32 // rows of weights that a thread takes at a time
+#define BLOCK_UNITS (BLOCK / UNIT_K)
+#define BLOCK_UNIT_VECS (BLOCK_UNITS / LANES)
+
+// ---- columns
+
+INLINE float norm_scale(const float *x, int64_t k, float epsilon) {
+  vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+  int64_t i = 0;
+  for (; i + 4 * LANES <= k; i += 4 * LANES)
+    UNROLL for (int u = 0; u < 4; u++) {
+      const vf a = v_load(x + i + u * LANES);
+      sum[u] = v_fma(a, a, sum[u]);
+    }
+  for (; i < k; i += LANES) {
+    const vf a = v_load(x + i);
+    sum[0] = v_fma(a, a, sum[0]);
+  }
+  const float squares = v_sum(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])));
+  return 1.f / sqrtf(squares / (float)k + epsilon);
+}
+
+// One column as floats, normed where `weight` is given.
+static void copy_column(float *out, const float *x, const float *weight, float epsilon, int64_t k) {
+  const vf scale = v_set1(weight ? norm_scale(x, k, epsilon) : 1);
+  for (int64_t i = 0; i < k; i += LANES) {
+    const vf a = v_load(x + i);
+    v_store(out + i, weight ? v_mul(v_mul(a, scale), v_load(weight + i)) : a);
+  }
+}
+
+// One column as units.
+static void pack_column(uint32_t *out, const float *x, const float *weight, float epsilon, int64_t k) {
+  const vf scale = v_set1(weight ? norm_scale(x, k, epsilon) : 1);
+  for (int64_t i = 0; i < k; i += LANES * UNIT_K) {
+    vf a[UNIT_K];
+    UNROLL for (int u = 0; u < UNIT_K; u++) {
+      a[u] = v_load(x + i + u * LANES);
+      if (weight) a[u] = v_mul(v_mul(a[u], scale), v_load(weight + i + u * LANES));
+    }
+    u_store(out + i / UNIT_K, u_pack(a));
+  }
+}
+
+// ---- weights
+
+// A panel: TILE_COLS rows of weights, from `row` on, as units [K / UNIT_K][TILE_COLS]; rows beyond `rows` are 0.
+#define DEFINE_PANEL(type, read)                                                                              \
+  static void panel_##read(uint32_t *out, const uint8_t *w, size_t row_bytes, int rows, int64_t k) {          \
+    for (int v = 0; v < TILE_VECS; v++) {                                                                     \
+      const int n = (int)pkv_min(rows - v * LANES, LANES);                                                    \
+      for (int b = 0; b < k / BLOCK; b++) {                                                                   \
+        vu units[BLOCK_UNIT_VECS][LANES];                                                                     \
+        for (int r = 0; r < LANES; r++) {                                                                     \
+          vf f[BLOCK_VECS];                                                                                   \
+          if (r < n) read(w + (size_t)(v * LANES + r) * row_bytes, b, f);                                     \
+          else UNROLL for (int i = 0; i < BLOCK_VECS; i++) f[i] = v_zero();                                   \
+          UNROLL for (int i = 0; i < BLOCK_UNIT_VECS; i++) units[i][r] = u_pack(f + i * UNIT_K);              \
+        }                                                                                                     \
+        UNROLL for (int i = 0; i < BLOCK_UNIT_VECS; i++) {                                                    \
+          u_transpose(units[i]);                                                                              \
+          uint32_t *o = out + ((size_t)b * BLOCK_UNITS + i * LANES) * TILE_COLS + v * LANES;                  \
+          UNROLL for (int r = 0; r < LANES; r++) u_store(o + (size_t)r * TILE_COLS, units[i][r]);             \
+        }                                                                                                     \
+      }                                                                                                       \
+    }                                                                                                         \
+  }
+WEIGHT_TYPES(DEFINE_PANEL)
+
+// sums[r][c] of `nr` rows and `nc` columns, both constants where this is inlined.
+#define DEFINE_DOTS(type, read)                                                                               \
+  INLINE void dots_##read(float *sums, const uint8_t *w, size_t row_bytes, int nr, const float *x, int64_t k, \
+                          int nc) {                                                                           \
+    vf acc[ROWS_AT_ONCE][COLUMNS_AT_ONCE][BLOCK_VECS > 1 ? 2 : 1];                                            \
+    UNROLL for (int r = 0; r < nr; r++)                                                                       \
+      UNROLL for (int c = 0; c < nc; c++) acc[r][c][0] = acc[r][c][1] = v_zero();                             \
+    for (int b = 0; b < k / BLOCK; b++) {                                                                     \
+      UNROLL for (int r = 0; r < nr; r++) {                                                                   \
+        vf f[BLOCK_VECS];                                                                                     \
+        read(w + (size_t)r * row_bytes, b, f);                                                                \
+        __builtin_prefetch(w + (size_t)r * row_bytes + b * row_bytes * BLOCK / k + BYTES_AHEAD);              \
+        UNROLL for (int c = 0; c < nc; c++)                                                                   \
+          UNROLL for (int i = 0; i < BLOCK_VECS; i++)                                                         \
+            acc[r][c][i % 2] = v_fma(f[i], v_load(x + (size_t)c * k + b * BLOCK + i * LANES), acc[r][c][i % 2]); \
+      }                                                                                                       \
+    }                                                                                                         \
+    UNROLL for (int r = 0; r < nr; r++)                                                                       \
+      UNROLL for (int c = 0; c < nc; c++)                                                                     \
+        sums[r * COLUMNS_AT_ONCE + c] = v_sum(v_add(acc[r][c][0], acc[r][c][1]));                             \
+  }                                                                                                           \
+  static void rows_##read(float *sums, const uint8_t *w, size_t row_bytes, int nr, const float *x, int64_t k, \
+                          int nc) {                                                                           \
+    if (nr == ROWS_AT_ONCE && nc == 1) { dots_##read(sums, w, row_bytes, ROWS_AT_ONCE, x, k, 1); return; }    \
+    for (int r = 0; r < nr; r++, sums += COLUMNS_AT_ONCE, w += row_bytes) {                                   \
+      if (nc == COLUMNS_AT_ONCE) dots_##read(sums, w, row_bytes, 1, x, k, COLUMNS_AT_ONCE);                   \
+      else for (int c = 0; c < nc; c++) dots_##read(sums + c, w, row_bytes, 1, x + (size_t)c * k, k, 1);      \
+    }                                                                                                         \
+  }
+WEIGHT_TYPES(DEFINE_DOTS)
+
+typedef void (*panel_fn)(uint32_t *, const uint8_t *, size_t, int, int64_t);
+typedef void (*rows_fn)(float *, const uint8_t *, size_t, int, const float *, int64_t, int);
+
+static panel_fn panel_of(int type) {
+#define CASE(t, read) if (type == t) return panel_##read;
+  WEIGHT_TYPES(CASE)
+#undef CASE
+  return 0;
+}
+static rows_fn rows_of(int type) {
+#define CASE(t, read) if (type == t) return rows_##read;
+  WEIGHT_TYPES(CASE)
+#undef CASE
+  return 0;
+}
+
+// ---- results
+
+INLINE float silu(float x) { return x / (1.f + expf(-x)); }
+
+INLINE vf v_silu(vf x) { // x / (1 + 2^(-x log2 e)), the exponent held where the polynomial is good
+  const vf e = v_exp2(v_max(v_min(v_mul(x, v_set1(-1.44269504f)), v_set1(126.f)), v_set1(-126.f)));
+  return v_div(x, v_add(v_set1(1.f), e));
+}
+
+static const float *vector_of(const pkv_tensor *dst, int source) {
+  return source < 0 ? 0 : (const float *)dst->src[source]->data;
+}
+
+typedef struct {
+  const float *bias, *gate_bias;
+  const float *residual; // of this column, from the first row of dst on
+} finish_args;
+
+// One result of `n` rows from `row` of its weight, `at` of dst: value (and its gate) to dst.
+INLINE void finish(float *dst, const float *value, const float *gate, int n, int64_t row, const finish_args *f) {
+  int i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    vf y = v_load(value + i);
+    if (f->bias) y = v_add(y, v_load(f->bias + row + i));
+    if (gate) {
+      vf g = v_load(gate + i);
+      if (f->gate_bias) g = v_add(g, v_load(f->gate_bias + row + i));
+      y = v_mul(v_silu(g), y);
+    }
+    if (f->residual) y = v_add(y, v_load(f->residual + i));
+    v_store(dst + i, y);
+  }
+  for (; i < n; i++) {
+    float y = value[i] + (f->bias ? f->bias[row + i] : 0);
+    if (gate) y *= silu(gate[i] + (f->gate_bias ? f->gate_bias[row + i] : 0));
+    dst[i] = y + (f->residual ? f->residual[i] : 0);
+  }
+}
+
+static finish_args finish_of(const pkv_tensor *dst, const pkv_linear_args *a, int weight) {
+  finish_args f = {vector_of(dst, a->bias[weight]), 0, 0};
+  if (a->gated) f = (finish_args){vector_of(dst, a->bias[1]), vector_of(dst, a->bias[0]), 0};
+  return f;
+}
+
+static const float *residual_at(const pkv_tensor *dst, const pkv_linear_args *a, int64_t column, int64_t row) {
+  if (a->residual < 0) return 0;
+  const pkv_tensor *r = dst->src[a->residual];
+  return (const float *)((const char *)r->data + column * r->nb[1]) + row;
+}
+
+// ---- few columns
+
+static void linear_few(pkv_tensor *dst, int ith, pkv_linear_args *a) {
+  const pkv_tensor *x = dst->src[0];
+  const int64_t k = x->ne[0], n = x->ne[1];
+  float *columns = (float *)(a->workspace->data + (size_t)ith * PKV_ALIGN(k * n * 4));
+  const float *norm = vector_of(dst, a->norm);
+  for (int64_t j = 0; j < n; j++) copy_column(columns + j * k, (const float *)((const char *)x->data + j * x->nb[1]), norm, a->epsilon, k);
+  int unit = pkv_take(&a->sync), first = 0;
+  int64_t offset = 0;
+  for (int i = 0; i < (a->gated ? 1 : a->n_weights); i++) {
+    const pkv_tensor *w = dst->src[1 + i], *up = a->gated ? dst->src[2] : 0;
+    const rows_fn rows = rows_of(w->type), up_rows = up ? rows_of(up->type) : 0;
+    finish_args f = finish_of(dst, a, i);
+    const int units = (int)((w->ne[1] + ROWS_TAKEN - 1) / ROWS_TAKEN);
+    for (; unit < first + units; unit = pkv_take(&a->sync)) {
+      const int64_t from = (int64_t)(unit - first) * ROWS_TAKEN, to = pkv_min(from + ROWS_TAKEN, w->ne[1]);
+      for (int64_t c = 0; c < n; c += COLUMNS_AT_ONCE) {
+        const int nc = (int)pkv_min(n - c, COLUMNS_AT_ONCE);
+        float value[ROWS_TAKEN * COLUMNS_AT_ONCE], gate[ROWS_TAKEN * COLUMNS_AT_ONCE];
+        for (int64_t r = from; r < to; r += ROWS_AT_ONCE) {
+          const int nr = (int)pkv_min(to - r, ROWS_AT_ONCE);
+          float *v = value + (r - from) * COLUMNS_AT_ONCE, *g = gate + (r - from) * COLUMNS_AT_ONCE;
+          rows(up ? g : v, (const uint8_t *)w->data + r * w->nb[1], w->nb[1], nr, columns + c * k, k, nc);
+          if (up) up_rows(v, (const uint8_t *)up->data + r * up->nb[1], up->nb[1], nr, columns + c * k, k, nc);
+        }
+        for (int j = 0; j < nc; j++) {
+          float one[ROWS_TAKEN], gates[ROWS_TAKEN];
+          for (int r = 0; r < to - from; r++) {
+            one[r] = value[r * COLUMNS_AT_ONCE + j];
+            gates[r] = gate[r * COLUMNS_AT_ONCE + j];
+          }
+          f.residual = residual_at(dst, a, c + j, offset + from);
+          finish((float *)((char *)dst->data + (c + j) * dst->nb[1]) + offset + from, one, up ? gates : 0, (int)(to - from), from, &f);
+        }
+      }
+    }
+    first += units;
+    offset += w->ne[1];
+  }
+}
+
+// ---- many columns
+
+static void linear_many(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
+  const pkv_tensor *x = dst->src[0];
+  const int64_t k = x->ne[0], n = x->ne[1], padded = pkv_round_up(n, TILE_ROWS), ku = k / UNIT_K;
+  uint32_t *columns = (uint32_t *)a->workspace->data;
+  const size_t panel_bytes = PKV_ALIGN((size_t)ku * TILE_COLS * 4) * (a->gated ? 2 : 1);
+  uint32_t *panel = (uint32_t *)(a->workspace->data + PKV_ALIGN(padded * ku * 4) + ith * panel_bytes);
+  uint32_t *gate_panel = panel + PKV_ALIGN((size_t)ku * TILE_COLS * 4) / 4;
+  const float *norm = vector_of(dst, a->norm);
+  for (int64_t j = padded * ith / nth; j < padded * (ith + 1) / nth; j++) {
+    if (j < n) pack_column(columns + j * ku, (const float *)((const char *)x->data + j * x->nb[1]), norm, a->epsilon, k);
+    else memset(columns + j * ku, 0, ku * 4);
+  }
+  int unit = pkv_take(&a->sync), first = 0;
+  int64_t offset = 0;
+  pkv_barrier(&a->sync, nth);
+  tile_begin();
+  for (int i = 0; i < (a->gated ? 1 : a->n_weights); i++) {
+    const pkv_tensor *w = dst->src[a->gated ? 2 : 1 + i], *g = a->gated ? dst->src[1] : 0;
+    finish_args f = finish_of(dst, a, i);
+    const int units = (int)((w->ne[1] + TILE_COLS - 1) / TILE_COLS);
+    for (; unit < first + units; unit = pkv_take(&a->sync)) {
+      const int64_t row = (int64_t)(unit - first) * TILE_COLS;
+      const int rows = (int)pkv_min(w->ne[1] - row, TILE_COLS);
+      panel_of(w->type)(panel, (const uint8_t *)w->data + row * w->nb[1], w->nb[1], rows, k);
+      if (g) panel_of(g->type)(gate_panel, (const uint8_t *)g->data + row * g->nb[1], g->nb[1], rows, k);
+      for (int64_t j = 0; j < padded; j += TILE_ROWS) {
+        float value[TILE_ROWS * TILE_COLS] __attribute__((aligned(64))), gate[TILE_ROWS * TILE_COLS] __attribute__((aligned(64)));
+        tile_product(value, columns + j * ku, ku, panel, (int)ku, 0);
+        if (g) tile_product(gate, columns + j * ku, ku, gate_panel, (int)ku, 0);
+        for (int c = 0; c < pkv_min(TILE_ROWS, n - j); c++) {
+          f.residual = residual_at(dst, a, j + c, offset + row);
+          float *out = (float *)((char *)dst->data + (j + c) * dst->nb[1]) + offset + row;
+          finish(out, value + c * TILE_COLS, g ? gate + c * TILE_COLS : 0, rows, row, &f);
+        }
+      }
+    }
+    first += units;
+    offset += w->ne[1];
+  }
+  tile_end();
+}
+
+static void linear(pkv_tensor *dst, int ith, int nth, void *args) {
+  pkv_linear_args *a = args;
+  if (dst->src[0]->ne[1] > FEW_COLUMNS) linear_many(dst, ith, nth, a);
+  else linear_few(dst, ith, a);
+  pkv_leave(&a->sync, nth);
+}
+
+static size_t linear_workspace(int64_t k, int64_t n, int gated, int nth) {
+  if (n <= FEW_COLUMNS) return nth * PKV_ALIGN(k * n * 4);
+  return PKV_ALIGN(pkv_round_up(n, TILE_ROWS) * (k / UNIT_K) * 4) +
+         nth * PKV_ALIGN((size_t)(k / UNIT_K) * TILE_COLS * 4) * (gated ? 2 : 1);
+}

@@ -1,0 +1,79 @@
+// The operations, as ggml calls them (ggml_custom_4d): fn(dst, thread, threads, args). Each instruction set
+// has one of each, made from the same skeletons. Arguments and workspace belong to the caller; the kernels
+// allocate nothing and cannot fail: what they cannot do is refused by pkv_*_supports before a graph is built.
+#pragma once
+#include "sync.h"
+#include "tensor.h"
+
+#define PKV_EXPORT __attribute__((visibility("default")))
+#define PKV_VERSION 1
+
+// One workspace serves all operations of a graph, which run one after the other.
+typedef struct {
+  char *data;
+  size_t size;
+} pkv_workspace;
+
+// dst f32 [sum of rows, n] = W x (+ bias) (+ residual): x is src[0], f32 [K, n].
+typedef struct {
+  pkv_sync sync;
+  pkv_workspace *workspace;
+  int32_t n_weights;     // src[1 ..]: [K, M], their results one under the other
+  int32_t gated;         // two weights, gate and up: dst [M, n] = silu(gate x) * (up x)
+  int32_t norm;          // index of the source that x is RMS-normed with, f32 [K]; -1: none
+  float epsilon;
+  int32_t residual;      // index of the source that is added, f32 like dst; -1: none
+  int32_t bias[3];       // index of each weight's bias, f32 [M]; -1: none
+} pkv_linear_args;
+
+// q f32 [headDim, nq, nHead], k and v f16 [headDim, nkv, nHeadKv]; query i sees the keys up to nkv - nq + i.
+typedef struct {
+  pkv_sync sync;
+  pkv_workspace *workspace;
+  float scale;
+  int32_t window;        // keys that a query sees, itself included; 0: all
+  int32_t values;        // 1: src[2] is v and dst f32 [headDim, nHead, nq]; 0: only sums
+  int32_t sums;          // index of the source f32 [nkv, nHead] that attention received is added to; -1: none
+  int32_t distance;      // ... by queries at least so far away
+} pkv_attention_args;
+
+// dst f32 [headDim, nHead, n]: the queries of qkv f32 [headDim * (nHead + 2 nHeadKv), n] (src[0]), rotated by
+// src[1] f32 [headDim, >= n]: ggml's own rotation of (1, 0) pairs. Keys and values go to src[2] and src[3],
+// f16 [headDim, n, nHeadKv], keys rotated.
+typedef struct {
+  int32_t n_head, n_head_kv, neox; // neox: pairs half a head apart, else side by side
+  int32_t rope_dims;
+} pkv_rotate_args;
+
+typedef void (*pkv_from_float)(const float *, void *, int64_t);
+
+// One token against a cache that is ragged per kv head. src: qkv f32 [headDim * (nHead + 2 nHeadKv), 1], rotation
+// f32 [headDim, 1], k and v [headDim, rows], i32 [2, nHeadKv]: first row and tokens held of each kv head.
+// Appends the token's key and value behind those; dst f32 [headDim * nHead, 1].
+typedef struct {
+  pkv_sync sync;
+  pkv_workspace *workspace;
+  pkv_rotate_args shape;
+  float scale;
+  pkv_from_float from_float; // of the cache's type; 0 for f16
+} pkv_decode_args;
+
+typedef void (*pkv_op)(pkv_tensor *dst, int ith, int nth, void *args);
+
+typedef struct {
+  const char *name;
+  int (*available)(void);
+  int unit; // products of one multiply-add: 1 of f32, 2 of bf16
+  pkv_op linear, attention, rotate, decode;
+  // Bytes of workspace.
+  size_t (*linear_workspace)(int64_t k, int64_t n, int gated, int nth);
+  size_t (*attention_workspace)(int64_t head_dim, int64_t nkv, int sums, int group, int nth);
+  size_t (*decode_workspace)(int64_t head_dim, int64_t longest, int n_head, int n_head_kv, int nth);
+} pkv_isa;
+
+extern const pkv_isa *const pkv_isas[]; // best first, ends with 0
+
+#define PKV_ALIGN(x) (((size_t)(x) + 63) & ~(size_t)63)
+static inline int64_t pkv_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t pkv_max(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t pkv_round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }

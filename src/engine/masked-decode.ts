@@ -1,0 +1,98 @@
+import type { Graph } from "../ggml/graph.ts";
+import { writeTensor, type Tensor } from "../ggml/tensor-buffer.ts";
+import { rowBytes, TYPES } from "../ggml/types.ts";
+import type { HeadGroup, LayerCache } from "../kvcache/layer-cache.ts";
+import { attention, type KvGroup } from "../models/blocks/attention.ts";
+import type { QueryKeyValue } from "../models/blocks/heads.ts";
+import type { Model } from "../models/model.ts";
+import type { DecodeAttention } from "./decode-graph.ts";
+import { MASKED, VISIBLE } from "./masks.ts";
+
+/** A stretch of the packed mask: groups of equal length and capacity share one. */
+interface MaskSlot {
+  readonly offset: number;
+  readonly capacity: number;
+  length: number;
+}
+
+/** Decoding with ggml's operations: rows are written at indices that are inputs, and read through masks. */
+export class MaskedDecode implements DecodeAttention {
+  readonly #position: Tensor;
+  readonly #rowIndices: Tensor;
+  readonly #maskTensor: Tensor;
+  readonly #rows: Int32Array;
+  readonly #mask: Uint16Array;
+  readonly #slots = new Map<string, MaskSlot>();
+
+  constructor(
+    private readonly g: Graph,
+    private readonly model: Model,
+    private readonly layers: readonly LayerCache[],
+  ) {
+    const { nLayer, nHeadKv } = model.hp;
+    this.#rows = new Int32Array(nLayer * nHeadKv);
+    this.#mask = this.#layOutMasks();
+    this.#position = g.input({ type: TYPES.i32, shape: [1] });
+    this.#rowIndices = g.input({ type: TYPES.i32, shape: [this.#rows.length] });
+    this.#maskTensor = g.input({ type: TYPES.f16, shape: [this.#mask.length] });
+  }
+
+  attend(il: number, qkv: QueryKeyValue): Tensor {
+    const { g, model } = this;
+    const { hp, graph } = model;
+    const layer = this.layers[il] as LayerCache;
+    const rows = g.view1d(this.#rowIndices, hp.nHeadKv, il * hp.nHeadKv * 4);
+    const perHead = (t: Tensor) => g.reshape(t, hp.headDim, hp.nHeadKv);
+    const k = graph.rotate(g, qkv.k, this.#position);
+    g.expand(g.setRows(layer.k, perHead(k), rows));
+    g.expand(g.setRows(layer.v, perHead(qkv.v), rows));
+    const groups = layer.groups().map((group) => this.#kvGroup(layer, group));
+    const q = graph.rotate(g, qkv.q, this.#position);
+    return attention(g, q, groups, { ...hp, n: 1, scale: hp.attentionScale });
+  }
+
+  /** Points each head at its next free row and makes that row visible. */
+  prepare(position: number): void {
+    let i = 0;
+    for (const layer of this.layers) {
+      for (const head of layer.heads) this.#rows[i++] = head.row + head.length;
+    }
+    for (const slot of this.#slots.values()) this.#mask[slot.offset + slot.length++] = VISIBLE;
+    writeTensor(this.#position, Int32Array.of(position));
+    writeTensor(this.#rowIndices, this.#rows);
+    writeTensor(this.#maskTensor, this.#mask);
+  }
+
+  #layOutMasks(): Uint16Array {
+    let size = 0;
+    for (const { capacity, length } of this.layers.flatMap((l) => l.groups())) {
+      const key = slotKey(capacity, length);
+      if (this.#slots.has(key)) continue;
+      this.#slots.set(key, { offset: size, capacity, length });
+      size += capacity;
+    }
+    const mask = new Uint16Array(size).fill(MASKED);
+    for (const { offset, length } of this.#slots.values()) {
+      mask.fill(VISIBLE, offset, offset + length);
+    }
+    return mask;
+  }
+
+  #kvGroup(layer: LayerCache, group: HeadGroup): KvGroup {
+    const { capacity, length, nHeadKv } = group;
+    const row = rowBytes(layer.type, layer.headDim);
+    const view = (of: Tensor) =>
+      this.g.view3d(of, [layer.headDim, capacity, nHeadKv], [row, row * capacity], group.row * row);
+    const slot = this.#slots.get(slotKey(capacity, length)) as MaskSlot;
+    return {
+      ...group,
+      k: view(layer.k),
+      v: view(layer.v),
+      mask: () => this.g.view2d(this.#maskTensor, capacity, 1, capacity * 2, slot.offset * 2),
+    };
+  }
+}
+
+function slotKey(capacity: number, length: number): string {
+  return `${capacity}/${length}`;
+}

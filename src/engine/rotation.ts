@@ -1,0 +1,96 @@
+import type { Executor, InputGraph } from "../ggml/executor.ts";
+import type { Graph } from "../ggml/graph.ts";
+import { NativeOwner } from "../ggml/owner.ts";
+import { TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
+import { TYPES } from "../ggml/types.ts";
+import { joinHeads, type QueryKeyValue } from "../models/blocks/heads.ts";
+import type { HyperParameters } from "../models/hyper-parameters.ts";
+import type { Model } from "../models/model.ts";
+import type { Chunk } from "./chunks.ts";
+
+/** GPT-NeoX pairs lie half of the rotated dimensions apart. */
+const ROPE_NEOX = 2;
+
+/**
+ * (1, 0) pairs, `n` times f32 [headDim]. Rotated, they are the cosines and sines of their positions, just as
+ * ggml computes them: with frequency factors, YaRN and all.
+ */
+export function unitPairs({ headDim, rope }: HyperParameters, n: number): Float32Array {
+  const half = rope.dims / 2;
+  const isOne = (d: number) => (rope.mode === ROPE_NEOX ? d < half : d % 2 === 0);
+  return Float32Array.from({ length: headDim * n }, (_, i) => Number(isOne(i % headDim)));
+}
+
+/** Rotates the queries and keys of a prefill's chunks and puts keys and values where they are kept. */
+export class Rotation extends NativeOwner {
+  /** With our own kernels: f32 [headDim, n], the rotation of each new token. Computed once for all layers. */
+  #table: TensorBuffer | undefined;
+
+  private constructor(
+    private readonly model: Model,
+    private readonly firstPosition: number,
+  ) {
+    super();
+  }
+
+  /** For `n` tokens from `firstPosition` on. */
+  static async create(
+    executor: Executor,
+    model: Model,
+    firstPosition: number,
+    n: number,
+  ): Promise<Rotation> {
+    const rotation = new Rotation(model, firstPosition);
+    const { hp } = model;
+    if (executor.kernels?.attends(hp) !== true) return rotation;
+    const spec = { type: TYPES.f32, shape: [hp.headDim, n] };
+    const table = new TensorBuffer(executor.backend.bufferType, [spec]);
+    rotation.#table = table;
+    await executor.run((g) => {
+      const pairs = g.constant(TYPES.f32, [hp.headDim, 1, n], unitPairs(hp, n));
+      const turned = model.graph.rotate(
+        g,
+        pairs,
+        g.constant(TYPES.i32, [n], rotation.#range(0, n)),
+      );
+      g.expand(g.copy(g.reshape(turned, hp.headDim, n), table.tensors[0] as Tensor));
+      return () => undefined;
+    });
+    return rotation;
+  }
+
+  /**
+   * Adds the nodes of one chunk. `k` and `v` are f16 [headDim, n, nHeadKv].
+   *
+   * @returns the queries, rotated: f32 [headDim, nHead, n]
+   */
+  store(
+    g: InputGraph,
+    qkv: QueryKeyValue,
+    { first, n }: Chunk,
+    { k, v }: { readonly k: Tensor; readonly v: Tensor },
+  ): Tensor {
+    this.assertAlive();
+    const { hp } = this.model;
+    if (g.kernels !== undefined && this.#table !== undefined) {
+      const table = g.rows(this.#table.tensors[0] as Tensor, TYPES.f32, hp.headDim, first, n);
+      const q = g.kernels.rotate(g, { qkv: joinHeads(g, qkv), table, k, v }, hp);
+      g.expand(q);
+      return q;
+    }
+    const positions = g.constant(TYPES.i32, [n], this.#range(first, n));
+    const rotate = (heads: Tensor) => this.model.graph.rotate(g, heads, positions);
+    const byHead = (g: Graph, t: Tensor) => g.permute(t, 0, 2, 1, 3); // [headDim, n, heads]
+    g.expand(g.copy(byHead(g, rotate(qkv.k)), k));
+    g.expand(g.copy(byHead(g, qkv.v), v));
+    return rotate(qkv.q);
+  }
+
+  #range(first: number, n: number): Int32Array {
+    return Int32Array.from({ length: n }, (_, i) => this.firstPosition + first + i);
+  }
+
+  protected release(): void {
+    this.#table?.[Symbol.dispose]();
+  }
+}

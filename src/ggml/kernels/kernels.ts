@@ -1,0 +1,197 @@
+import type { Graph } from "../graph.ts";
+import { NativeOwner } from "../owner.ts";
+import { tensorShape, tensorType, type BufferType, type Tensor } from "../tensor-buffer.ts";
+import { TYPES, type TensorType } from "../types.ts";
+import { fromFloat } from "./from-float.ts";
+import { kernelLibrary, type KernelLibrary, type KernelVariant } from "./library.ts";
+import type { KernelStruct } from "./structs.ts";
+import { Workspace } from "./workspace.ts";
+
+/** Rows of weights are read in blocks of so many values. */
+const BLOCK = 32;
+/** Head sizes are multiples of the widest vector, up to what the kernels' own buffers hold. */
+const HEAD_STEP = 16;
+const LARGEST_HEAD = 512;
+
+export interface LinearNode {
+  /** f32 [k, n] */
+  readonly x: Tensor;
+  /** [k, m] each, three at most; gate and up where `gated`. */
+  readonly weights: readonly Tensor[];
+  /** f32 [m], where a weight has one. */
+  readonly biases: readonly (Tensor | undefined)[];
+  /** RMS norm of `x` before: f32 [k]. */
+  readonly norm?: { readonly weight: Tensor; readonly epsilon: number } | undefined;
+  /** silu(gate x) · (up x) */
+  readonly gated: boolean;
+  /** Added to the result, f32 of its shape. */
+  readonly residual?: Tensor | undefined;
+}
+
+export interface AttentionNode {
+  /** f32 [headDim, n, nHead] */
+  readonly q: Tensor;
+  /** f16 [headDim, nKv, nHeadKv]; the last n keys are the queries' own. */
+  readonly k: Tensor;
+  /** f16 like `k`; without it only the sums are computed. */
+  readonly v?: Tensor | undefined;
+  readonly scale: number;
+  /** f32 [nKv, nHead]: what each token receives of these queries is added to it. */
+  readonly sums?: Tensor | undefined;
+}
+
+export interface HeadsShape {
+  readonly headDim: number;
+  readonly nHead: number;
+  readonly nHeadKv: number;
+  readonly rope: { readonly mode: number; readonly dims: number };
+}
+
+const ROPE_NEOX = 2;
+
+/** Our own operations (`native/`), as nodes of a graph. One for each engine, with its threads. */
+export class Kernels extends NativeOwner {
+  readonly workspace: Workspace;
+  readonly #library: KernelLibrary;
+
+  constructor(
+    readonly variant: KernelVariant,
+    private readonly threads: number,
+    bufferType: BufferType,
+  ) {
+    super();
+    this.#library = kernelLibrary() as KernelLibrary;
+    this.workspace = new Workspace(bufferType);
+  }
+
+  /** Whether weights of this type and row length are read from plain memory. */
+  readsWeights(type: TensorType, k: number): boolean {
+    return k % BLOCK === 0 && this.#library.functions.readsType(type.id) !== 0;
+  }
+
+  /** Whether the weights of a linear operation are all read. */
+  takes(weights: readonly Tensor[]): boolean {
+    return weights.every((w) => {
+      const type = tensorType(w);
+      return type !== undefined && this.readsWeights(type, tensorShape(w)[0] as number);
+    });
+  }
+
+  /** Whether heads of this shape can be attended to, rotated and decoded. */
+  attends({ headDim, rope }: HeadsShape): boolean {
+    const pairs = rope.dims % 2 === 0 && (rope.mode === 0 || rope.mode === ROPE_NEOX);
+    return headDim % HEAD_STEP === 0 && headDim <= LARGEST_HEAD && pairs;
+  }
+
+  /** f32 [m, n], or [sum of m, n] where there are several weights that are not gated. */
+  linear(g: Graph, node: LinearNode): Tensor {
+    const [k, n] = tensorShape(node.x) as [number, number];
+    const rows = node.weights.map((w) => tensorShape(w)[1] as number);
+    const sources = [node.x, ...node.weights];
+    const source = (t: Tensor | undefined) => (t === undefined ? -1 : sources.push(t) - 1);
+    const args = {
+      n_weights: node.weights.length,
+      gated: Number(node.gated),
+      norm: source(node.norm?.weight),
+      epsilon: node.norm?.epsilon ?? 0,
+      residual: source(node.residual),
+      bias: [0, 1, 2].map((i) => source(node.biases[i])),
+    };
+    const { linearWorkspace } = this.#library.functions;
+    const bytes = linearWorkspace(this.variant.handle, k, n, args.gated, this.threads);
+    const m = node.gated ? (rows[0] as number) : rows.reduce((a, b) => a + b, 0);
+    return this.#node(g, "linear", "pkv_linear_args", args, bytes, [m, n], sources);
+  }
+
+  /** f32 [headDim, nHead, n]; without values a tensor of no use, which must be expanded for its sums. */
+  attention(g: Graph, node: AttentionNode): Tensor {
+    const [headDim, n, nHead] = tensorShape(node.q) as [number, number, number];
+    const [, nKv, nHeadKv] = tensorShape(node.k) as [number, number, number];
+    const sources = [node.q, node.k];
+    const source = (t: Tensor | undefined) => (t === undefined ? -1 : sources.push(t) - 1);
+    const args = {
+      scale: node.scale,
+      window: 0,
+      values: Number(source(node.v) > 0),
+      sums: source(node.sums),
+      distance: 0,
+    };
+    const { attentionWorkspace } = this.#library.functions;
+    const bytes = attentionWorkspace(
+      ...[this.variant.handle, headDim, nKv, Number(node.sums !== undefined), nHead / nHeadKv],
+      this.threads,
+    );
+    const shape = node.v === undefined ? [1] : [headDim, nHead, n];
+    return this.#node(g, "attention", "pkv_attention_args", args, bytes, shape, sources);
+  }
+
+  /**
+   * Rotates the queries of `qkv` f32 [headDim · (nHead + 2 nHeadKv), n] and puts keys, rotated, and values
+   * into `k` and `v`, f16 [headDim, n, nHeadKv]. `table` f32 [headDim, n] is the rotation of (1, 0) pairs.
+   *
+   * @returns f32 [headDim, nHead, n]
+   */
+  rotate(
+    g: Graph,
+    { qkv, table, k, v }: { qkv: Tensor; table: Tensor; k: Tensor; v: Tensor },
+    shape: HeadsShape,
+  ): Tensor {
+    const n = tensorShape(qkv)[1] as number;
+    const sizes = [shape.headDim, shape.nHead, n];
+    const sources = [qkv, table, k, v];
+    return this.#node(g, "rotate", "pkv_rotate_args", rotation(shape), 0, sizes, sources);
+  }
+
+  /**
+   * One token: appends its key and value to a cache that is ragged per kv head, and attends to it.
+   * `k` and `v` are [headDim, rows], `extents` i32 [2, nHeadKv] says each head's first row and length.
+   *
+   * @returns f32 [headDim · nHead, 1]
+   */
+  decode(
+    g: Graph,
+    inputs: { qkv: Tensor; table: Tensor; k: Tensor; v: Tensor; extents: Tensor },
+    shape: HeadsShape & { readonly scale: number; readonly longest: number },
+  ): Tensor {
+    const { headDim, nHead, nHeadKv, longest } = shape;
+    const type = tensorType(inputs.k) as TensorType;
+    const args = {
+      shape: rotation(shape),
+      scale: shape.scale,
+      from_float: type === TYPES.f16 ? null : fromFloat(type),
+    };
+    const { decodeWorkspace } = this.#library.functions;
+    const { handle } = this.variant;
+    const bytes = decodeWorkspace(handle, headDim, longest, nHead, nHeadKv, this.threads);
+    const sources = [inputs.qkv, inputs.table, inputs.k, inputs.v, inputs.extents];
+    return this.#node(g, "decode", "pkv_decode_args", args, bytes, [headDim * nHead, 1], sources);
+  }
+
+  #node(
+    g: Graph,
+    operation: keyof KernelVariant["operations"],
+    struct: KernelStruct,
+    args: object,
+    workspaceBytes: number,
+    shape: readonly number[],
+    sources: readonly Tensor[],
+  ): Tensor {
+    this.assertAlive();
+    this.workspace.reserve(workspaceBytes);
+    const address = g.keepStruct(struct, { workspace: this.workspace.address, ...args });
+    return g.custom(this.variant.operations[operation], address, shape, sources);
+  }
+
+  protected release(): void {
+    this.workspace[Symbol.dispose]();
+  }
+}
+
+function rotation({ nHead, nHeadKv, rope }: HeadsShape) {
+  return {
+    n_head: nHead,
+    n_head_kv: nHeadKv,
+    neox: Number(rope.mode === ROPE_NEOX),
+    rope_dims: rope.dims,
+  };
+}

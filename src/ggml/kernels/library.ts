@@ -1,0 +1,153 @@
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { bind, koffi, type Library, type Pointer } from "../ffi.ts";
+import { native } from "../native.ts";
+import { declareKernelStructs } from "./structs.ts";
+
+/** The interface of `native/src/ops.h` that these bindings were written for. */
+const VERSION = 1;
+/** `sizeof(struct ggml_tensor)` plus its object header in the pinned ggml. */
+const TENSOR_OVERHEAD = 368;
+const F32 = 0;
+
+/** Operations and their random cases in the self-test, in its order. */
+export const SELFTEST_OPERATIONS = ["linear", "attention", "decode"] as const;
+const SELFTEST_ROUNDS = 4;
+/** Largest error of one result over the root mean square of all: sums in f32, or products of bf16. */
+const SELFTEST_LIMIT = { f32: 1e-3, bf16: 0.3 };
+
+/** One instruction set's kernels. */
+export interface KernelVariant {
+  readonly name: string;
+  readonly handle: Pointer;
+  /** Whether this CPU and operating system run it. */
+  readonly available: boolean;
+  /** Products in f32 or bf16; sums are f32 in both. */
+  readonly precision: "f32" | "bf16";
+  /** Addresses of the operations, as `ggml_custom_4d` takes them. */
+  readonly operations: Readonly<Record<"linear" | "attention" | "rotate" | "decode", Pointer>>;
+  /** Runs the self-test, once. */
+  passes(): boolean;
+  /** Error of each operation on random ragged shapes; not a number where it failed. */
+  errors(): Readonly<Record<(typeof SELFTEST_OPERATIONS)[number], number>>;
+}
+
+export interface KernelLibrary {
+  readonly functions: ReturnType<typeof bindKernels>;
+  /** Best first. */
+  readonly variants: readonly KernelVariant[];
+}
+
+let loaded: KernelLibrary | string | undefined;
+
+/** The library that was built when the package was installed, loaded once; or why there is none. */
+export function kernelLibrary(): KernelLibrary | string {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): KernelLibrary | string {
+  const built = (file: string) =>
+    fileURLToPath(new URL(`../../../native/build/${file}`, import.meta.url));
+  const suffix = { darwin: "dylib", win32: "dll" }[process.platform as string] ?? "so";
+  const path = built(`pyramidkv-kernels.${suffix}`);
+  if (!existsSync(path)) {
+    const why = built("why-not.txt");
+    return existsSync(why) ? readFileSync(why, "utf8").trim() : "they were not built";
+  }
+  let functions: ReturnType<typeof bindKernels>;
+  try {
+    functions = bindKernels(koffi.load(path));
+  } catch (error) {
+    return `${path} does not load: ${(error as Error).message}`;
+  }
+  if (functions.version() !== VERSION) return `${path} is of another version; reinstall pyramidkv`;
+  if (!hasExpectedLayout(functions)) return "this ggml lays out its tensors in another way";
+  declareKernelStructs();
+  return { functions, variants: variantsOf(functions) };
+}
+
+function bindKernels(lib: Library) {
+  type P = Pointer;
+  return {
+    version: bind<[], number>(lib, "int pkv_version()"),
+    tensorLayout: bind<[P, BigInt64Array], void>(
+      lib,
+      "void pkv_tensor_layout(void*,_Out_ int64_t*)",
+    ),
+    readsType: bind<[number], number>(lib, "int pkv_reads_type(int)"),
+    variantAt: bind<[number], P | null>(lib, "void* pkv_isa_at(int)"),
+    variantName: bind<[P], string>(lib, "const char* pkv_isa_name(void*)"),
+    variantAvailable: bind<[P], number>(lib, "int pkv_isa_available(void*)"),
+    variantProducts: bind<[P], number>(lib, "int pkv_isa_unit(void*)"),
+    linear: bind<[P], P>(lib, "void* pkv_isa_linear(void*)"),
+    attention: bind<[P], P>(lib, "void* pkv_isa_attention(void*)"),
+    rotate: bind<[P], P>(lib, "void* pkv_isa_rotate(void*)"),
+    decode: bind<[P], P>(lib, "void* pkv_isa_decode(void*)"),
+    selftest: bind<[P, number, number], number>(lib, "double pkv_selftest(void*,int,int)"),
+    linearWorkspace: bind<[P, number, number, number, number], number>(
+      lib,
+      "size_t pkv_linear_workspace(void*,int64_t,int64_t,int,int)",
+    ),
+    attentionWorkspace: bind<[P, number, number, number, number, number], number>(
+      lib,
+      "size_t pkv_attention_workspace(void*,int64_t,int64_t,int,int,int)",
+    ),
+    decodeWorkspace: bind<[P, number, number, number, number, number], number>(
+      lib,
+      "size_t pkv_decode_workspace(void*,int64_t,int64_t,int,int,int)",
+    ),
+  };
+}
+
+/** Compares a live tensor with what the kernels see in it: they read ggml's struct directly. */
+function hasExpectedLayout(functions: ReturnType<typeof bindKernels>): boolean {
+  const { ggml } = native();
+  if (ggml.tensorOverhead() !== TENSOR_OVERHEAD) return false;
+  const context = ggml.init({ mem_size: 4096, mem_buffer: null, no_alloc: false });
+  try {
+    const tensor = ggml.newTensor(context, F32, 4, BigInt64Array.of(5n, 3n, 2n, 7n));
+    const seen = new BigInt64Array(10);
+    functions.tensorLayout(tensor, seen);
+    const expected = [0n, 5n, 3n, 2n, 7n, 4n, 20n, 60n, 120n, ggml.tensorData(tensor)];
+    return expected.every((value, i) => seen[i] === value);
+  } finally {
+    ggml.free(context);
+  }
+}
+
+function variantsOf(functions: ReturnType<typeof bindKernels>): KernelVariant[] {
+  const variants: KernelVariant[] = [];
+  for (let i = 0; ; i++) {
+    const handle = functions.variantAt(i);
+    if (handle === null) return variants;
+    const precision = functions.variantProducts(handle) === 1 ? "f32" : "bf16";
+    let errors: ReturnType<KernelVariant["errors"]> | undefined;
+    const variant: KernelVariant = {
+      name: functions.variantName(handle),
+      handle,
+      available: functions.variantAvailable(handle) !== 0,
+      precision,
+      operations: {
+        linear: functions.linear(handle),
+        attention: functions.attention(handle),
+        rotate: functions.rotate(handle),
+        decode: functions.decode(handle),
+      },
+      errors: () => (errors ??= selftest(functions, handle)),
+      passes: () =>
+        Object.values(variant.errors()).every((error) => error < SELFTEST_LIMIT[precision]),
+    };
+    variants.push(variant);
+  }
+}
+
+function selftest(
+  functions: ReturnType<typeof bindKernels>,
+  handle: Pointer,
+): ReturnType<KernelVariant["errors"]> {
+  const [linear, attention, decode] = SELFTEST_OPERATIONS.map((_, i) =>
+    functions.selftest(handle, i, SELFTEST_ROUNDS),
+  ) as [number, number, number];
+  return { linear, attention, decode };
+}

@@ -1,0 +1,47 @@
+import type { Graph } from "../../ggml/graph.ts";
+import { tensorShape, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { HyperParameters } from "../hyper-parameters.ts";
+import { linearParts, type Weight } from "./linear.ts";
+import type { Norm } from "./norm.ts";
+
+/** What a layer attends with, before rotation. */
+export interface QueryKeyValue {
+  /** f32 [headDim, nHead, n] */
+  readonly q: Tensor;
+  /** f32 [headDim, nHeadKv, n] */
+  readonly k: Tensor;
+  /** f32 [headDim, nHeadKv, n] */
+  readonly v: Tensor;
+  /** f32 [headDim · (nHead + 2 nHeadKv), n], where one node made the three: they are views of it. */
+  readonly joined?: Tensor;
+}
+
+/** Queries, keys and values of `norm(x)`, cut into heads. */
+export function projectHeads(
+  g: Graph,
+  x: Tensor,
+  norm: Norm,
+  weights: { readonly q: Weight; readonly k: Weight; readonly v: Weight },
+  { headDim, nHead, nHeadKv }: Pick<HyperParameters, "headDim" | "nHead" | "nHeadKv">,
+): QueryKeyValue {
+  const { parts, joined } = linearParts(g, [weights.q, weights.k, weights.v], x, { norm });
+  const n = tensorShape(x)[1] as number;
+  const head = headDim * 4;
+  const total = joined === undefined ? 0 : (tensorShape(joined)[0] as number) * 4;
+  const heads = (part: number, count: number) => {
+    const tensor = parts[part] as Tensor;
+    return joined === undefined
+      ? g.reshape(tensor, headDim, count, n)
+      : g.view3d(tensor, [headDim, count, n], [head, total], 0);
+  };
+  const split = { q: heads(0, nHead), k: heads(1, nHeadKv), v: heads(2, nHeadKv) };
+  return joined === undefined ? split : { ...split, joined };
+}
+
+/** The three as one tensor, f32 [headDim · (nHead + 2 nHeadKv), n]. */
+export function joinHeads(g: Graph, { q, k, v, joined }: QueryKeyValue): Tensor {
+  if (joined !== undefined) return joined;
+  const rows = g.concat(g.concat(q, k, 1), v, 1); // [headDim, nHead + 2 nHeadKv, n]
+  const [headDim, heads, n] = tensorShape(rows) as [number, number, number];
+  return g.reshape(rows, headDim * heads, n);
+}
