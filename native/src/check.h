@@ -156,7 +156,7 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
   pkv_tensor k = check_halves(r, dim, rows, 1), v = check_halves(r, dim, rows, 1), extent = check_tensor(26, 1, 4, 2, kv, 1), dst = check_tensor(T_F32, 1, 4, dim * heads, 1, 1);
   pkv_tensor turned = check_tensor(T_F32, 1, 4, dim, heads, 1);
   for (int h = 0; h < kv; h++) ((int32_t *)extent.data)[2 * h] = h * (most + 2), ((int32_t *)extent.data)[2 * h + 1] = random_below(r, most);
-  pkv_decode_args a = {.shape = {heads, kv, random_below(r, 2), (int32_t)dim}, .scale = 0.2f};
+  pkv_decode_args a = {.shape = {heads, kv, random_below(r, 2), (int32_t)(random_below(r, 2) ? dim : dim / 2)}, .scale = 0.2f};
   pkv_workspace w = check_workspace(isa->decode_workspace(dim, most, heads, kv, nth));
   a.workspace = &w;
   pkv_tensor *sources[] = {&qkv, &table, &k, &v, &extent};

@@ -9,8 +9,8 @@
 #define FEW_COLUMNS 7 // beyond this, packing a panel costs less than unpacking the weights for each column
 #define COLUMNS_AT_ONCE 4
 #define ROWS_AT_ONCE 4
+#define ROWS_FINISHED 64 // rows whose sums are collected before they are finished
 #define BYTES_AHEAD 12288 // prefetched: the CPU's own prefetchers do not follow several short rows (8 against 34 GB/s, Zen 5)
-#define ROWS_TAKEN 32 // rows of weights that a thread takes at a time
 #define BLOCK_UNITS (BLOCK / UNIT_K)
 #define BLOCK_UNIT_VECS (BLOCK_UNITS / LANES)
 
@@ -79,7 +79,7 @@ static void pack_column(uint32_t *out, const float *x, const float *weight, floa
   }
 WEIGHT_TYPES(DEFINE_PANEL)
 
-// sums[r][c] of `nr` rows and `nc` columns, both constants where this is inlined.
+// sums[c][ROWS_FINISHED] of `nr` rows and `nc` columns, both constants where this is inlined.
 #define DEFINE_DOTS(type, read)                                                                               \
   INLINE void dots_##read(float *sums, const uint8_t *w, size_t row_bytes, int nr, const float *x, int64_t k, \
                           int nc) {                                                                           \
@@ -98,14 +98,14 @@ WEIGHT_TYPES(DEFINE_PANEL)
     }                                                                                                         \
     UNROLL for (int r = 0; r < nr; r++)                                                                       \
       UNROLL for (int c = 0; c < nc; c++)                                                                     \
-        sums[r * COLUMNS_AT_ONCE + c] = v_sum(v_add(acc[r][c][0], acc[r][c][1]));                             \
+        sums[c * ROWS_FINISHED + r] = v_sum(v_add(acc[r][c][0], acc[r][c][1]));                             \
   }                                                                                                           \
   static void rows_##read(float *sums, const uint8_t *w, size_t row_bytes, int nr, const float *x, int64_t k, \
                           int nc) {                                                                           \
     if (nr == ROWS_AT_ONCE && nc == 1) { dots_##read(sums, w, row_bytes, ROWS_AT_ONCE, x, k, 1); return; }    \
-    for (int r = 0; r < nr; r++, sums += COLUMNS_AT_ONCE, w += row_bytes) {                                   \
+    for (int r = 0; r < nr; r++, sums++, w += row_bytes) {                                                    \
       if (nc == COLUMNS_AT_ONCE) dots_##read(sums, w, row_bytes, 1, x, k, COLUMNS_AT_ONCE);                   \
-      else for (int c = 0; c < nc; c++) dots_##read(sums + c, w, row_bytes, 1, x + (size_t)c * k, k, 1);      \
+      else for (int c = 0; c < nc; c++) dots_##read(sums + c * ROWS_FINISHED, w, row_bytes, 1, x + (size_t)c * k, k, 1); \
     }                                                                                                         \
   }
 WEIGHT_TYPES(DEFINE_DOTS)
@@ -179,42 +179,37 @@ static const float *residual_at(const pkv_tensor *dst, const pkv_linear_args *a,
 
 // ---- few columns
 
-static void linear_few(pkv_tensor *dst, int ith, pkv_linear_args *a) {
+// Each thread has one stretch of rows: what is fetched ahead is then its own.
+static void linear_few(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
   const pkv_tensor *x = dst->src[0];
   const int64_t k = x->ne[0], n = x->ne[1];
   float *columns = (float *)(a->workspace->data + (size_t)ith * PKV_ALIGN(k * n * 4));
   const float *norm = vector_of(dst, a->norm);
   for (int64_t j = 0; j < n; j++) copy_column(columns + j * k, (const float *)((const char *)x->data + j * x->nb[1]), norm, a->epsilon, k);
-  int unit = pkv_take(&a->sync), first = 0;
   int64_t offset = 0;
   for (int i = 0; i < (a->gated ? 1 : a->n_weights); i++) {
     const pkv_tensor *w = dst->src[1 + i], *up = a->gated ? dst->src[2] : 0;
     const rows_fn rows = rows_of(w->type), up_rows = up ? rows_of(up->type) : 0;
+    const int64_t groups = (w->ne[1] + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
+    const int64_t end = pkv_min(groups * (ith + 1) / nth * ROWS_AT_ONCE, w->ne[1]);
     finish_args f = finish_of(dst, a, i);
-    const int units = (int)((w->ne[1] + ROWS_TAKEN - 1) / ROWS_TAKEN);
-    for (; unit < first + units; unit = pkv_take(&a->sync)) {
-      const int64_t from = (int64_t)(unit - first) * ROWS_TAKEN, to = pkv_min(from + ROWS_TAKEN, w->ne[1]);
+    for (int64_t from = groups * ith / nth * ROWS_AT_ONCE; from < end; from += ROWS_FINISHED) {
+      const int64_t to = pkv_min(from + ROWS_FINISHED, end);
       for (int64_t c = 0; c < n; c += COLUMNS_AT_ONCE) {
         const int nc = (int)pkv_min(n - c, COLUMNS_AT_ONCE);
-        float value[ROWS_TAKEN * COLUMNS_AT_ONCE], gate[ROWS_TAKEN * COLUMNS_AT_ONCE];
+        float value[COLUMNS_AT_ONCE][ROWS_FINISHED], gate[COLUMNS_AT_ONCE][ROWS_FINISHED];
         for (int64_t r = from; r < to; r += ROWS_AT_ONCE) {
           const int nr = (int)pkv_min(to - r, ROWS_AT_ONCE);
-          float *v = value + (r - from) * COLUMNS_AT_ONCE, *g = gate + (r - from) * COLUMNS_AT_ONCE;
-          rows(up ? g : v, (const uint8_t *)w->data + r * w->nb[1], w->nb[1], nr, columns + c * k, k, nc);
-          if (up) up_rows(v, (const uint8_t *)up->data + r * up->nb[1], up->nb[1], nr, columns + c * k, k, nc);
+          rows((up ? gate[0] : value[0]) + (r - from), (const uint8_t *)w->data + r * w->nb[1], w->nb[1], nr, columns + c * k, k, nc);
+          if (up) up_rows(value[0] + (r - from), (const uint8_t *)up->data + r * up->nb[1], up->nb[1], nr, columns + c * k, k, nc);
         }
         for (int j = 0; j < nc; j++) {
-          float one[ROWS_TAKEN], gates[ROWS_TAKEN];
-          for (int r = 0; r < to - from; r++) {
-            one[r] = value[r * COLUMNS_AT_ONCE + j];
-            gates[r] = gate[r * COLUMNS_AT_ONCE + j];
-          }
           f.residual = residual_at(dst, a, c + j, offset + from);
-          finish((float *)((char *)dst->data + (c + j) * dst->nb[1]) + offset + from, one, up ? gates : 0, (int)(to - from), from, &f);
+          float *out = (float *)((char *)dst->data + (c + j) * dst->nb[1]) + offset + from;
+          finish(out, value[j], up ? gate[j] : 0, (int)(to - from), from, &f);
         }
       }
     }
-    first += units;
     offset += w->ne[1];
   }
 }
@@ -266,7 +261,7 @@ static void linear_many(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
 static void linear(pkv_tensor *dst, int ith, int nth, void *args) {
   pkv_linear_args *a = args;
   if (dst->src[0]->ne[1] > FEW_COLUMNS) linear_many(dst, ith, nth, a);
-  else linear_few(dst, ith, a);
+  else linear_few(dst, ith, nth, a);
   pkv_leave(&a->sync, nth);
 }
 

@@ -3,21 +3,21 @@
 #include "ops.h"
 
 // x rotated by (cos, sin) pairs, to out. The table lies as ggml rotates (1, 0): side by side, or half of the rotated
-// dimensions apart (neox). Dimensions that are not rotated hold (1, 0) themselves.
+// dimensions apart (neox). What lies behind the rotated dimensions is copied.
 static void rotate_head(float *restrict out, const float *restrict x, const float *restrict table, int64_t dim, const pkv_rotate_args *a) {
-  if (!a->neox) {
-    for (int64_t d = 0; d < dim; d += 2) {
+  const int64_t half = a->rope_dims / 2;
+  if (a->neox) {
+    for (int64_t d = 0; d < half; d++) {
+      const float c = table[d], s = table[d + half], x0 = x[d], x1 = x[d + half];
+      out[d] = x0 * c - x1 * s;
+      out[d + half] = x0 * s + x1 * c;
+    }
+  } else {
+    for (int64_t d = 0; d < 2 * half; d += 2) {
       const float c = table[d], s = table[d + 1], x0 = x[d], x1 = x[d + 1];
       out[d] = x0 * c - x1 * s;
       out[d + 1] = x0 * s + x1 * c;
     }
-    return;
-  }
-  const int64_t half = a->rope_dims / 2;
-  for (int64_t d = 0; d < half; d++) {
-    const float c = table[d], s = table[d + half], x0 = x[d], x1 = x[d + half];
-    out[d] = x0 * c - x1 * s;
-    out[d + half] = x0 * s + x1 * c;
   }
   for (int64_t d = 2 * half; d < dim; d++) out[d] = x[d];
 }

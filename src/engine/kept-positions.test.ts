@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { firstLayerQueriesAndKeys } from "../../test/helpers/reference-layer.ts";
+import { F32_KERNELS } from "../../test/helpers/kernels.ts";
 import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
 import { keepTokens, layerBudgets } from "../compression/keep.ts";
 import { METHODS, type MethodName } from "../compression/methods.ts";
@@ -12,7 +13,9 @@ const MODEL = { nLayer: 3 };
 
 const names = Object.keys(METHODS) as MethodName[];
 
-describe.each(names)("%s", (method) => {
+const cases = F32_KERNELS.flatMap((kernels) => names.map((method) => [method, kernels] as const));
+
+describe.each(cases)("%s with %s", (method, kernels) => {
   it.each([
     { kvSize: 48 },
     { kvSize: 200, alpha: 100 },
@@ -20,7 +23,8 @@ describe.each(names)("%s", (method) => {
     { kvSize: 64, preset: "class-defaults", window: 10 },
   ])("keeps in the first layer what plain loops keep, %o", async (options) => {
     using folder = new TestFolder();
-    await using engine = await Engine.load({ model: folder.tiny(MODEL), threads: 1 });
+    const model = folder.tiny(MODEL);
+    await using engine = await Engine.load({ model, threads: 1, kernels, chunkTokens: 512 });
     using session = engine.createSession({ method, ...options });
     const tokens = randomTokens(N);
     await session.prefill(tokens);

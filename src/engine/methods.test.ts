@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { KERNELS } from "../../test/helpers/kernels.ts";
 import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
 import { METHODS, type MethodName } from "../compression/methods.ts";
 import { Engine } from "./engine.ts";
@@ -7,12 +8,7 @@ import type { Session } from "./session.ts";
 /** What every method in the table must do; one suite for all, and for all that are to come. */
 const NAMES = Object.keys(METHODS) as MethodName[];
 const KV_SIZE = 64;
-
-async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void> {
-  using folder = new TestFolder();
-  await using engine = await Engine.load({ model: folder.tiny({ nLayer: 4 }), threads: 1 });
-  await test(engine);
-}
+const cases = KERNELS.flatMap((kernels) => NAMES.map((method) => [method, kernels] as const));
 
 function eachHead(session: Session, visit: (positions: Int32Array, il: number) => void): void {
   session.cache.layers.forEach((layer, il) => {
@@ -20,7 +16,14 @@ function eachHead(session: Session, visit: (positions: Int32Array, il: number) =
   });
 }
 
-describe.each(NAMES)("%s", (method) => {
+describe.each(cases)("%s with %s", (method, kernels) => {
+  async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void> {
+    using folder = new TestFolder();
+    const options = { model: folder.tiny({ nLayer: 4 }), threads: 1, kernels, chunkTokens: 512 };
+    await using engine = await Engine.load(options);
+    await test(engine);
+  }
+
   const evicts = (METHODS[method].options as readonly string[]).includes("kvSize");
 
   it("keeps its budget exactly, as sorted unique positions", () =>

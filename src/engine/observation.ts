@@ -1,8 +1,9 @@
 import { attentionScores } from "../compression/scores/attention-scores.ts";
 import type { Executor, InputGraph } from "../ggml/executor.ts";
 import type { Graph } from "../ggml/graph.ts";
+import type { Kernels } from "../ggml/kernels/kernels.ts";
 import { NativeOwner } from "../ggml/owner.ts";
-import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
+import { readTensor, TensorBuffer, zeroTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
@@ -13,7 +14,7 @@ import type { PrefillTarget } from "./prefill-target.ts";
 /** Scores of all queries are computed in blocks of at most this many bytes of attention weights. */
 const BLOCK_BYTES = 16 * 1024 * 1024;
 
-type Shape = Pick<HyperParameters, "nHead" | "nHeadKv" | "headDim" | "attentionScale">;
+type Shape = Pick<HyperParameters, "nHead" | "nHeadKv" | "headDim" | "attentionScale" | "rope">;
 
 export interface ScoreInput {
   readonly executor: Executor;
@@ -32,7 +33,7 @@ export class Observation extends NativeOwner {
   /** The last `alpha` queries, f32 [headDim, alpha, nHead]. */
   readonly window: Tensor | undefined;
   readonly alpha: number;
-  /** The queries of the chunk at hand, f32 [headDim, chunk, nHead]. */
+  /** The queries of the chunk at hand, f32 [headDim, chunk, nHead], where ggml sums their attention afterwards. */
   readonly queries: Tensor | undefined;
   /** Attention that each row of the scratch received so far, f32 [rows, nHead]. */
   readonly sums: Tensor | undefined;
@@ -66,8 +67,10 @@ export class Observation extends NativeOwner {
     this.alpha = Math.min(n, Math.max(0, ...alphas));
     if (this.alpha > 0) [this.window] = allocate([headDim, this.alpha, nHead]);
     if (needing("all-queries").length > 0) {
-      const chunk = Math.min(n, chunkTokens);
-      [this.queries, this.sums] = allocate([headDim, chunk, nHead], [rows, nHead]);
+      [this.sums] = allocate([rows, nHead]);
+      if (executor.kernels?.attends(shape) !== true) {
+        [this.queries] = allocate([headDim, Math.min(n, chunkTokens), nHead]);
+      }
     }
   }
 
@@ -75,7 +78,15 @@ export class Observation extends NativeOwner {
   reset(): void {
     this.assertAlive();
     // Only the sums add up; queries are overwritten.
-    if (this.sums !== undefined) this.#buffers.at(-1)?.clear();
+    if (this.sums !== undefined) zeroTensor(this.sums, 0, this.rows * this.#shape.nHead * 4);
+  }
+
+  /** The sums of a run's tokens so far: f32 [nKv, nHead of the run]. */
+  sumsOf(g: Graph, run: HeadRun, firstRow: number, nKv: number): Tensor | undefined {
+    if (this.sums === undefined) return undefined;
+    const group = this.#shape.nHead / this.#shape.nHeadKv;
+    const offset = (run.firstHead * group * this.rows + firstRow) * 4;
+    return g.view2d(this.sums, nKv, run.nHeadKv * group, this.rows * 4, offset);
   }
 
   /** Copies what is needed of a chunk's queries, `q` f32 [headDim, n, nHead]. */
@@ -112,8 +123,8 @@ export async function observe(
   observation: Observation,
   input: ScoreInput & { readonly chunk: Chunk },
 ): Promise<void> {
-  const { queries, sums, rows } = observation;
-  if (queries === undefined || sums === undefined) return;
+  const { queries } = observation;
+  if (queries === undefined) return;
   const { hp, chunk, pastRows } = input;
   const perQuery = (pastRows + chunk.first + chunk.n) * hp.nHead * 4;
   const block = Math.min(chunk.n, Math.max(8, Math.floor(BLOCK_BYTES / perQuery)));
@@ -125,9 +136,7 @@ export async function observe(
           const nPast = run.nPast + chunk.first + at;
           const score = runScores(g, input, run, queries, { nPast, stride: chunk.n, at, n });
           const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
-          const firstHead = (run.firstHead * hp.nHead) / hp.nHeadKv;
-          const offset = (firstHead * rows + pastRows - run.nPast) * 4;
-          const into = g.view2d(sums, nPast + n, nHead, rows * 4, offset);
+          const into = observation.sumsOf(g, run, pastRows - run.nPast, nPast + n) as Tensor;
           g.expand(g.copy(g.add(into, g.reshape(score, nPast + n, nHead)), into));
         }
         return () => undefined;
@@ -148,15 +157,11 @@ export async function windowScores(
   const nNew = scratch.rows - pastRows;
   const nKv = run.nPast + nNew;
   const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
+  const queries = observation.window as Tensor;
+  const block = { nPast: nKv - alpha, stride: observation.alpha, at: observation.alpha - alpha };
   return input.executor.run((g) => {
-    const score = g.output(
-      runScores(g, input, run, observation.window as Tensor, {
-        nPast: nKv - alpha,
-        stride: observation.alpha,
-        at: observation.alpha - alpha,
-        n: alpha,
-      }),
-    );
+    const scores = g.kernels?.attends(hp) === true ? kernelScores : runScores;
+    const score = g.output(scores(g, input, run, queries, { ...block, n: alpha }));
     return () => readTensor(score, new Float32Array(nKv * nHead));
   });
 }
@@ -188,21 +193,54 @@ interface QueryBlock {
 /** Attention that queries `[at, at + n)` give to a run's tokens: f32 [nPast + n, 1, nHead of the run]. */
 function runScores(
   g: InputGraph,
+  input: ScoreInput,
+  run: HeadRun,
+  queries: Tensor,
+  block: QueryBlock,
+): Tensor {
+  const { hp } = input;
+  const { nPast, n } = block;
+  const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
+  const { q, k } = scored(g, input, run, queries, block);
+  return attentionScores(g, {
+    ...{ q, nPast, scale: hp.attentionScale },
+    k: g.cast(k, TYPES.f32),
+    ones: g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1)),
+  });
+}
+
+/** The same by one operation of our own, which needs no attention weights in memory. */
+function kernelScores(
+  g: InputGraph,
+  input: ScoreInput,
+  run: HeadRun,
+  queries: Tensor,
+  block: QueryBlock,
+): Tensor {
+  const { hp } = input;
+  const shape = [block.nPast + block.n, (run.nHeadKv * hp.nHead) / hp.nHeadKv] as const;
+  const sums = g.zeros(shape);
+  const scale = hp.attentionScale;
+  const inputs = { ...scored(g, input, run, queries, block), scale, sums };
+  g.expand((g.kernels as Kernels).attention(g, inputs));
+  return sums;
+}
+
+/** A block's queries, f32 [headDim, n, nHead of the run], and the run's keys, f16 [headDim, nPast + n, nHeadKv]. */
+function scored(
+  g: InputGraph,
   { scratch, pastRows, hp }: ScoreInput,
   run: HeadRun,
   queries: Tensor,
   { nPast, stride, at, n }: QueryBlock,
-): Tensor {
+): { q: Tensor; k: Tensor } {
   const group = hp.nHead / hp.nHeadKv;
-  const nHead = run.nHeadKv * group;
   const row = rowBytes(TYPES.f32, hp.headDim);
   const offset = (run.firstHead * group * stride + at) * row;
-  const k = scratch.view(g, scratch.k, pastRows - run.nPast, nPast + n, run.firstHead, run.nHeadKv);
-  return attentionScores(g, {
-    k: g.cast(k, TYPES.f32),
-    q: g.view3d(queries, [hp.headDim, n, nHead], [row, row * stride], offset),
-    ones: g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1)),
-    nPast,
-    scale: hp.attentionScale,
-  });
+  const shape = [hp.headDim, n, run.nHeadKv * group] as const;
+  const firstRow = pastRows - run.nPast;
+  return {
+    q: g.view3d(queries, shape, [row, row * stride], offset),
+    k: scratch.view(g, scratch.k, firstRow, nPast + n, run.firstHead, run.nHeadKv),
+  };
 }

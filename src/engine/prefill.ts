@@ -3,7 +3,8 @@ import type { Executor, InputGraph } from "../ggml/executor.ts";
 import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import { PrefillScratch } from "../kvcache/scratch.ts";
-import { attention, type KvGroup } from "../models/blocks/attention.ts";
+import type { Kernels } from "../ggml/kernels/kernels.ts";
+import { attention, queriesOf, type KvGroup } from "../models/blocks/attention.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import type { Model } from "../models/model.ts";
 import { chunksOf, type Chunk } from "./chunks.ts";
@@ -123,6 +124,7 @@ async function runLayer(
       v: scratch.view(g, scratch.v, pastRows + first, n),
     });
     observation.capture(g, g.permute(q, 0, 2, 1, 3), chunk);
+    if (ownKernels && isLastLayer) sumAttention(g, state, q, chunk, hp);
     if (span !== undefined) {
       const nQueries = n - span.attend;
       const row = hp.headDim * 4;
@@ -164,10 +166,27 @@ function lastLayerSpan(
   return { attend: tiles * QUERY_TILE, finish: n - 1 };
 }
 
+/** In the last layer, where not all queries attend: what tokens receive of all of them, if that is asked for. */
+function sumAttention(
+  g: InputGraph,
+  state: LayerState,
+  q: Tensor,
+  chunk: Chunk,
+  hp: HyperParameters,
+): void {
+  if (state.observation.sums === undefined) return;
+  for (const run of state.runs) {
+    const { k, sums } = scratchGroup(g, state, run, chunk, 0);
+    const queries = queriesOf(g, q, run, { ...hp, n: chunk.n });
+    const node = { q: queries, k, sums, scale: hp.attentionScale };
+    g.expand((g.kernels as Kernels).attention(g, node));
+  }
+}
+
 /** A run's keys and values so far, and the mask of the queries from `skip` on. */
 function scratchGroup(
   g: InputGraph,
-  { scratch, masks, pastRows }: LayerState,
+  { scratch, masks, pastRows, observation }: LayerState,
   run: HeadRun,
   { first, n }: Chunk,
   skip: number,
@@ -179,6 +198,7 @@ function scratchGroup(
     ...run,
     k: view(scratch.k),
     v: view(scratch.v),
+    sums: skip === 0 ? observation.sumsOf(g, run, firstRow, nPast + n) : undefined,
     mask: () =>
       g.rows(masks.get(g, nPast, n, run.nPast === 0), TYPES.f16, nPast + n, skip, n - skip),
   };

@@ -17,8 +17,13 @@ const ROPE_NEOX = 2;
  */
 export function unitPairs({ headDim, rope }: HyperParameters, n: number): Float32Array {
   const half = rope.dims / 2;
-  const isOne = (d: number) => (rope.mode === ROPE_NEOX ? d < half : d % 2 === 0);
-  return Float32Array.from({ length: headDim * n }, (_, i) => Number(isOne(i % headDim)));
+  const pairs = new Float32Array(headDim * n);
+  for (let i = 0; i < n; i++) {
+    for (let pair = 0; pair < half; pair++) {
+      pairs[i * headDim + (rope.mode === ROPE_NEOX ? pair : 2 * pair)] = 1;
+    }
+  }
+  return pairs;
 }
 
 /** Rotates the queries and keys of a prefill's chunks and puts keys and values where they are kept. */

@@ -4,23 +4,31 @@ import { GraphAllocator, type Backend } from "./backend.ts";
 import { Graph } from "./graph.ts";
 import type { Kernels } from "./kernels/kernels.ts";
 import { NativeOwner } from "./owner.ts";
-import { writeTensor, type Tensor, type TensorSpec } from "./tensor-buffer.ts";
-import type { TensorType } from "./types.ts";
+import { writeTensor, zeroTensor, type Tensor, type TensorSpec } from "./tensor-buffer.ts";
+import { TYPES, type TensorType } from "./types.ts";
 
 /** A graph whose inputs come with their data. */
 export class InputGraph extends Graph {
-  readonly #uploads: [Tensor, ArrayBufferView][] = [];
+  readonly #uploads: (() => void)[] = [];
 
   /** An input tensor holding `data`, written once the graph has its memory. */
   constant(type: TensorType, shape: TensorSpec["shape"], data: ArrayBufferView): Tensor {
     const tensor = this.input({ type, shape });
-    this.#uploads.push([tensor, data]);
+    this.#uploads.push(() => writeTensor(tensor, data));
+    return tensor;
+  }
+
+  /** A tensor that holds zeros when the graph starts, f32. */
+  zeros(shape: TensorSpec["shape"]): Tensor {
+    const tensor = this.input({ type: TYPES.f32, shape });
+    const bytes = shape.reduce((a, b) => a * b, 4);
+    this.#uploads.push(() => zeroTensor(tensor, 0, bytes));
     return tensor;
   }
 
   /** @internal */
   upload(): void {
-    for (const [tensor, data] of this.#uploads) writeTensor(tensor, data);
+    for (const upload of this.#uploads) upload();
   }
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { F32_KERNELS, KERNELS, tolerance } from "../../test/helpers/kernels.ts";
 import { randomTokens, TestFolder, type TinyOptions } from "../../test/helpers/tiny-model.ts";
 import { Engine } from "../engine/engine.ts";
 import { argmax } from "../engine/sampler.ts";
@@ -29,7 +30,7 @@ describe.each(Object.entries(VARIANTS))("llama: %s", (_, options) => {
   it.each([1, 40, 700])("logits after %i tokens and 8 greedy steps are libllama's", async (n) => {
     using folder = new TestFolder();
     const path = folder.tiny(options);
-    await using engine = await Engine.load({ model: path, threads: 2 });
+    await using engine = await Engine.load({ model: path, threads: 2, kernels: "ggml" });
     using oracle = await Libllama.load(path, { threads: 2, nCtx: n + 64 });
     using session = engine.createSession({ method: "full" });
     const prompt = randomTokens(n);
@@ -42,6 +43,32 @@ describe.each(Object.entries(VARIANTS))("llama: %s", (_, options) => {
       await session.decode(token);
       expected = await oracle.evaluate(Int32Array.of(token));
       expect(difference(session.logits, expected)).toBeLessThanOrEqual(1e-3);
+    }
+  });
+});
+
+const own = KERNELS.filter((name) => name !== "ggml");
+
+describe.each(own)("the %s kernels", (kernels) => {
+  // Rounded to bf16, a token may go to the second-best expert, and its logits with it.
+  const comparable = Object.entries(VARIANTS).filter(
+    ([, { nExpert = 0 }]) => nExpert === 0 || F32_KERNELS.includes(kernels),
+  );
+  it.each(comparable)("are near libllama: %s", async (_, options) => {
+    using folder = new TestFolder();
+    const path = folder.tiny(options);
+    await using engine = await Engine.load({ model: path, threads: 2, kernels });
+    using oracle = await Libllama.load(path, { threads: 2, nCtx: 800 });
+    using session = engine.createSession({ method: "full" });
+    const prompt = randomTokens(700);
+    await session.prefill(prompt);
+    // libllama rounds what it multiplies q8_0 weights with to 8 bits; ours does not.
+    const most = tolerance(kernels, options.weights === "q8_0" ? 0.3 : 2e-2);
+    expect(difference(session.logits, await oracle.evaluate(prompt))).toBeLessThan(most);
+    for (let token = 5; token < 13; token++) {
+      await session.decode(token);
+      const expected = await oracle.evaluate(Int32Array.of(token));
+      expect(difference(session.logits, expected)).toBeLessThan(most);
     }
   });
 });
