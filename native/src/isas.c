@@ -34,6 +34,7 @@ PKV_EXPORT int pkv_reads_type(int type) {
 PKV_EXPORT const pkv_isa *pkv_isa_at(int i) { return pkv_isas[i]; }
 PKV_EXPORT const char *pkv_isa_name(const pkv_isa *isa) { return isa->name; }
 PKV_EXPORT int pkv_isa_available(const pkv_isa *isa) { return isa->available(); }
+PKV_EXPORT int pkv_isa_lanes(const pkv_isa *isa) { return isa->lanes; }
 PKV_EXPORT int pkv_isa_unit(const pkv_isa *isa) { return isa->unit; }
 PKV_EXPORT void *pkv_isa_linear(const pkv_isa *isa) { return (void *)isa->linear; }
 PKV_EXPORT void *pkv_isa_attention(const pkv_isa *isa) { return (void *)isa->attention; }

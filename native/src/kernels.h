@@ -5,5 +5,5 @@
 #include "rotate.h"
 
 #define PKV_ISA(isa, is_available)                                                                  \
-  const pkv_isa pkv_isa_##isa = {#isa,     is_available, UNIT_K, linear, attention, rotate, decode,                       \
+  const pkv_isa pkv_isa_##isa = {#isa,     is_available, LANES, UNIT_K, linear, attention, rotate, decode,                       \
                                  linear_workspace, attention_workspace, decode_workspace};

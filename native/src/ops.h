@@ -63,6 +63,7 @@ typedef void (*pkv_op)(pkv_tensor *dst, int ith, int nth, void *args);
 typedef struct {
   const char *name;
   int (*available)(void);
+  int lanes;
   int unit; // products of one multiply-add: 1 of f32, 2 of bf16
   pkv_op linear, attention, rotate, decode;
   // Bytes of workspace.

@@ -4,6 +4,7 @@ import { chatCommand } from "./chat.ts";
 import { demoCommand } from "./demo.ts";
 import { evalCommand } from "./eval.ts";
 import { generateCommand } from "./generate.ts";
+import { doctorCommand } from "./doctor.ts";
 import { modelsCommand } from "./models.ts";
 
 /** Every command, in the order of the help. */
@@ -14,4 +15,5 @@ export const COMMANDS: Readonly<Record<string, (command: Command) => void>> = {
   demo: demoCommand,
   bench: benchCommand,
   eval: evalCommand,
+  doctor: doctorCommand,
 };

@@ -20,7 +20,7 @@ import {
   type SamplingFlags,
 } from "./options.ts";
 import { encodePrompt, readPrompt, type PromptFlags } from "./prompt.ts";
-import { methodResult, modelResult, summary, timingsResult } from "./results.ts";
+import { memoryResult, methodResult, modelResult, summary, timingsResult } from "./results.ts";
 
 type Flags = ModelFlags &
   CompressionFlags &
@@ -128,6 +128,8 @@ async function generate(flags: Flags): Promise<void> {
     kv: { ...totals, endBytes: session.cache.bytes, peakBytes: peak, layers },
     timings,
     model: modelResult(engine),
+    kernels: engine.kernels,
+    memory: memoryResult(engine),
   };
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }

@@ -1,19 +1,25 @@
 import { Engine } from "../engine/engine.ts";
-import { progressBar } from "./io.ts";
+import { note, progressBar } from "./io.ts";
 import type { ModelFlags } from "./options.ts";
 
 /** Loads the model that the flags name, with a bar for the download and one for the weights. */
 export async function loadEngine(flags: ModelFlags, signal?: AbortSignal): Promise<Engine> {
+  let noteAfter: string | undefined;
   const bars = { download: progressBar("download", "bytes"), load: progressBar("load", "bytes") };
   try {
-    return await Engine.load({
+    const engine = await Engine.load({
       model: flags.model,
+      ...(flags.kernels === undefined ? {} : { kernels: flags.kernels }),
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
       ...(signal === undefined ? {} : { signal }),
       onProgress: ({ phase, doneBytes, totalBytes }) => bars[phase].update(doneBytes, totalBytes),
     });
+    const { name, reason } = engine.kernels;
+    if (name === "ggml" && flags.kernels !== "ggml") noteAfter = `kernels: using ggml (${reason})`;
+    return engine;
   } finally {
     bars.download.stop();
     bars.load.stop();
+    if (noteAfter !== undefined) note(noteAfter);
   }
 }

@@ -4,6 +4,7 @@ import type { CompressionOptions } from "../compression/options.ts";
 import { PRESETS } from "../compression/presets.ts";
 import type { SessionOptions } from "../engine/engine.ts";
 import type { GenerateOptions } from "../engine/generate.ts";
+import { KERNEL_CHOICES } from "../engine/kernel-choices.ts";
 import { ALIASES } from "../hub/aliases.ts";
 
 /** A whole number, written as one. */
@@ -38,6 +39,7 @@ export function names(text: string): string[] {
 
 export interface ModelFlags {
   readonly model: string;
+  readonly kernels?: string;
   readonly threads?: number;
 }
 
@@ -48,7 +50,11 @@ export function addModelOptions(command: Command): Command {
       `path of a .gguf, owner/repo[:quant] on the hub, or one of: ${Object.keys(ALIASES).join(", ")}`,
       "smollm2-135m",
     )
-    .option("-t, --threads <n>", "CPU threads (default: the cores at hand)", integer);
+    .option("-t, --threads <n>", "CPU threads (default: the cores at hand)", integer)
+    .option(
+      "--kernels <name>",
+      `attention and matmuls by: ${KERNEL_CHOICES.join(", ")} (default: auto; ggml equals libllama to the bit)`,
+    );
 }
 
 export type CompressionFlags = CompressionOptions & { readonly kvType?: string };

@@ -23,6 +23,15 @@ export function methodResult({ compression }: Session) {
   return { name: compression.method.name, kvSize, ...rest };
 }
 
+/** The `memory` part of JSON results, in bytes: of the whole process, not of the cache alone. */
+export function memoryResult(engine: Engine) {
+  return {
+    weightBytes: engine.weightBytes,
+    workspaceBytes: engine.workspaceBytes,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+  };
+}
+
 /** The `timings` part of JSON results. */
 export function timingsResult(engine: Engine, { timings: t }: Session, timeToFirstTokenMs: number) {
   const perSecond = (tokens: number, ms: number) => (ms > 0 ? (tokens / ms) * 1000 : 0);

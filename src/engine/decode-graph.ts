@@ -6,18 +6,10 @@ import { readTensor, writeTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import type { KvCache } from "../kvcache/kv-cache.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
-import type { QueryKeyValue } from "../models/blocks/heads.ts";
 import type { Model } from "../models/model.ts";
+import type { DecodeAttention } from "./decode-attention.ts";
 import { KernelDecode } from "./kernel-decode.ts";
 import { MaskedDecode } from "./masked-decode.ts";
-
-/** How a decode step reads and extends the caches: by ggml's operations or by our own. */
-export interface DecodeAttention {
-  /** Appends the token to a layer's cache and attends to it → f32 [headDim · nHead, 1]. */
-  attend(il: number, qkv: QueryKeyValue): Tensor;
-  /** Writes the inputs of the step that puts a token at `position`. */
-  prepare(position: number): void;
-}
 
 /**
  * One decode step as a graph that is built once and reused: every layer appends the token to its own

@@ -4,7 +4,7 @@ import { resolveCompression } from "../compression/resolve.ts";
 import { PyramidKVError, requireInteger } from "../errors.ts";
 import { Backend } from "../ggml/backend.ts";
 import { Executor } from "../ggml/executor.ts";
-import { chooseKernels } from "../ggml/kernels/choices.ts";
+import { chooseKernels, type ChosenKernels } from "../ggml/kernels/choices.ts";
 import { Kernels } from "../ggml/kernels/kernels.ts";
 import { openGguf } from "../gguf/file.ts";
 import { resolveModel } from "../hub/resolve.ts";
@@ -50,6 +50,16 @@ export interface SessionOptions extends CompressionOptions {
   readonly kvLimit?: number;
 }
 
+/** What an engine computes attention and matmuls with. */
+export interface KernelInfo {
+  /** `ggml`, or the variant of our own kernels. */
+  readonly name: string;
+  /** Of the products: ggml rounds activations to 8 bits for quantized weights, we use f32 or bf16. */
+  readonly precision: "int8" | "f32" | "bf16";
+  /** Why ggml's operations are used. */
+  readonly reason?: string;
+}
+
 /** A loaded model. Everything that runs on it is a session. */
 export class Engine implements AsyncDisposable {
   readonly #backend: Backend;
@@ -68,6 +78,8 @@ export class Engine implements AsyncDisposable {
       tokenizer: Tokenizer | undefined;
     },
     chunkTokens: number,
+    /** What attention and matmuls are computed with. */
+    readonly kernels: KernelInfo,
     /** Milliseconds from the start of `load` to the first possible call, without the download. */
     readonly loadMs: number,
   ) {
@@ -116,7 +128,8 @@ export class Engine implements AsyncDisposable {
     ]);
     if (tokenizer.status === "fulfilled" && model.status === "fulfilled") {
       const parts = { backend, executor, model: model.value, tokenizer: tokenizer.value };
-      return new Engine(parts, chunkTokens, performance.now() - started);
+      const info = kernelInfo(chosen);
+      return new Engine(parts, chunkTokens, info, performance.now() - started);
     }
     if (tokenizer.status === "fulfilled") tokenizer.value?.[Symbol.dispose]();
     if (model.status === "fulfilled") model.value[Symbol.dispose]();
@@ -134,6 +147,11 @@ export class Engine implements AsyncDisposable {
   /** Bytes held for weights. */
   get weightBytes(): number {
     return this.#model.weightBytes;
+  }
+
+  /** Bytes that our kernels pack weights, keys and values into; 0 before the first prompt. */
+  get workspaceBytes(): number {
+    return this.#executor.kernels?.workspace.bytes ?? 0;
   }
 
   get tokenizer(): Tokenizer {
@@ -200,6 +218,11 @@ export class Engine implements AsyncDisposable {
   #assertAlive(): void {
     if (this.#disposed) throw new PyramidKVError("DISPOSED", "this engine was disposed");
   }
+}
+
+function kernelInfo({ variant, reason }: ChosenKernels): KernelInfo {
+  if (variant !== undefined) return { name: variant.name, precision: variant.precision };
+  return { name: "ggml", precision: "int8", reason: reason ?? "" };
 }
 
 function withPath(path: string, error: unknown): Error {

@@ -5,7 +5,7 @@ import { TYPES } from "../ggml/types.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
 import { joinHeads, type QueryKeyValue } from "../models/blocks/heads.ts";
 import type { Model } from "../models/model.ts";
-import type { DecodeAttention } from "./decode-graph.ts";
+import type { DecodeAttention } from "./decode-attention.ts";
 import { unitPairs } from "./rotation.ts";
 
 /** Decoding with our own kernels: one node a layer rotates, appends and attends, whatever each head's length. */

@@ -5,7 +5,7 @@ import type { HeadGroup, LayerCache } from "../kvcache/layer-cache.ts";
 import { attention, type KvGroup } from "../models/blocks/attention.ts";
 import type { QueryKeyValue } from "../models/blocks/heads.ts";
 import type { Model } from "../models/model.ts";
-import type { DecodeAttention } from "./decode-graph.ts";
+import type { DecodeAttention } from "./decode-attention.ts";
 import { MASKED, VISIBLE } from "./masks.ts";
 
 /** A stretch of the packed mask: groups of equal length and capacity share one. */

@@ -42,6 +42,7 @@ export class Executor extends NativeOwner {
   readonly kernels: Kernels | undefined;
   readonly #allocator: GraphAllocator;
   readonly #queue = pLimit(1);
+  #lastComputeMs = 0;
 
   /** Takes over `kernels`. */
   constructor(backend: Backend, kernels?: Kernels) {
@@ -63,7 +64,9 @@ export class Executor extends NativeOwner {
       this.kernels?.workspace.prepare();
       this.#allocator.allocate(graph);
       graph.upload();
+      const started = performance.now();
       await this.backend.compute(graph);
+      this.#lastComputeMs = performance.now() - started;
       return read();
     });
   }
@@ -75,6 +78,11 @@ export class Executor extends NativeOwner {
       this.kernels?.workspace.prepare();
       return this.backend.compute(graph);
     });
+  }
+
+  /** Milliseconds that the last graph of `run` took, from the call to its return. */
+  get lastComputeMs(): number {
+    return this.#lastComputeMs;
   }
 
   /** Resolves when nothing runs and nothing waits. */

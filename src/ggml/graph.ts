@@ -1,6 +1,6 @@
 import type { Pointer } from "./ffi.ts";
 import type { GgmlFunctions } from "./functions.ts";
-import type { Kernels } from "./kernels/kernels.ts";
+import type { CustomNodes, Kernels } from "./kernels/kernels.ts";
 import { allocateStruct, freeStruct, type KernelStruct } from "./kernels/structs.ts";
 import { native } from "./native.ts";
 import { NativeOwner } from "./owner.ts";
@@ -26,7 +26,7 @@ export interface RopeParameters {
  * (`ne[0]` runs fastest). Bad shapes abort the process inside ggml, so whatever comes from a file
  * or a user is validated before it reaches a graph.
  */
-export class Graph extends NativeOwner {
+export class Graph extends NativeOwner implements CustomNodes {
   readonly #ggml: GgmlFunctions;
   readonly #context: Pointer;
   /** The native graph; for the backend only. */

@@ -1,5 +1,5 @@
 import { PyramidKVError } from "../errors.ts";
-import { callAsync, type Pointer, viewNative } from "./ffi.ts";
+import { callAsync, readPointer, type Pointer, viewNative } from "./ffi.ts";
 import type { MappedFile } from "./mapped-file.ts";
 import { native } from "./native.ts";
 import { NativeOwner } from "./owner.ts";
@@ -39,6 +39,12 @@ export function tensorShape(tensor: Tensor): number[] {
 /** A tensor's type, if it is one that we know. */
 export function tensorType(tensor: Tensor): TensorType | undefined {
   return typeById(new Int32Array(viewNative(tensor, 4))[0] as number);
+}
+
+/** Whether the data lie in plain memory, as the file has them: not so where a buffer type repacks them. */
+export function isInHostMemory(tensor: Tensor): boolean {
+  const buffer = readPointer(tensor, TENSOR_OFFSETS.buffer);
+  return buffer !== null && native().ggml.bufferIsHost(buffer);
 }
 
 /** Several tensors in one backend buffer, allocated together and freed together. */

@@ -1,4 +1,3 @@
-import type { Graph } from "../ggml/graph.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { Architecture, ModelWeights, TensorRules, TransformerGraph } from "./architecture.ts";
 import { swigluFfn } from "./blocks/ffn.ts";

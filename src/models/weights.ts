@@ -125,10 +125,10 @@ function placeAll(
     }
     const isRead =
       rule.shape.length === 2 && kernels?.readsWeights(info.type, rule.shape[0] ?? 0) === true;
-    const extra =
-      isMatrix && !isRead
-        ? backend.extraBufferTypes.find((type) => backend.supportsMulMat(spec, type))
-        : undefined;
+    const mayRepack = isMatrix && (!isRead || kernels.prefersRepacked);
+    const extra = mayRepack
+      ? backend.extraBufferTypes.find((type) => backend.supportsMulMat(spec, type))
+      : undefined;
     add({ weight, field, bufferType: extra ?? backend.bufferType });
     // Repacked rows cannot be looked up, so such a matrix is kept plain as well.
     if (extra !== undefined && rule.rows === true) {

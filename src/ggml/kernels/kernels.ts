@@ -1,6 +1,12 @@
-import type { Graph } from "../graph.ts";
+import type { Pointer } from "../ffi.ts";
 import { NativeOwner } from "../owner.ts";
-import { tensorShape, tensorType, type BufferType, type Tensor } from "../tensor-buffer.ts";
+import {
+  isInHostMemory,
+  tensorShape,
+  tensorType,
+  type BufferType,
+  type Tensor,
+} from "../tensor-buffer.ts";
 import { TYPES, type TensorType } from "../types.ts";
 import { fromFloat } from "./from-float.ts";
 import { kernelLibrary, type KernelLibrary, type KernelVariant } from "./library.ts";
@@ -12,6 +18,19 @@ const BLOCK = 32;
 /** Head sizes are multiples of the widest vector, up to what the kernels' own buffers hold. */
 const HEAD_STEP = 16;
 const LARGEST_HEAD = 512;
+
+/** What a graph offers to those who add operations of their own. */
+export interface CustomNodes {
+  /** A struct that lives as long as the graph. */
+  keepStruct(type: KernelStruct, value: object): Pointer;
+  /** An operation by the address of its function: f32 of this shape. */
+  custom(
+    operation: Pointer,
+    args: Pointer,
+    shape: readonly number[],
+    sources: readonly Tensor[],
+  ): Tensor;
+}
 
 export interface LinearNode {
   /** f32 [k, n] */
@@ -48,6 +67,10 @@ export interface HeadsShape {
 }
 
 const ROPE_NEOX = 2;
+/** Lanes of AVX-512. */
+const WIDE = 16;
+/** Columns that the kernels compute without packing the weights (`FEW_COLUMNS` in native/src/linear.h). */
+const FEW_COLUMNS = 7;
 
 /** Our own operations (`native/`), as nodes of a graph. One for each engine, with its threads. */
 export class Kernels extends NativeOwner {
@@ -69,11 +92,19 @@ export class Kernels extends NativeOwner {
     return k % BLOCK === 0 && this.#library.functions.readsType(type.id) !== 0;
   }
 
-  /** Whether the weights of a linear operation are all read. */
-  takes(weights: readonly Tensor[]): boolean {
+  /** Whether weights that ggml can repack for itself are better left to it. */
+  get prefersRepacked(): boolean {
+    return this.variant.lanes < WIDE;
+  }
+
+  /** Whether a linear operation on `n` columns is ours: its weights are readable, and we are faster. */
+  takes(weights: readonly Tensor[], n: number): boolean {
+    // With fewer lanes, ggml's 8-bit products read the weights of a token faster than floats do.
+    if (n <= FEW_COLUMNS && this.variant.lanes < WIDE) return false;
     return weights.every((w) => {
       const type = tensorType(w);
-      return type !== undefined && this.readsWeights(type, tensorShape(w)[0] as number);
+      const [k = 0] = tensorShape(w);
+      return type !== undefined && this.readsWeights(type, k) && isInHostMemory(w);
     });
   }
 
@@ -84,7 +115,7 @@ export class Kernels extends NativeOwner {
   }
 
   /** f32 [m, n], or [sum of m, n] where there are several weights that are not gated. */
-  linear(g: Graph, node: LinearNode): Tensor {
+  linear(g: CustomNodes, node: LinearNode): Tensor {
     const [k, n] = tensorShape(node.x) as [number, number];
     const rows = node.weights.map((w) => tensorShape(w)[1] as number);
     const sources = [node.x, ...node.weights];
@@ -104,7 +135,7 @@ export class Kernels extends NativeOwner {
   }
 
   /** f32 [headDim, nHead, n]; without values a tensor of no use, which must be expanded for its sums. */
-  attention(g: Graph, node: AttentionNode): Tensor {
+  attention(g: CustomNodes, node: AttentionNode): Tensor {
     const [headDim, n, nHead] = tensorShape(node.q) as [number, number, number];
     const [, nKv, nHeadKv] = tensorShape(node.k) as [number, number, number];
     const sources = [node.q, node.k];
@@ -132,7 +163,7 @@ export class Kernels extends NativeOwner {
    * @returns f32 [headDim, nHead, n]
    */
   rotate(
-    g: Graph,
+    g: CustomNodes,
     { qkv, table, k, v }: { qkv: Tensor; table: Tensor; k: Tensor; v: Tensor },
     shape: HeadsShape,
   ): Tensor {
@@ -149,7 +180,7 @@ export class Kernels extends NativeOwner {
    * @returns f32 [headDim · nHead, 1]
    */
   decode(
-    g: Graph,
+    g: CustomNodes,
     inputs: { qkv: Tensor; table: Tensor; k: Tensor; v: Tensor; extents: Tensor },
     shape: HeadsShape & { readonly scale: number; readonly longest: number },
   ): Tensor {
@@ -168,7 +199,7 @@ export class Kernels extends NativeOwner {
   }
 
   #node(
-    g: Graph,
+    g: CustomNodes,
     operation: keyof KernelVariant["operations"],
     struct: KernelStruct,
     args: object,

@@ -22,6 +22,8 @@ export interface KernelVariant {
   readonly handle: Pointer;
   /** Whether this CPU and operating system run it. */
   readonly available: boolean;
+  /** Floats of a vector. */
+  readonly lanes: number;
   /** Products in f32 or bf16; sums are f32 in both. */
   readonly precision: "f32" | "bf16";
   /** Addresses of the operations, as `ggml_custom_4d` takes them. */
@@ -80,6 +82,7 @@ function bindKernels(lib: Library) {
     variantName: bind<[P], string>(lib, "const char* pkv_isa_name(void*)"),
     variantAvailable: bind<[P], number>(lib, "int pkv_isa_available(void*)"),
     variantProducts: bind<[P], number>(lib, "int pkv_isa_unit(void*)"),
+    variantLanes: bind<[P], number>(lib, "int pkv_isa_lanes(void*)"),
     linear: bind<[P], P>(lib, "void* pkv_isa_linear(void*)"),
     attention: bind<[P], P>(lib, "void* pkv_isa_attention(void*)"),
     rotate: bind<[P], P>(lib, "void* pkv_isa_rotate(void*)"),
@@ -127,6 +130,7 @@ function variantsOf(functions: ReturnType<typeof bindKernels>): KernelVariant[] 
       name: functions.variantName(handle),
       handle,
       available: functions.variantAvailable(handle) !== 0,
+      lanes: functions.variantLanes(handle),
       precision,
       operations: {
         linear: functions.linear(handle),

@@ -18,7 +18,7 @@ export interface LinearOptions {
 
 /** `weight [k, m]` × `x [k, n]` → f32 [m, n]. Every dense matmul of a model is made in this file. */
 export function linear(g: Graph, w: Weight, x: Tensor, options: LinearOptions = {}): Tensor {
-  if (g.kernels?.takes([w.weight]) === true) return kernelNode(g, [w], x, options, false);
+  if (takes(g, [w], x)) return kernelNode(g, [w], x, options, false);
   const y = product(g, w, normed(g, x, options));
   return options.residual === undefined ? y : g.add(y, options.residual);
 }
@@ -31,7 +31,7 @@ export function gatedLinear(
   x: Tensor,
   options: Pick<LinearOptions, "norm"> = {},
 ): Tensor {
-  if (g.kernels?.takes([gate.weight, up.weight]) === true) {
+  if (takes(g, [gate, up], x)) {
     return kernelNode(g, [gate, up], x, options, true);
   }
   const h = normed(g, x, options);
@@ -52,7 +52,7 @@ export function linearParts(
   x: Tensor,
   options: Pick<LinearOptions, "norm"> = {},
 ): LinearParts {
-  if (g.kernels?.takes(weights.map((w) => w.weight)) !== true) {
+  if (!takes(g, weights, x)) {
     const h = normed(g, x, options);
     return { parts: weights.map((w) => product(g, w, h)) };
   }
@@ -66,6 +66,16 @@ export function linearParts(
     return part;
   });
   return { parts, joined };
+}
+
+function takes(g: Graph, weights: readonly Weight[], x: Tensor): boolean {
+  const n = tensorShape(x)[1] as number;
+  return (
+    g.kernels?.takes(
+      weights.map((w) => w.weight),
+      n,
+    ) === true
+  );
 }
 
 function normed(g: Graph, x: Tensor, { norm }: LinearOptions): Tensor {

@@ -1,0 +1,89 @@
+import type { Executor } from "../ggml/executor.ts";
+import { TensorBuffer, writeTensor, type Tensor, type TensorSpec } from "../ggml/tensor-buffer.ts";
+import { rowBytes, TYPES, type TensorType } from "../ggml/types.ts";
+import { attention } from "../models/blocks/attention.ts";
+import { linear } from "../models/blocks/linear.ts";
+import { causalMask } from "../engine/masks.ts";
+
+/** A speed of one operation alone. */
+export interface Speed {
+  readonly ms: number;
+  /** 10⁹ multiply-adds count twice. */
+  readonly gflops: number;
+  /** 10⁹ bytes of weights read a second. */
+  readonly gigabytes: number;
+}
+
+export interface AttentionSize {
+  readonly headDim: number;
+  readonly nHead: number;
+  readonly nHeadKv: number;
+  readonly nQueries: number;
+  readonly nKv: number;
+}
+
+const ROPE = { mode: 0, dims: 2 };
+
+/** Causal attention of the last `nQueries` over `nKv` f16 keys, by the executor's kernels or ggml's. */
+export async function attentionSpeed(
+  executor: Executor,
+  s: AttentionSize,
+  repetitions: number,
+): Promise<Speed> {
+  using buffer = filled(executor, [
+    { type: TYPES.f32, shape: [s.headDim, s.nHead, s.nQueries] },
+    { type: TYPES.f16, shape: [s.headDim, s.nKv, s.nHeadKv] },
+    { type: TYPES.f16, shape: [s.headDim, s.nKv, s.nHeadKv] },
+    { type: TYPES.f16, shape: [s.nKv, s.nQueries] },
+  ]);
+  const [q, k, v, mask] = buffer.tensors as [Tensor, Tensor, Tensor, Tensor];
+  const past = s.nKv - s.nQueries;
+  writeTensor(mask, causalMask(past, s.nQueries));
+  const group = { firstHead: 0, nHeadKv: s.nHeadKv, k, v, mask: () => mask };
+  const shape = { ...s, n: s.nQueries, scale: 1 / Math.sqrt(s.headDim), rope: ROPE };
+  const ms = await fastest(executor, repetitions, (g) => attention(g, q, [group], shape));
+  const pairs = s.nQueries * past + (s.nQueries * (s.nQueries + 1)) / 2;
+  return { ms, gflops: (4 * pairs * s.nHead * s.headDim) / ms / 1e6, gigabytes: 0 };
+}
+
+/** `weights [k, m]` times `n` columns. */
+export async function linearSpeed(
+  executor: Executor,
+  { type, k, m, n }: { type: TensorType; k: number; m: number; n: number },
+  repetitions: number,
+): Promise<Speed> {
+  using buffer = filled(executor, [
+    { type, shape: [k, m] },
+    { type: TYPES.f32, shape: [k, n] },
+  ]);
+  const [weight, x] = buffer.tensors as [Tensor, Tensor];
+  const ms = await fastest(executor, repetitions, (g) => linear(g, { weight }, x));
+  return {
+    ms,
+    gflops: (2 * k * m * n) / ms / 1e6,
+    gigabytes: (rowBytes(type, k) * m) / ms / 1e6,
+  };
+}
+
+/** Tensors whose every value is small and not 0. */
+function filled(executor: Executor, specs: TensorSpec[]): TensorBuffer {
+  const buffer = new TensorBuffer(executor.backend.bufferType, specs);
+  specs.forEach((_, i) => buffer.view(i).fill(0x1b));
+  return buffer;
+}
+
+async function fastest(
+  executor: Executor,
+  repetitions: number,
+  build: (g: Parameters<Parameters<Executor["run"]>[0]>[0]) => Tensor,
+): Promise<number> {
+  let best = Infinity;
+  for (let i = 0; i <= repetitions; i++) {
+    await executor.run((g) => {
+      g.output(build(g));
+      return () => undefined;
+    });
+    best = i === 0 ? best : Math.min(best, executor.lastComputeMs);
+  }
+  return best;
+}

@@ -1,0 +1,1 @@
+export { KERNEL_CHOICES } from "../ggml/kernels/choices.ts";
