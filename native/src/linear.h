@@ -185,6 +185,9 @@ static void linear_few(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
   const int64_t k = x->ne[0], n = x->ne[1];
   float *columns = (float *)(a->workspace->data + (size_t)ith * PKV_ALIGN(k * n * 4));
   const float *norm = vector_of(dst, a->norm);
+  const pkv_tensor *w0 = dst->src[1]; // its first rows are on their way while x is normed
+  for (size_t at = 0; at < BYTES_AHEAD; at += 64)
+    __builtin_prefetch((const char *)w0->data + w0->ne[1] / ROWS_AT_ONCE * ith / nth * ROWS_AT_ONCE * w0->nb[1] + at);
   for (int64_t j = 0; j < n; j++) copy_column(columns + j * k, (const float *)((const char *)x->data + j * x->nb[1]), norm, a->epsilon, k);
   int64_t offset = 0;
   for (int i = 0; i < (a->gated ? 1 : a->n_weights); i++) {

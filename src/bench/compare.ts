@@ -5,6 +5,8 @@ import { maxAbsDifference, median } from "./statistics.ts";
 
 export interface CompareOptions {
   readonly engine: Engine;
+  /** The same model with ggml's operations, whose logits are compared. */
+  readonly exact: Engine;
   /** The same file that the engine runs. */
   readonly modelPath: string;
   readonly threads: number;
@@ -20,7 +22,7 @@ export interface CompareOptions {
 /** One prompt length: our engine against libllama, run in turn on the same tokens. */
 export interface Comparison {
   readonly promptTokens: number;
-  /** Largest difference of the logits after the prompt, full cache. */
+  /** Largest difference of the logits after the prompt to libllama's, full cache, ggml's operations. */
   readonly logitsDifference: number;
   /** Whether the greedy tokens after the full cache are the same. */
   readonly sameTokens: boolean;
@@ -65,10 +67,10 @@ type OurSample = Sample & { readonly javascriptShare: number } & Memory;
 /** Runs libllama, our full cache and our compressed cache in turn, over and over. */
 export async function compare(options: CompareOptions): Promise<Comparison[]> {
   const { lengths, repetitions } = options;
-  const total = lengths.length * repetitions * 3;
+  const total = lengths.length * (repetitions * 3 + 1);
   let done = 0;
   const step = () => options.onStep?.(++done, total);
-  await runOurs(options, "full", options.tokens.slice(0, 512)); // warm-up, not counted
+  await runOurs(options.engine, options, "full", options.tokens.slice(0, 512)); // warm-up, not counted
   const comparisons: Comparison[] = [];
   for (const length of lengths) {
     const prompt = options.tokens.slice(0, length);
@@ -78,12 +80,14 @@ export async function compare(options: CompareOptions): Promise<Comparison[]> {
     for (let i = 0; i < repetitions; i++) {
       peers.push(await runLibllama(options, prompt));
       step();
-      fulls.push(await runOurs(options, "full", prompt));
+      fulls.push(await runOurs(options.engine, options, "full", prompt));
       step();
-      compressed.push(await runOurs(options, "pyramidkv", prompt));
+      compressed.push(await runOurs(options.engine, options, "pyramidkv", prompt));
       step();
     }
-    comparisons.push(summarise(length, peers, fulls, compressed));
+    const exact = await runOurs(options.exact, options, "full", prompt);
+    step();
+    comparisons.push(summarise(length, peers, exact, fulls, compressed));
   }
   return comparisons;
 }
@@ -105,8 +109,13 @@ async function runLibllama(o: CompareOptions, prompt: Int32Array): Promise<Sampl
   return { prefill, decode: perSecond(o.decodeTokens - 1, started), logits, tokens };
 }
 
-async function runOurs(o: CompareOptions, method: string, prompt: Int32Array): Promise<OurSample> {
-  using session = o.engine.createSession({ method, kvSize: o.kvSize });
+async function runOurs(
+  engine: Engine,
+  o: CompareOptions,
+  method: string,
+  prompt: Int32Array,
+): Promise<OurSample> {
+  using session = engine.createSession({ method, kvSize: o.kvSize });
   let started = performance.now();
   await session.prefill(prompt);
   const prefill = perSecond(prompt.length, started);
@@ -139,10 +148,11 @@ async function runOurs(o: CompareOptions, method: string, prompt: Int32Array): P
 function summarise(
   promptTokens: number,
   peers: readonly Sample[],
+  exact: Sample,
   fulls: readonly OurSample[],
   compressed: readonly OurSample[],
 ): Comparison {
-  const [peer, full, small] = [peers[0], fulls[0], compressed[0]] as [Sample, OurSample, OurSample];
+  const [peer, small] = [peers[0], compressed[0]] as [Sample, OurSample];
   const ratios = (ours: readonly OurSample[]): Speed & Ratios => ({
     prefill: median(ours.map((s) => s.prefill)),
     decode: median(ours.map((s) => s.decode)),
@@ -153,8 +163,8 @@ function summarise(
   const { kvBytes, fullBytes, peakBytes, layerBytes, keptTotal } = small;
   return {
     promptTokens,
-    logitsDifference: maxAbsDifference(peer.logits, full.logits),
-    sameTokens: peer.tokens.every((token, i) => token === full.tokens[i]),
+    logitsDifference: maxAbsDifference(peer.logits, exact.logits),
+    sameTokens: peer.tokens.every((token, i) => token === exact.tokens[i]),
     libllama: {
       prefill: median(peers.map((s) => s.prefill)),
       decode: median(peers.map((s) => s.decode)),

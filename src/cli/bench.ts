@@ -1,28 +1,68 @@
 import { availableParallelism } from "node:os";
 import type { Command } from "commander";
-import { compare, type Comparison } from "../bench/compare.ts";
+import { compareKernels } from "../bench/compare-kernels.ts";
+import { compare } from "../bench/compare.ts";
+import { kernelTargetRows } from "../bench/kernel-targets.ts";
 import { compareLoadTime } from "../bench/load-time.ts";
-import { targetRows } from "../bench/targets.ts";
-import { requireInteger } from "../errors.ts";
+import { targetRows, type TargetRow } from "../bench/targets.ts";
+import type { Engine } from "../engine/engine.ts";
+import { requireInteger, requireOneOf } from "../errors.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { resolveModel } from "../hub/resolve.ts";
-import { progressBar, style, table } from "./io.ts";
+import { note, progressBar, style, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
 import { addModelOptions, integer, integers, type ModelFlags } from "./options.ts";
 
 type Flags = ModelFlags & {
-  readonly lengths: number[];
+  readonly lengths?: number[];
   readonly tokens: number;
   readonly repetitions: number;
   readonly kvSize: number;
   readonly json?: boolean;
 };
 
+interface Setting extends Omit<Flags, "threads"> {
+  readonly threads: number;
+  readonly modelPath: string;
+  readonly engine: Engine;
+  readonly text: string;
+}
+
+interface SuiteResult {
+  /** Everything measured, for `--json`. */
+  readonly json: object;
+  readonly head: readonly string[];
+  readonly speeds: readonly (readonly string[])[];
+  readonly targets: readonly TargetRow[];
+}
+
+interface Suite {
+  readonly summary: string;
+  readonly lengths: readonly number[];
+  run(setting: Setting, lengths: readonly number[]): Promise<SuiteResult>;
+}
+
+const SUITES: Readonly<Record<string, Suite>> = {
+  engine: {
+    summary: "full and compressed caches beside libllama: speed, memory, load time, exactness",
+    lengths: [512, 2000, 6000],
+    run: benchEngine,
+  },
+  prefill: {
+    summary: "our kernels beside libllama and ggml's operations: attention, prompts, accuracy",
+    lengths: [2000, 6000],
+    run: benchPrefill,
+  },
+};
+
 /** `pyramidkv bench`: speed, memory and exactness, side by side with libllama in the same process. */
 export function benchCommand(command: Command): void {
-  command.description("measure speed, memory and exactness side by side with libllama");
+  const suites = Object.entries(SUITES).map(([name, s]) => `  ${name.padEnd(9)}${s.summary}`);
+  command
+    .description("measure speed, memory and exactness side by side with libllama")
+    .argument("[suite]", Object.keys(SUITES).join(" or "), "engine");
   addModelOptions(command)
-    .option("--lengths <n,...>", "prompt lengths in tokens", integers, [512, 2000, 6000])
+    .option("--lengths <n,...>", "prompt lengths in tokens", integers)
     .option("--tokens <n>", "tokens to decode", integer, 64)
     .option("--repetitions <n>", "rounds; medians are reported", integer, 3)
     .option("--kv-size <n>", "tokens kept per layer by pyramidkv", integer, 128)
@@ -30,55 +70,39 @@ export function benchCommand(command: Command): void {
     .addHelpText(
       "after",
       `
+Suites:
+${suites.join("\n")}
+
 libllama runs with its full f16 cache and its default settings. The runs of a round follow each other
 on the same tokens, and ratios are taken within a round, since machines are noisy.
 
-Example:
-  pyramidkv bench --lengths 2000 --repetitions 5`,
+Examples:
+  pyramidkv bench --lengths 2000 --repetitions 5
+  pyramidkv bench prefill --kernels avx2`,
     )
-    .action((flags: Flags) => bench(flags));
+    .action((suite: string, flags: Flags) => bench(suite, flags));
 }
 
-async function bench(flags: Flags): Promise<void> {
+async function bench(name: string, flags: Flags): Promise<void> {
+  const suite = SUITES[requireOneOf("suite", name, Object.keys(SUITES))] as Suite;
+  const lengths = flags.lengths ?? suite.lengths;
   requireInteger("repetitions", flags.repetitions, 1);
   requireInteger("tokens", flags.tokens, 2);
-  for (const length of flags.lengths) requireInteger("length", length, 1);
+  for (const length of lengths) requireInteger("length", length, 1);
   const threads = flags.threads ?? availableParallelism();
   const modelPath = await resolveModel(flags.model);
-  const load = await compareLoadTime(modelPath, threads, flags.repetitions);
-  await using engine = await loadEngine({ model: modelPath, threads });
-  const longest = Math.max(...flags.lengths);
-  const bar = progressBar("bench", "count");
-  let comparisons: Comparison[];
-  try {
-    comparisons = await compare({
-      engine,
-      modelPath,
-      threads,
-      tokens: repeated(engine.tokenizer.encode(await readHaystack()), longest),
-      lengths: flags.lengths,
-      decodeTokens: flags.tokens,
-      repetitions: flags.repetitions,
-      kvSize: flags.kvSize,
-      onStep: (done, total) => bar.update(done, total),
-    });
-  } finally {
-    bar.stop();
-  }
-  const rows = targetRows(comparisons, load, engine.model.nLayer * flags.kvSize);
+  await using engine = await loadEngine({ ...flags, model: modelPath, threads });
+  const text = await readHaystack();
+  const result = await suite.run({ ...flags, threads, modelPath, engine, text }, lengths);
   if (flags.json === true) {
-    const settings = { model: engine.model.name, threads, repetitions: flags.repetitions };
-    process.stdout.write(`${JSON.stringify({ settings, load, comparisons, targets: rows })}\n`);
+    const { repetitions } = flags;
+    const settings = { model: engine.model.name, threads, repetitions, kernels: engine.kernels };
+    const { json, targets } = result;
+    process.stdout.write(`${JSON.stringify({ settings, ...json, targets })}\n`);
     return;
   }
-  const speeds = comparisons.flatMap((c) => [
-    [String(c.promptTokens), "libllama, full", ...speed(c.libllama)],
-    ["", "pyramidkv, full", ...speed(c.full)],
-    ["", `pyramidkv, ${flags.kvSize} kept`, ...speed(c.compressed)],
-  ]);
-  const head = ["prompt", "engine, cache", "prefill tokens/s", "decode tokens/s"];
-  process.stdout.write(`${table(head, speeds)}\n\n`);
-  const lines = rows.map((r) => [
+  process.stdout.write(`${table(result.head, result.speeds)}\n\n`);
+  const lines = result.targets.map((r) => [
     r.what,
     r.measured,
     r.must,
@@ -87,11 +111,62 @@ async function bench(flags: Flags): Promise<void> {
   process.stdout.write(`${table(["measured", "", "must", ""], lines)}\n`);
 }
 
-function speed(s: { prefill: number; decode: number }): string[] {
-  return [s.prefill.toFixed(0), s.decode.toFixed(1)];
+async function benchEngine(s: Setting, lengths: readonly number[]): Promise<SuiteResult> {
+  const load = await compareLoadTime(s.modelPath, s.threads, s.repetitions);
+  await using exact = await loadEngine({ model: s.modelPath, threads: s.threads, kernels: "ggml" });
+  const bar = progressBar("bench", "count");
+  try {
+    const comparisons = await compare({
+      ...{ engine: s.engine, exact, modelPath: s.modelPath, threads: s.threads, lengths },
+      ...{ tokens: tokensOf(s, lengths), decodeTokens: s.tokens, repetitions: s.repetitions },
+      kvSize: s.kvSize,
+      onStep: (done, total) => bar.update(done, total),
+    });
+    return {
+      json: { load, comparisons },
+      head: ["prompt", "engine, cache", "prefill tokens/s", "decode tokens/s"],
+      speeds: comparisons.flatMap((c) => [
+        [String(c.promptTokens), "libllama, full", ...speed(c.libllama)],
+        ["", "pyramidkv, full", ...speed(c.full)],
+        ["", `pyramidkv, ${s.kvSize} kept`, ...speed(c.compressed)],
+      ]),
+      targets: targetRows(comparisons, load, s.engine.model.nLayer * s.kvSize),
+    };
+  } finally {
+    bar.stop();
+  }
 }
 
-/** Tokens of a text, over again until there are `n`. */
-function repeated(tokens: Int32Array, n: number): Int32Array {
+async function benchPrefill(s: Setting, lengths: readonly number[]): Promise<SuiteResult> {
+  const c = await compareKernels({
+    ...{ modelPath: s.modelPath, kernels: s.kernels ?? "auto", threads: s.threads, lengths },
+    ...{ text: s.text, tokens: tokensOf(s, lengths), decodeTokens: s.tokens },
+    ...{ repetitions: s.repetitions, kvSize: s.kvSize },
+    onStep: (what) => note(style("dim", what)),
+  });
+  const whole = (x: number) => x.toFixed(0);
+  return {
+    json: { ...c },
+    head: ["prompt", "engine", "prefill tokens/s", "decode tokens/s"],
+    speeds: c.prompts.flatMap((p) => [
+      [String(p.promptTokens), "libllama, full", whole(p.libllama), p.decode.libllama.toFixed(1)],
+      ["", "pyramidkv, ggml's operations", whole(p.ggml), p.decode.ggml.toFixed(1)],
+      ["", `pyramidkv, ${c.kernels.name}`, whole(p.pyramidkv), p.decode.ours.toFixed(1)],
+      ["", "  the same, 1 thread", whole(p.oneThread), ""],
+      ["", "  full", whole(p.full), ""],
+      ["", "  h2o", whole(p.h2o), ""],
+    ]),
+    targets: kernelTargetRows(c, s.threads),
+  };
+}
+
+/** Tokens of the haystack, over again until there are enough for the longest prompt. */
+function tokensOf({ engine, text }: Setting, lengths: readonly number[]): Int32Array {
+  const tokens = engine.tokenizer.encode(text);
+  const n = Math.max(...lengths);
   return Int32Array.from({ length: n }, (_, i) => tokens[i % tokens.length] as number);
+}
+
+function speed(s: { prefill: number; decode: number }): string[] {
+  return [s.prefill.toFixed(0), s.decode.toFixed(1)];
 }

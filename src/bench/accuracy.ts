@@ -1,0 +1,100 @@
+import type { Engine } from "../engine/engine.ts";
+import { argmax } from "../engine/sampler.ts";
+
+export interface Accuracy {
+  /** Mean KL divergence to the reference, in nats, over the positions looked at. */
+  readonly meanKl: number;
+  /** Share of those positions where the most likely token is the reference's. */
+  readonly sameTop: number;
+  /** Greedy tokens until the first that is not the reference's, mean over the prompts. */
+  readonly greedyEqual: number;
+}
+
+export interface AccuracyOptions {
+  readonly prompts: readonly Int32Array[];
+  /** Positions after each prompt, teacher-forced with the reference's own greedy tokens. */
+  readonly steps: number;
+  readonly onStep?: () => void;
+}
+
+interface Course {
+  readonly tokens: number[];
+  readonly logits: Float32Array[];
+}
+
+/** How far each engine's next-token probabilities are from the reference's, full cache. */
+export async function compareAccuracy(
+  reference: Engine,
+  candidates: readonly Engine[],
+  { prompts, steps, onStep }: AccuracyOptions,
+): Promise<Accuracy[]> {
+  const totals = candidates.map(() => ({ kl: 0, same: 0, greedy: 0 }));
+  for (const prompt of prompts) {
+    const truth = await greedy(reference, prompt, steps);
+    onStep?.();
+    for (const [i, engine] of candidates.entries()) {
+      const total = totals[i] as (typeof totals)[number];
+      const forced = await follow(engine, prompt, truth.tokens);
+      forced.forEach((logits, at) => {
+        const expected = truth.logits[at] as Float32Array;
+        total.kl += klDivergence(expected, logits);
+        total.same += Number(argmax(expected) === argmax(logits));
+      });
+      const own = await greedy(engine, prompt, steps);
+      const first = own.tokens.findIndex((token, at) => token !== truth.tokens[at]);
+      total.greedy += first < 0 ? own.tokens.length : first;
+      onStep?.();
+    }
+  }
+  const positions = prompts.length * (steps + 1);
+  return totals.map(({ kl, same, greedy }) => ({
+    meanKl: kl / positions,
+    sameTop: same / positions,
+    greedyEqual: greedy / prompts.length,
+  }));
+}
+
+async function greedy(engine: Engine, prompt: Int32Array, steps: number): Promise<Course> {
+  using session = engine.createSession({ method: "full" });
+  await session.prefill(prompt);
+  const course: Course = { tokens: [], logits: [session.logits.slice()] };
+  for (let i = 0; i < steps; i++) {
+    const token = argmax(session.logits);
+    course.tokens.push(token);
+    await session.decode(token);
+    course.logits.push(session.logits.slice());
+  }
+  return course;
+}
+
+async function follow(
+  engine: Engine,
+  prompt: Int32Array,
+  tokens: readonly number[],
+): Promise<Float32Array[]> {
+  using session = engine.createSession({ method: "full" });
+  await session.prefill(prompt);
+  const logits = [session.logits.slice()];
+  for (const token of tokens) {
+    await session.decode(token);
+    logits.push(session.logits.slice());
+  }
+  return logits;
+}
+
+/** Σ p (log p − log q), with p and q the softmax of two logits. */
+export function klDivergence(p: Float32Array, q: Float32Array): number {
+  const logP = logSumExp(p);
+  const logQ = logSumExp(q);
+  let sum = 0;
+  p.forEach((value, i) => {
+    const log = value - logP;
+    sum += Math.exp(log) * (log - ((q[i] as number) - logQ));
+  });
+  return sum;
+}
+
+function logSumExp(values: Float32Array): number {
+  const most = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  return most + Math.log(values.reduce((sum, v) => sum + Math.exp(v - most), 0));
+}

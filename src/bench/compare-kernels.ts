@@ -1,0 +1,204 @@
+import { Engine } from "../engine/engine.ts";
+import { Backend } from "../ggml/backend.ts";
+import { Executor } from "../ggml/executor.ts";
+import { chooseKernels } from "../ggml/kernels/choices.ts";
+import { Kernels } from "../ggml/kernels/kernels.ts";
+import { kernelLibrary } from "../ggml/kernels/library.ts";
+import { Libllama } from "../ggml/libllama.ts";
+import { compareAccuracy, type Accuracy } from "./accuracy.ts";
+import { attentionSpeed } from "./operations.ts";
+import { peakRss } from "./peak-memory.ts";
+import { median } from "./statistics.ts";
+
+export interface KernelBenchOptions {
+  readonly modelPath: string;
+  readonly kernels: string;
+  readonly threads: number;
+  /** A text of at least as many tokens as the longest prompt, and those tokens. */
+  readonly text: string;
+  readonly tokens: Int32Array;
+  readonly lengths: readonly number[];
+  readonly decodeTokens: number;
+  readonly repetitions: number;
+  readonly kvSize: number;
+  readonly onStep?: (what: string) => void;
+}
+
+/** Medians over the rounds; ratios are medians of each round's ratio. */
+export interface PromptSpeeds {
+  readonly promptTokens: number;
+  /** Tokens per second of a prompt. */
+  readonly libllama: number;
+  readonly ggml: number;
+  readonly full: number;
+  readonly pyramidkv: number;
+  readonly h2o: number;
+  readonly oneThread: number;
+  readonly overLibllama: number;
+  readonly overOneThread: number;
+  /** Share of the prompt's time that scoring, selecting and compacting takes. */
+  readonly pyramidkvShare: number;
+  /** The same for h2o, whose sums are part of attention: what it takes longer than the full cache. */
+  readonly h2oShare: number;
+  /** Tokens per second after the prompt. */
+  readonly decode: { libllama: number; ggml: number; ours: number };
+  readonly decodeOverGgml: number;
+  readonly decodeOverLibllama: number;
+}
+
+export interface KernelComparison {
+  readonly kernels: { readonly name: string; readonly precision: string; readonly reason?: string };
+  readonly attention: readonly { headDim: number; ggml: number; ours: number; ratio: number }[];
+  readonly prompts: readonly PromptSpeeds[];
+  /** Mean KL to products in f32, by our f32 kernels. */
+  readonly accuracy: { readonly reference: string; ours: Accuracy; ggml: Accuracy } | undefined;
+  readonly peakRss: { readonly ggml: number; readonly ours: number };
+}
+
+const ATTENTION = [
+  { headDim: 64, nHead: 9, nHeadKv: 3, nQueries: 512, nKv: 4096 },
+  { headDim: 128, nHead: 32, nHeadKv: 8, nQueries: 512, nKv: 4096 },
+];
+const ACCURACY_PROMPTS = 8;
+const ACCURACY_TOKENS = 600;
+const ACCURACY_STEPS = 64;
+
+/** Our kernels beside libllama and beside ggml's operations in our own engine, in turn on the same tokens. */
+export async function compareKernels(o: KernelBenchOptions): Promise<KernelComparison> {
+  const load = (kernels: string, threads = o.threads) =>
+    Engine.load({ model: o.modelPath, threads, kernels });
+  o.onStep?.("attention alone");
+  const attention = await compareAttention(o);
+  await using ours = await load(o.kernels);
+  await using ggml = await load("ggml");
+  await using alone = await load(o.kernels, 1);
+  const prompts: PromptSpeeds[] = [];
+  for (const length of o.lengths) {
+    prompts.push(await comparePrompt(o, length, { ours, ggml, alone }));
+  }
+  o.onStep?.("accuracy");
+  const accuracy = await accuracyOf(o, ours, ggml);
+  o.onStep?.("peak memory");
+  const memory = (kernels: string) => peakRss({ ...o, kernels });
+  const peak = { ggml: await memory("ggml"), ours: await memory(o.kernels) };
+  return { kernels: ours.kernels, attention, prompts, accuracy, peakRss: peak };
+}
+
+async function compareAttention(o: KernelBenchOptions): Promise<KernelComparison["attention"]> {
+  const { variant } = chooseKernels(o.kernels);
+  using backend = new Backend(o.threads);
+  using ggml = new Executor(backend);
+  using own = new Executor(backend, variant && new Kernels(variant, o.threads, backend.bufferType));
+  const rows: { headDim: number; ggml: number; ours: number; ratio: number }[] = [];
+  for (const size of ATTENTION) {
+    const baseline = (await attentionSpeed(ggml, size, 4 * o.repetitions)).gflops;
+    const speed = (await attentionSpeed(own, size, 4 * o.repetitions)).gflops;
+    rows.push({ headDim: size.headDim, ggml: baseline, ours: speed, ratio: speed / baseline });
+  }
+  return rows;
+}
+
+type Engines = Readonly<Record<"ours" | "ggml" | "alone", Engine>>;
+
+async function comparePrompt(
+  o: KernelBenchOptions,
+  length: number,
+  { ours, ggml, alone }: Engines,
+): Promise<PromptSpeeds> {
+  const prompt = o.tokens.slice(0, length);
+  const rounds: Record<string, number>[] = [];
+  for (let i = 0; i < o.repetitions; i++) {
+    o.onStep?.(`${length} tokens, round ${i + 1}`);
+    const peer = await runLibllama(o, prompt);
+    const full = await runOurs(ours, o, prompt, "full", 1);
+    const small = await runOurs(ours, o, prompt, "pyramidkv", o.decodeTokens);
+    const h2o = await runOurs(ours, o, prompt, "h2o", 1);
+    const baseline = await runOurs(ggml, o, prompt, "pyramidkv", o.decodeTokens);
+    const single = await runOurs(alone, o, prompt, "pyramidkv", 1);
+    rounds.push({
+      ...{ libllama: peer.prefill, ggml: baseline.prefill, full: full.prefill },
+      ...{ pyramidkv: small.prefill, h2o: h2o.prefill, oneThread: single.prefill },
+      overLibllama: small.prefill / peer.prefill,
+      overOneThread: small.prefill / single.prefill,
+      pyramidkvShare: small.compressShare,
+      h2oShare: Math.max(0, 1 - h2o.prefill / full.prefill),
+      ...{ peerDecode: peer.decode, ggmlDecode: baseline.decode, ourDecode: small.decode },
+      decodeOverGgml: small.decode / baseline.decode,
+      decodeOverLibllama: small.decode / peer.decode,
+    });
+  }
+  const of = (key: string) => median(rounds.map((r) => r[key] as number));
+  return {
+    promptTokens: length,
+    ...{ libllama: of("libllama"), ggml: of("ggml"), full: of("full") },
+    ...{ pyramidkv: of("pyramidkv"), h2o: of("h2o"), oneThread: of("oneThread") },
+    overLibllama: of("overLibllama"),
+    overOneThread: of("overOneThread"),
+    pyramidkvShare: of("pyramidkvShare"),
+    h2oShare: of("h2oShare"),
+    decode: { libllama: of("peerDecode"), ggml: of("ggmlDecode"), ours: of("ourDecode") },
+    decodeOverGgml: of("decodeOverGgml"),
+    decodeOverLibllama: of("decodeOverLibllama"),
+  };
+}
+
+async function runLibllama(o: KernelBenchOptions, prompt: Int32Array) {
+  const nCtx = prompt.length + o.decodeTokens + 64;
+  using peer = await Libllama.load(o.modelPath, { threads: o.threads, nCtx });
+  const started = performance.now();
+  await peer.evaluate(prompt);
+  const prefilled = performance.now();
+  for (let i = 0; i < o.decodeTokens; i++) await peer.evaluate(Int32Array.of(1000 + i));
+  return {
+    prefill: perSecond(prompt.length, prefilled - started),
+    decode: perSecond(o.decodeTokens, performance.now() - prefilled),
+  };
+}
+
+async function runOurs(
+  engine: Engine,
+  o: KernelBenchOptions,
+  prompt: Int32Array,
+  method: string,
+  decodeTokens: number,
+) {
+  using session = engine.createSession({ method, kvSize: o.kvSize });
+  const started = performance.now();
+  await session.prefill(prompt);
+  const prefilled = performance.now();
+  // The same tokens as libllama's.
+  for (let i = 0; i < decodeTokens; i++) await session.decode(1000 + i);
+  return {
+    prefill: perSecond(prompt.length, prefilled - started),
+    decode: perSecond(decodeTokens, performance.now() - prefilled),
+    compressShare: session.timings.compressMs / (prefilled - started),
+  };
+}
+
+async function accuracyOf(
+  o: KernelBenchOptions,
+  ours: Engine,
+  ggml: Engine,
+): Promise<KernelComparison["accuracy"]> {
+  const library = kernelLibrary();
+  const exact =
+    typeof library === "string"
+      ? undefined
+      : library.variants.find((v) => v.available && v.precision === "f32");
+  if (exact === undefined) return undefined;
+  await using reference = await Engine.load({
+    ...{ model: o.modelPath, threads: o.threads, kernels: exact.name },
+  });
+  const step = Math.floor((o.tokens.length - ACCURACY_TOKENS) / (ACCURACY_PROMPTS - 1));
+  const prompts = Array.from({ length: ACCURACY_PROMPTS }, (_, i) =>
+    o.tokens.slice(i * step, i * step + ACCURACY_TOKENS),
+  );
+  const [own, base] = await compareAccuracy(reference, [ours, ggml], {
+    ...{ prompts, steps: ACCURACY_STEPS },
+  });
+  return { reference: exact.name, ours: own as Accuracy, ggml: base as Accuracy };
+}
+
+function perSecond(n: number, ms: number): number {
+  return (n / ms) * 1000;
+}
