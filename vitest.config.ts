@@ -18,6 +18,15 @@ export default defineConfig({
       },
       {
         test: {
+          name: "native",
+          include: ["test/native/**/*.test.ts"],
+          ...alone,
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
           name: "package",
           include: ["test/package/**/*.test.ts"],
           ...alone,

@@ -1,14 +1,17 @@
 // Compiles the kernels with the machine's C compiler: run by `npm install`, quietly, and never a reason for it to fail.
-// Without a compiler ggml's own operations are used; native/build/why-not.txt then tells why.
+// Without a compiler ggml's own operations are used; build/why-not.txt then tells why.
+//   node native/build.mjs [FOLDER]         the library, to native/build or FOLDER
+//   node native/build.mjs --test PROGRAM   the tests in C, which do fail where they do not compile
+// CC names the compiler, CFLAGS adds to its flags.
 import { execFile } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
 const here = dirname(fileURLToPath(import.meta.url));
-const out = join(here, "build");
 
 const AVX2 = ["-mavx2", "-mfma", "-mf16c"];
 const AVX512 = [...AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"];
@@ -22,38 +25,53 @@ const SOURCES = {
     avx512bf16: BF16,
     amx: [...BF16, "-mamx-tile", "-mamx-bf16"],
     isas: [],
-    selftest: [],
   },
-  arm64: { neon: [], isas: [], selftest: [] },
+  arm64: { neon: [], isas: [] },
 };
 const FLAGS = ["-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-fno-math-errno"];
 const SUFFIX = { darwin: "dylib", win32: "dll" }[process.platform] ?? "so";
+const compiler = process.env.CC ?? "cc";
+const extra = (process.env.CFLAGS ?? "").split(/\s+/).filter((flag) => flag !== "");
 
-async function build() {
+/** Compiles the kernels and one more file, and links them. */
+async function build(more, link, output) {
   const sources = SOURCES[process.arch];
   if (sources === undefined) throw new Error(`there are no kernels for ${process.arch}`);
-  const compiler = process.env.CC ?? "cc";
-  const objects = await Promise.all(
-    Object.entries(sources).map(async ([name, flags]) => {
-      const object = join(out, `${name}.o`);
-      const source = join(here, "src", `${name}.c`);
-      await run(compiler, [...FLAGS, ...flags, "-c", source, "-o", object]);
-      return object;
-    }),
-  );
-  const library = join(out, `pyramidkv-kernels.${SUFFIX}`);
-  await run(compiler, ["-shared", "-s", ...objects, "-lm", "-o", library]);
-  for (const object of objects) rmSync(object);
+  const objects = mkdtempSync(join(tmpdir(), "pyramidkv-build-"));
+  try {
+    const files = Object.entries({ ...sources, [more]: [] }).map(([name, flags]) => ({
+      source: join(here, "src", `${name}.c`),
+      object: join(objects, `${name.replace(/\W/g, "_")}.o`),
+      flags: [...FLAGS, ...flags, ...extra],
+    }));
+    await Promise.all(
+      files.map((f) => run(compiler, [...f.flags, "-c", f.source, "-o", f.object])),
+    );
+    const inputs = files.map((f) => f.object);
+    await run(compiler, [...extra, ...inputs, ...link, "-lm", "-o", output]);
+  } finally {
+    rmSync(objects, { recursive: true });
+  }
 }
 
-rmSync(out, { recursive: true, force: true });
-mkdirSync(out, { recursive: true });
-try {
-  await build();
-} catch (error) {
-  const missing = error.code === "ENOENT";
-  const why = missing
-    ? "no C compiler was found when pyramidkv was installed"
-    : `the C compiler failed when pyramidkv was installed: ${String(error.stderr ?? error.message).split("\n")[0]}`;
-  writeFileSync(join(out, "why-not.txt"), why);
+const [first, program] = process.argv.slice(2);
+if (first === "--test") {
+  await build("../test/random", ["-lpthread"], program);
+} else {
+  const out = first ?? join(here, "build");
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  try {
+    await build("selftest", ["-shared", "-s"], join(out, `pyramidkv-kernels.${SUFFIX}`));
+  } catch (error) {
+    const why =
+      error.code === "ENOENT"
+        ? "no C compiler was found when pyramidkv was installed"
+        : `the C compiler failed when pyramidkv was installed: ${
+            String(error.stderr || error.message)
+              .trim()
+              .split("\n")[0]
+          }`;
+    writeFileSync(join(out, "why-not.txt"), why);
+  }
 }

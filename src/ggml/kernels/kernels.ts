@@ -76,6 +76,8 @@ const FEW_COLUMNS = 7;
 export class Kernels extends NativeOwner {
   readonly workspace: Workspace;
   readonly #library: KernelLibrary;
+  /** The best variant whose products are f32. */
+  readonly #exact: KernelVariant;
 
   constructor(
     readonly variant: KernelVariant,
@@ -84,6 +86,8 @@ export class Kernels extends NativeOwner {
   ) {
     super();
     this.#library = kernelLibrary() as KernelLibrary;
+    const isExact = (v: KernelVariant) => v.available && v.precision === "f32";
+    this.#exact = isExact(variant) ? variant : (this.#library.variants.find(isExact) ?? variant);
     this.workspace = new Workspace(bufferType);
   }
 
@@ -131,10 +135,21 @@ export class Kernels extends NativeOwner {
     const { linearWorkspace } = this.#library.functions;
     const bytes = linearWorkspace(this.variant.handle, k, n, args.gated, this.threads);
     const m = node.gated ? (rows[0] as number) : rows.reduce((a, b) => a + b, 0);
-    return this.#node(g, "linear", "pkv_linear_args", args, bytes, [m, n], sources);
+    return this.#node(
+      g,
+      this.variant.operations.linear,
+      "pkv_linear_args",
+      args,
+      bytes,
+      [m, n],
+      sources,
+    );
   }
 
-  /** f32 [headDim, nHead, n]; without values a tensor of no use, which must be expanded for its sums. */
+  /**
+   * f32 [headDim, nHead, n]; without values a tensor of no use, which must be expanded for its sums. Sums alone are
+   * computed in f32 by all variants: they are cheap, and decide which tokens are kept.
+   */
   attention(g: CustomNodes, node: AttentionNode): Tensor {
     const [headDim, n, nHead] = tensorShape(node.q) as [number, number, number];
     const [, nKv, nHeadKv] = tensorShape(node.k) as [number, number, number];
@@ -148,12 +163,14 @@ export class Kernels extends NativeOwner {
       distance: 0,
     };
     const { attentionWorkspace } = this.#library.functions;
+    const variant = node.v === undefined ? this.#exact : this.variant;
     const bytes = attentionWorkspace(
-      ...[this.variant.handle, headDim, nKv, Number(node.sums !== undefined), nHead / nHeadKv],
+      ...[variant.handle, headDim, nKv, Number(node.sums !== undefined), nHead / nHeadKv],
       this.threads,
     );
     const shape = node.v === undefined ? [1] : [headDim, nHead, n];
-    return this.#node(g, "attention", "pkv_attention_args", args, bytes, shape, sources);
+    const { attention } = variant.operations;
+    return this.#node(g, attention, "pkv_attention_args", args, bytes, shape, sources);
   }
 
   /**
@@ -170,7 +187,15 @@ export class Kernels extends NativeOwner {
     const n = tensorShape(qkv)[1] as number;
     const sizes = [shape.headDim, shape.nHead, n];
     const sources = [qkv, table, k, v];
-    return this.#node(g, "rotate", "pkv_rotate_args", rotation(shape), 0, sizes, sources);
+    return this.#node(
+      g,
+      this.variant.operations.rotate,
+      "pkv_rotate_args",
+      rotation(shape),
+      0,
+      sizes,
+      sources,
+    );
   }
 
   /**
@@ -195,12 +220,20 @@ export class Kernels extends NativeOwner {
     const { handle } = this.variant;
     const bytes = decodeWorkspace(handle, headDim, longest, nHead, nHeadKv, this.threads);
     const sources = [inputs.qkv, inputs.table, inputs.k, inputs.v, inputs.extents];
-    return this.#node(g, "decode", "pkv_decode_args", args, bytes, [headDim * nHead, 1], sources);
+    return this.#node(
+      g,
+      this.variant.operations.decode,
+      "pkv_decode_args",
+      args,
+      bytes,
+      [headDim * nHead, 1],
+      sources,
+    );
   }
 
   #node(
     g: CustomNodes,
-    operation: keyof KernelVariant["operations"],
+    operation: Pointer,
     struct: KernelStruct,
     args: object,
     workspaceBytes: number,
@@ -210,7 +243,7 @@ export class Kernels extends NativeOwner {
     this.assertAlive();
     this.workspace.reserve(workspaceBytes);
     const address = g.keepStruct(struct, { workspace: this.workspace.address, ...args });
-    return g.custom(this.variant.operations[operation], address, shape, sources);
+    return g.custom(operation, address, shape, sources);
   }
 
   protected release(): void {

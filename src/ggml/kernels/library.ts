@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bind, koffi, type Library, type Pointer } from "../ffi.ts";
 import { native } from "../native.ts";
@@ -44,17 +45,16 @@ let loaded: KernelLibrary | string | undefined;
 
 /** The library that was built when the package was installed, loaded once; or why there is none. */
 export function kernelLibrary(): KernelLibrary | string {
-  loaded ??= load();
+  loaded ??= loadKernelLibrary(fileURLToPath(new URL("../../../native/build", import.meta.url)));
   return loaded;
 }
 
-function load(): KernelLibrary | string {
-  const built = (file: string) =>
-    fileURLToPath(new URL(`../../../native/build/${file}`, import.meta.url));
+/** Loads the library in a folder; a string says why it cannot be used. */
+export function loadKernelLibrary(folder: string): KernelLibrary | string {
   const suffix = { darwin: "dylib", win32: "dll" }[process.platform as string] ?? "so";
-  const path = built(`pyramidkv-kernels.${suffix}`);
+  const path = join(folder, `pyramidkv-kernels.${suffix}`);
   if (!existsSync(path)) {
-    const why = built("why-not.txt");
+    const why = join(folder, "why-not.txt");
     return existsSync(why) ? readFileSync(why, "utf8").trim() : "they were not built";
   }
   let functions: ReturnType<typeof bindKernels>;

@@ -1,0 +1,99 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { Backend } from "../backend.ts";
+import { Executor } from "../executor.ts";
+import { readTensor, TensorBuffer, writeTensor, type Tensor } from "../tensor-buffer.ts";
+import { TYPES } from "../types.ts";
+import { chooseKernels, KERNEL_CHOICES } from "./choices.ts";
+import { Kernels } from "./kernels.ts";
+import { kernelLibrary, loadKernelLibrary, SELFTEST_OPERATIONS } from "./library.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "pyramidkv-kernels-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const library = kernelLibrary();
+if (typeof library === "string") throw new Error(`these tests need the kernels: ${library}`);
+const running = library.variants.filter((v) => v.available);
+
+describe("the library", () => {
+  it("knows every variant of this architecture by a name that can be asked for", () => {
+    for (const { name } of library.variants) expect(KERNEL_CHOICES).toContain(name);
+  });
+
+  it.each(running)("$name passes its self-test", (variant) => {
+    expect(Object.keys(variant.errors())).toEqual([...SELFTEST_OPERATIONS]);
+    for (const error of Object.values(variant.errors())) expect(error).toBeGreaterThan(0);
+    expect(variant.passes()).toBe(true);
+  });
+
+  it("says why it is not there, or does not load", () => {
+    expect(loadKernelLibrary(join(folder, "nothing"))).toBe("they were not built");
+    const damaged = process.platform === "darwin" ? "dylib" : "so";
+    writeFileSync(join(folder, `pyramidkv-kernels.${damaged}`), "no library");
+    expect(loadKernelLibrary(folder)).toMatch(/does not load/);
+  });
+
+  it.each([
+    ["nowhere/cc", "no C compiler was found when pyramidkv was installed"],
+    ["false", /^the C compiler failed when pyramidkv was installed: /],
+  ])("is not built with the compiler %s, which breaks nothing and is told", (CC, why) => {
+    const out = join(folder, CC.replace("/", "-"));
+    const output = execFileSync(process.execPath, ["native/build.mjs", out], {
+      env: { ...process.env, CC },
+    });
+    expect(output.toString()).toBe("");
+    expect(loadKernelLibrary(out)).toMatch(why);
+    expect(readFileSync(join(out, "why-not.txt"), "utf8")).not.toContain("\n");
+  });
+});
+
+describe("the choice", () => {
+  it("is the best variant that runs, unless told otherwise", () => {
+    expect(chooseKernels("auto").variant).toBe(running[0]);
+    expect(chooseKernels("ggml")).toEqual({ reason: "asked for" });
+    for (const variant of running) expect(chooseKernels(variant.name).variant).toBe(variant);
+  });
+
+  it("of an unknown name lists the names, of one that does not run here those that do", () => {
+    expect(() => chooseKernels("avx1024")).toThrow(/avx1024.*auto, ggml, avx2/);
+    const foreign = process.arch === "x64" ? "neon" : "avx2";
+    expect(() => chooseKernels(foreign)).toThrow(`available: ggml, ${running[0]?.name}`);
+  });
+});
+
+/** ggml configures AMX tiles once a thread; an operation that left its own behind would spoil all that follow. */
+describe.each(running)("after operations of $name", (variant) => {
+  it("ggml's own matmul is still right", async () => {
+    using backend = new Backend(2);
+    using plain = new Executor(backend);
+    using own = new Executor(backend, new Kernels(variant, 2, backend.bufferType));
+    const [k, m, n] = [256, 64, 32];
+    const type = TYPES.q8_0;
+    const spec = { type, shape: [k, m] };
+    const repacked = backend.extraBufferTypes.find((t) => backend.supportsMulMat(spec, t));
+    using weights = new TensorBuffer(repacked ?? backend.bufferType, [spec]);
+    using plainWeights = new TensorBuffer(backend.bufferType, [spec]);
+    const bytes = plainWeights.view(0).fill(0x11);
+    writeTensor(weights.tensors[0] as Tensor, bytes.slice());
+    const x = Float32Array.from({ length: k * n }, (_, i) => Math.sin(i));
+    const product = async (on: Executor): Promise<Float32Array> => {
+      let result = new Float32Array();
+      for (let repeat = 0; repeat < 3; repeat++) {
+        result = await on.run((g) => {
+          const input = g.constant(TYPES.f32, [k, n], x);
+          if (g.kernels !== undefined) {
+            const w = plainWeights.tensors[0] as Tensor;
+            g.expand(g.kernels.linear(g, { x: input, weights: [w], biases: [], gated: false }));
+          }
+          const y = g.output(g.mulMat(weights.tensors[0] as Tensor, input));
+          return () => readTensor(y, new Float32Array(m * n));
+        });
+      }
+      return result;
+    };
+    expect(await product(own)).toEqual(await product(plain));
+  });
+});
