@@ -2,7 +2,7 @@
 // Without a compiler ggml's own operations are used; build/why-not.txt then tells why.
 //   node native/build.mjs [FOLDER]         the library, to native/build or FOLDER
 //   node native/build.mjs --test PROGRAM   the tests in C, which do fail where they do not compile
-// CC names the compiler, CFLAGS adds to its flags.
+// CC names the compiler, CFLAGS adds to its flags, npm_config_arch is the architecture that it compiles for.
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,13 +30,14 @@ const SOURCES = {
 };
 const FLAGS = ["-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-fno-math-errno"];
 const SUFFIX = { darwin: "dylib", win32: "dll" }[process.platform] ?? "so";
+const arch = process.env.npm_config_arch ?? process.arch;
 const compiler = process.env.CC ?? "cc";
 const extra = (process.env.CFLAGS ?? "").split(/\s+/).filter((flag) => flag !== "");
 
 /** Compiles the kernels and one more file, and links them. */
 async function build(more, link, output) {
-  const sources = SOURCES[process.arch];
-  if (sources === undefined) throw new Error(`there are no kernels for ${process.arch}`);
+  const sources = SOURCES[arch];
+  if (sources === undefined) throw new Error(`there are no kernels for ${arch}`);
   const objects = mkdtempSync(join(tmpdir(), "pyramidkv-build-"));
   try {
     const files = Object.entries({ ...sources, [more]: [] }).map(([name, flags]) => ({

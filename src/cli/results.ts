@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from "node:fs";
 import { effectiveOptions } from "../compression/resolve.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { KvReport } from "../engine/kv-report.ts";
@@ -28,8 +29,15 @@ export function memoryResult(engine: Engine) {
   return {
     weightBytes: engine.weightBytes,
     workspaceBytes: engine.workspaceBytes,
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    peakRssBytes: peakRss(),
   };
+}
+
+/** Linux keeps it per program; elsewhere a parent's own peak may be counted in. */
+function peakRss(): number {
+  const status = "/proc/self/status";
+  const line = existsSync(status) ? /VmHWM:\s+(\d+) kB/.exec(readFileSync(status, "utf8")) : null;
+  return Number(line?.[1] ?? process.resourceUsage().maxRSS) * 1024;
 }
 
 /** The `timings` part of JSON results. */

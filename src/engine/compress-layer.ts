@@ -6,8 +6,9 @@ import type { LayerCache } from "../kvcache/layer-cache.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
 import type { Model } from "../models/model.ts";
 import type { HeadRun } from "./head-runs.ts";
-import { summedScores, windowScores, type Observation, type ScoreInput } from "./observation.ts";
+import type { Observation } from "./observation.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
+import { summedScores, type ScoreInput } from "./scoring.ts";
 
 export interface LayerJob {
   readonly model: Model;
@@ -30,7 +31,7 @@ export async function compressLayer(job: LayerJob): Promise<void> {
   const before = target.cache.layers[il];
   const kept: KeptTokens[] = [];
   for (const run of job.runs) {
-    const scores = await scoreRun(job, run, budget);
+    const scores = scoreRun(job, run, budget);
     for (let i = 0; i < run.nHeadKv; i++) {
       const nTokens = run.nPast + nNew;
       const own = scores?.(i) ?? null;
@@ -58,11 +59,7 @@ function layerBudget({ target, model, il, nNew }: LayerJob): number {
 
 type ScoresOfHead = (headOfRun: number) => Float32Array;
 
-async function scoreRun(
-  job: LayerJob,
-  run: HeadRun,
-  budget: number,
-): Promise<ScoresOfHead | undefined> {
+function scoreRun(job: LayerJob, run: HeadRun, budget: number): ScoresOfHead | undefined {
   const { target, observation, model, nNew } = job;
   const { method, options } = target.compression;
   const n = run.nPast + nNew;
@@ -71,7 +68,7 @@ async function scoreRun(
   const input: ScoreInput = { ...job, pastRows: job.scratch.rows - nNew, hp };
   const values =
     method.needs === "window-queries"
-      ? await windowScores(observation, input, run, Math.min(options.alpha, nNew))
+      ? observation.windowScores.get(run, Math.min(options.alpha, nNew))
       : summedScores(observation, input, run);
   const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
   const scores = { values, n, nHead, nHeadKv: run.nHeadKv };

@@ -1,28 +1,26 @@
-import { attentionScores } from "../compression/scores/attention-scores.ts";
-import type { Executor, InputGraph } from "../ggml/executor.ts";
+import type { Executor } from "../ggml/executor.ts";
 import type { Graph } from "../ggml/graph.ts";
-import type { Kernels } from "../ggml/kernels/kernels.ts";
 import { NativeOwner } from "../ggml/owner.ts";
-import { readTensor, TensorBuffer, zeroTensor, type Tensor } from "../ggml/tensor-buffer.ts";
-import { rowBytes, TYPES } from "../ggml/types.ts";
-import type { PrefillScratch } from "../kvcache/scratch.ts";
+import { TensorBuffer, zeroTensor, type Tensor } from "../ggml/tensor-buffer.ts";
+import { TYPES } from "../ggml/types.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import type { Chunk } from "./chunks.ts";
 import type { HeadRun } from "./head-runs.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
 
-/** Scores of all queries are computed in blocks of at most this many bytes of attention weights. */
-const BLOCK_BYTES = 16 * 1024 * 1024;
-
 type Shape = Pick<HyperParameters, "nHead" | "nHeadKv" | "headDim" | "attentionScale" | "rope">;
 
-export interface ScoreInput {
-  readonly executor: Executor;
-  readonly scratch: PrefillScratch;
-  readonly runs: readonly HeadRun[];
-  /** Rows of the scratch before the new tokens. */
-  readonly pastRows: number;
-  readonly hp: Shape;
+/** Raw scores of a layer's runs of heads, head after head: [tokens, nHead of the run]. */
+export class WindowScores {
+  readonly #scores = new Map<string, Float32Array>();
+
+  get(run: HeadRun, alpha: number): Float32Array {
+    return this.#scores.get(`${run.firstHead}/${alpha}`) as Float32Array;
+  }
+
+  set(run: HeadRun, alpha: number, scores: Float32Array): void {
+    this.#scores.set(`${run.firstHead}/${alpha}`, scores);
+  }
 }
 
 /**
@@ -33,6 +31,10 @@ export class Observation extends NativeOwner {
   /** The last `alpha` queries, f32 [headDim, alpha, nHead]. */
   readonly window: Tensor | undefined;
   readonly alpha: number;
+  /** The observation windows that methods score by, each once. */
+  readonly alphas: readonly number[];
+  /** Scores by those windows, of the layer at hand. */
+  readonly windowScores = new WindowScores();
   /** The queries of the chunk at hand, f32 [headDim, chunk, nHead], where ggml sums their attention afterwards. */
   readonly queries: Tensor | undefined;
   /** Attention that each row of the scratch received so far, f32 [rows, nHead]. */
@@ -53,7 +55,7 @@ export class Observation extends NativeOwner {
     super();
     const cut = targets.filter((t) => t.cut);
     const needing = (needs: string) => cut.filter((t) => t.compression.method.needs === needs);
-    const alphas = needing("window-queries").map((t) => t.compression.options.alpha);
+    const alphas = needing("window-queries").map((t) => Math.min(n, t.compression.options.alpha));
     const { headDim, nHead } = shape;
     const allocate = (...shapes: number[][]): Tensor[] => {
       const specs = shapes.map((s) => ({ type: TYPES.f32, shape: s }));
@@ -64,7 +66,8 @@ export class Observation extends NativeOwner {
     this.#n = n;
     this.#shape = shape;
     this.rows = rows;
-    this.alpha = Math.min(n, Math.max(0, ...alphas));
+    this.alphas = [...new Set(alphas)];
+    this.alpha = Math.max(0, ...alphas);
     if (this.alpha > 0) [this.window] = allocate([headDim, this.alpha, nHead]);
     if (needing("all-queries").length > 0) {
       [this.sums] = allocate([rows, nHead]);
@@ -116,131 +119,4 @@ export class Observation extends NativeOwner {
   protected release(): void {
     for (const buffer of this.#buffers) buffer[Symbol.dispose]();
   }
-}
-
-/** Adds the attention of a chunk's queries to the sums, block by block. */
-export async function observe(
-  observation: Observation,
-  input: ScoreInput & { readonly chunk: Chunk },
-): Promise<void> {
-  const { queries } = observation;
-  if (queries === undefined) return;
-  const { hp, chunk, pastRows } = input;
-  const perQuery = (pastRows + chunk.first + chunk.n) * hp.nHead * 4;
-  const block = Math.min(chunk.n, Math.max(8, Math.floor(BLOCK_BYTES / perQuery)));
-  for (let at = 0; at < chunk.n; at += block) {
-    const n = Math.min(block, chunk.n - at);
-    await input.executor.run(
-      (g) => {
-        for (const run of input.runs) {
-          const nPast = run.nPast + chunk.first + at;
-          const score = runScores(g, input, run, queries, { nPast, stride: chunk.n, at, n });
-          const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
-          const into = observation.sumsOf(g, run, pastRows - run.nPast, nPast + n) as Tensor;
-          g.expand(g.copy(g.add(into, g.reshape(score, nPast + n, nHead)), into));
-        }
-        return () => undefined;
-      },
-      128 + 16 * input.runs.length,
-    );
-  }
-}
-
-/** Raw scores of one run of heads, head after head: [tokens, nHead of the run]. */
-export async function windowScores(
-  observation: Observation,
-  input: ScoreInput,
-  run: HeadRun,
-  alpha: number,
-): Promise<Float32Array> {
-  const { hp, pastRows, scratch } = input;
-  const nNew = scratch.rows - pastRows;
-  const nKv = run.nPast + nNew;
-  const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
-  const queries = observation.window as Tensor;
-  const block = { nPast: nKv - alpha, stride: observation.alpha, at: observation.alpha - alpha };
-  return input.executor.run((g) => {
-    const scores = g.kernels?.attends(hp) === true ? kernelScores : runScores;
-    const score = g.output(scores(g, input, run, queries, { ...block, n: alpha }));
-    return () => readTensor(score, new Float32Array(nKv * nHead));
-  });
-}
-
-/** The summed attention of all queries for one run of heads: [tokens, nHead of the run]. */
-export function summedScores(
-  observation: Observation,
-  { hp, pastRows, scratch }: ScoreInput,
-  run: HeadRun,
-): Float32Array {
-  const group = hp.nHead / hp.nHeadKv;
-  const nKv = run.nPast + scratch.rows - pastRows;
-  const out = new Float32Array(nKv * run.nHeadKv * group);
-  for (let h = 0; h < run.nHeadKv * group; h++) {
-    const offset = ((run.firstHead * group + h) * observation.rows + pastRows - run.nPast) * 4;
-    readTensor(observation.sums as Tensor, out.subarray(h * nKv, (h + 1) * nKv), offset);
-  }
-  return out;
-}
-
-interface QueryBlock {
-  readonly nPast: number;
-  /** Queries between one head's and the next's. */
-  readonly stride: number;
-  readonly at: number;
-  readonly n: number;
-}
-
-/** Attention that queries `[at, at + n)` give to a run's tokens: f32 [nPast + n, 1, nHead of the run]. */
-function runScores(
-  g: InputGraph,
-  input: ScoreInput,
-  run: HeadRun,
-  queries: Tensor,
-  block: QueryBlock,
-): Tensor {
-  const { hp } = input;
-  const { nPast, n } = block;
-  const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
-  const { q, k } = scored(g, input, run, queries, block);
-  return attentionScores(g, {
-    ...{ q, nPast, scale: hp.attentionScale },
-    k: g.cast(k, TYPES.f32),
-    ones: g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1)),
-  });
-}
-
-/** The same by one operation of our own, which needs no attention weights in memory. */
-function kernelScores(
-  g: InputGraph,
-  input: ScoreInput,
-  run: HeadRun,
-  queries: Tensor,
-  block: QueryBlock,
-): Tensor {
-  const { hp } = input;
-  const shape = [block.nPast + block.n, (run.nHeadKv * hp.nHead) / hp.nHeadKv] as const;
-  const sums = g.zeros(shape);
-  const scale = hp.attentionScale;
-  const inputs = { ...scored(g, input, run, queries, block), scale, sums };
-  g.expand((g.kernels as Kernels).attention(g, inputs));
-  return sums;
-}
-
-/** A block's queries, f32 [headDim, n, nHead of the run], and the run's keys, f16 [headDim, nPast + n, nHeadKv]. */
-function scored(
-  g: InputGraph,
-  { scratch, pastRows, hp }: ScoreInput,
-  run: HeadRun,
-  queries: Tensor,
-  { nPast, stride, at, n }: QueryBlock,
-): { q: Tensor; k: Tensor } {
-  const group = hp.nHead / hp.nHeadKv;
-  const row = rowBytes(TYPES.f32, hp.headDim);
-  const offset = (run.firstHead * group * stride + at) * row;
-  const shape = [hp.headDim, n, run.nHeadKv * group] as const;
-  const firstRow = pastRows - run.nPast;
-  return {
-    q: g.view3d(queries, shape, [row, row * stride], offset),
-    k: scratch.view(g, scratch.k, firstRow, nPast + n, run.firstHead, run.nHeadKv),
-  };
 }

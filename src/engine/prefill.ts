@@ -11,9 +11,10 @@ import { chunksOf, type Chunk } from "./chunks.ts";
 import { compressLayer } from "./compress-layer.ts";
 import { headRuns, type HeadRun } from "./head-runs.ts";
 import { MaskCache } from "./masks.ts";
-import { observe, Observation } from "./observation.ts";
+import { Observation } from "./observation.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
 import { Rotation } from "./rotation.ts";
+import { observe, scoreWindow } from "./scoring.ts";
 
 export interface PrefillJob {
   readonly model: Model;
@@ -32,7 +33,7 @@ export interface PrefillJob {
 export interface PrefillResult {
   /** f32 [nVocab], of the last token. */
   readonly logits: Float32Array;
-  /** Milliseconds spent on scoring, selecting and compacting, all targets together. */
+  /** Milliseconds spent on selecting and compacting, all targets together; scores come with the prompt's graphs. */
   readonly compressMs: number;
 }
 
@@ -117,36 +118,40 @@ async function runLayer(
   const ownKernels = executor.kernels?.attends(hp) === true;
   const isLastLayer = il === hp.nLayer - 1;
   const span = isLastLayer ? lastLayerSpan(chunk, ownKernels) : { attend: 0, finish: 0 };
-  await executor.run((g) => {
-    const input = g.rows(x, TYPES.f32, hp.nEmbd, first, n);
-    const q = state.rotation.store(g, model.graph.queryKeyValue(g, il, input), chunk, {
-      k: scratch.view(g, scratch.k, pastRows + first, n),
-      v: scratch.view(g, scratch.v, pastRows + first, n),
-    });
-    observation.capture(g, g.permute(q, 0, 2, 1, 3), chunk);
-    if (ownKernels && isLastLayer) sumAttention(g, state, q, chunk, hp);
-    if (span !== undefined) {
-      const nQueries = n - span.attend;
-      const row = hp.headDim * 4;
-      const shape = [hp.headDim, hp.nHead, nQueries] as const;
-      const queries = g.view3d(q, shape, [row, row * hp.nHead], span.attend * row * hp.nHead);
-      const groups = runs.map((run) => scratchGroup(g, state, run, chunk, span.attend));
-      const scale = hp.attentionScale;
-      const attended = attention(g, queries, groups, { ...hp, n: nQueries, scale });
-      const rest = n - span.finish;
-      const width = hp.headDim * hp.nHead;
-      const finished = g.rows(attended, TYPES.f32, width, span.finish - span.attend, rest);
-      const residual = g.rows(x, TYPES.f32, hp.nEmbd, first + span.finish, rest);
-      g.expand(g.copy(model.graph.finishLayer(g, il, residual, finished), residual));
-    }
-    return () => undefined;
-  }, layerNodes(hp));
-  await observe(observation, { executor, scratch, runs, pastRows, chunk, hp });
+  const scores = { executor, scratch, runs, pastRows, hp };
+  await executor.run(
+    (g) => {
+      const input = g.rows(x, TYPES.f32, hp.nEmbd, first, n);
+      const q = state.rotation.store(g, model.graph.queryKeyValue(g, il, input), chunk, {
+        k: scratch.view(g, scratch.k, pastRows + first, n),
+        v: scratch.view(g, scratch.v, pastRows + first, n),
+      });
+      observation.capture(g, g.permute(q, 0, 2, 1, 3), chunk);
+      if (ownKernels && isLastLayer) sumAttention(g, state, q, chunk, hp);
+      if (span !== undefined) {
+        const nQueries = n - span.attend;
+        const row = hp.headDim * 4;
+        const shape = [hp.headDim, hp.nHead, nQueries] as const;
+        const queries = g.view3d(q, shape, [row, row * hp.nHead], span.attend * row * hp.nHead);
+        const groups = runs.map((run) => scratchGroup(g, state, run, chunk, span.attend));
+        const scale = hp.attentionScale;
+        const attended = attention(g, queries, groups, { ...hp, n: nQueries, scale });
+        const rest = n - span.finish;
+        const width = hp.headDim * hp.nHead;
+        const finished = g.rows(attended, TYPES.f32, width, span.finish - span.attend, rest);
+        const residual = g.rows(x, TYPES.f32, hp.nEmbd, first + span.finish, rest);
+        g.expand(g.copy(model.graph.finishLayer(g, il, residual, finished), residual));
+      }
+      return chunk.isLast ? scoreWindow(g, observation, scores) : () => undefined;
+    },
+    layerNodes(hp, observation.alphas.length),
+  );
+  await observe(observation, { ...scores, chunk });
 }
 
-/** More nodes than one layer can have: ragged heads take an attention node each, experts a few. */
-function layerNodes({ nHeadKv, nExpertUsed }: HyperParameters): number {
-  return 128 + 16 * nHeadKv + 4 * nExpertUsed;
+/** More nodes than one layer can have: ragged heads take an attention node each, experts and scores a few. */
+function layerNodes({ nHeadKv, nExpertUsed }: HyperParameters, nAlphas: number): number {
+  return 128 + 16 * nHeadKv * (1 + nAlphas) + 4 * nExpertUsed;
 }
 
 /** ggml attends in tiles of 64 queries, and sums fewer than a tile in another order. */

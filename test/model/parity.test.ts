@@ -1,27 +1,34 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compareAccuracy } from "../../src/bench/accuracy.ts";
 import { maxAbsDifference } from "../../src/bench/statistics.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { argmax } from "../../src/engine/sampler.ts";
 import { readHaystack } from "../../src/eval/haystack.ts";
 import { Libllama } from "../../src/ggml/libllama.ts";
 import { resolveModel } from "../../src/hub/resolve.ts";
+import { F32_KERNELS } from "../helpers/kernels.ts";
 
-/** The default model against libllama, and what its compressed cache really holds. */
+/** The default model against libllama and against products in f32, and what its compressed cache really holds. */
 let engine: Engine;
+let exact: Engine;
 let path: string;
 let text: Int32Array;
 beforeAll(async () => {
   path = await resolveModel("smollm2-135m");
   engine = await Engine.load({ model: path, threads: 2 });
+  exact = await Engine.load({ model: path, threads: 2, kernels: "ggml" });
   const once = Array.from(engine.tokenizer.encode(await readHaystack()));
   text = Int32Array.from([...once, ...once].slice(0, 6000));
 });
-afterAll(() => engine[Symbol.asyncDispose]());
+afterAll(async () => {
+  await engine[Symbol.asyncDispose]();
+  await exact[Symbol.asyncDispose]();
+});
 
 describe.each([512, 2000, 6000])("after %i prompt tokens", (n) => {
-  it("the full cache's logits and 64 greedy tokens are libllama's", async () => {
+  it("with ggml's operations, the full cache's logits and 64 greedy tokens are libllama's", async () => {
     using oracle = await Libllama.load(path, { threads: 2, nCtx: n + 128 });
-    using session = engine.createSession({ method: "full" });
+    using session = exact.createSession({ method: "full" });
     const prompt = text.slice(0, n);
     await session.prefill(prompt);
     let expected = await oracle.evaluate(prompt);
@@ -36,6 +43,19 @@ describe.each([512, 2000, 6000])("after %i prompt tokens", (n) => {
       ours.push(token);
     }
     expect(ours).toEqual(theirs);
+  });
+});
+
+const reference = F32_KERNELS.find((name) => name !== "ggml");
+
+describe.skipIf(reference === undefined)("beside products in f32", () => {
+  it("our kernels are nearer than ggml's operations", async () => {
+    await using truth = await Engine.load({ model: path, threads: 2, kernels: reference ?? "" });
+    const prompts = [0, 2000, 4000].map((at) => text.slice(at, at + 500));
+    const options = { prompts, steps: 8 };
+    const [own, ggml] = await compareAccuracy(truth, [engine, exact], options);
+    expect(own?.meanKl).toBeLessThanOrEqual(ggml?.meanKl ?? 0);
+    expect(own?.sameTop).toBeGreaterThan(0.9);
   });
 });
 
