@@ -11,7 +11,9 @@ INLINE void tile_product(float *c, const uint32_t *a, size_t lda, const uint32_t
   UNROLL for (int u = 0; u < TILE_ROWS; u++)
     UNROLL for (int v = 0; v < TILE_VECS; v++)
       sum[u][v] = accumulate ? v_load(c + (u * TILE_VECS + v) * LANES) : v_zero();
+  const uint32_t *next = a + TILE_ROWS * lda;
   for (int s = 0; s < steps; s++) {
+    __builtin_prefetch(next + (size_t)s * TILE_ROWS); // the rows of the product after this one
     vu row[TILE_VECS];
     UNROLL for (int v = 0; v < TILE_VECS; v++) row[v] = u_load(b + ((size_t)s * TILE_VECS + v) * LANES);
     UNROLL for (int u = 0; u < TILE_ROWS; u++) {
