@@ -17,16 +17,15 @@ const AVX2 = ["-mavx2", "-mfma", "-mf16c"];
 const AVX512 = [...AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"];
 const BF16 = [...AVX512, "-mavx512bf16"];
 
-/** Source files of each architecture and the instructions that the compiler may use in them. */
-const SOURCES = {
+/** The variants of each architecture, one file each, and the instructions that the compiler may use in them. */
+const VARIANTS = {
   x64: {
     avx2: AVX2,
     avx512: AVX512,
     avx512bf16: BF16,
     amx: [...BF16, "-mamx-tile", "-mamx-bf16"],
-    isas: [],
   },
-  arm64: { neon: [], isas: [] },
+  arm64: { neon: [] },
 };
 const FLAGS = ["-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-fno-math-errno"];
 const SUFFIX = { darwin: "dylib", win32: "dll" }[process.platform] ?? "so";
@@ -34,24 +33,29 @@ const arch = process.env.npm_config_arch ?? process.arch;
 const compiler = process.env.CC ?? "cc";
 const extra = (process.env.CFLAGS ?? "").split(/\s+/).filter((flag) => flag !== "");
 
-/** Compiles the kernels and one more file, and links them. */
+/** Compiles the variants and one more file, and links them. An older compiler may not know the newest instructions. */
 async function build(more, link, output) {
-  const sources = SOURCES[arch];
-  if (sources === undefined) throw new Error(`there are no kernels for ${arch}`);
-  const objects = mkdtempSync(join(tmpdir(), "pyramidkv-build-"));
+  const variants = Object.entries(VARIANTS[arch] ?? {});
+  if (variants.length === 0) throw new Error(`there are no kernels for ${arch}`);
+  const folder = mkdtempSync(join(tmpdir(), "pyramidkv-build-"));
+  const compile = async (name, flags) => {
+    const object = join(folder, `${name.replace(/\W/g, "_")}.o`);
+    const source = join(here, "src", `${name}.c`);
+    await run(compiler, [...FLAGS, ...flags, ...extra, "-c", source, "-o", object]);
+    return object;
+  };
   try {
-    const files = Object.entries({ ...sources, [more]: [] }).map(([name, flags]) => ({
-      source: join(here, "src", `${name}.c`),
-      object: join(objects, `${name.replace(/\W/g, "_")}.o`),
-      flags: [...FLAGS, ...flags, ...extra],
-    }));
-    await Promise.all(
-      files.map((f) => run(compiler, [...f.flags, "-c", f.source, "-o", f.object])),
-    );
-    const inputs = files.map((f) => f.object);
-    await run(compiler, [...extra, ...inputs, ...link, "-lm", "-o", output]);
+    const results = await Promise.allSettled(variants.map(([name, flags]) => compile(name, flags)));
+    const objects = results.flatMap((r) => (r.status === "fulfilled" ? [r.value] : []));
+    if (objects.length === 0) throw results[0].reason;
+    const names = variants
+      .map(([name]) => name)
+      .filter((_, i) => results[i].status === "fulfilled");
+    const known = names.map((name) => `-DPKV_HAS_${name.toUpperCase()}`);
+    objects.push(await compile("isas", known), await compile(more, []));
+    await run(compiler, [...extra, ...objects, ...link, "-lm", "-o", output]);
   } finally {
-    rmSync(objects, { recursive: true });
+    rmSync(folder, { recursive: true });
   }
 }
 

@@ -1,17 +1,39 @@
 // What the library offers to its caller: the instruction sets, best first, and the layout that it was built for.
 #include "ops.h"
 
-#define DECLARE(isa) extern const pkv_isa pkv_isa_##isa;
-#define ENTRY(isa) &pkv_isa_##isa,
-#if defined(__x86_64__)
-#define ISAS(X) X(amx) X(avx512bf16) X(avx512) X(avx2)
-#elif defined(__aarch64__)
-#define ISAS(X) X(neon)
-#else
-#define ISAS(X)
+// Those that the compiler could build (native/build.mjs), best first.
+#ifdef PKV_HAS_AMX
+extern const pkv_isa pkv_isa_amx;
 #endif
-ISAS(DECLARE)
-const pkv_isa *const pkv_isas[] = {ISAS(ENTRY) 0};
+#ifdef PKV_HAS_AVX512BF16
+extern const pkv_isa pkv_isa_avx512bf16;
+#endif
+#ifdef PKV_HAS_AVX512
+extern const pkv_isa pkv_isa_avx512;
+#endif
+#ifdef PKV_HAS_AVX2
+extern const pkv_isa pkv_isa_avx2;
+#endif
+#ifdef PKV_HAS_NEON
+extern const pkv_isa pkv_isa_neon;
+#endif
+const pkv_isa *const pkv_isas[] = {
+#ifdef PKV_HAS_AMX
+    &pkv_isa_amx,
+#endif
+#ifdef PKV_HAS_AVX512BF16
+    &pkv_isa_avx512bf16,
+#endif
+#ifdef PKV_HAS_AVX512
+    &pkv_isa_avx512,
+#endif
+#ifdef PKV_HAS_AVX2
+    &pkv_isa_avx2,
+#endif
+#ifdef PKV_HAS_NEON
+    &pkv_isa_neon,
+#endif
+    0};
 
 PKV_EXPORT int pkv_version(void) { return PKV_VERSION; }
 

@@ -11,7 +11,7 @@ PKV_EXPORT double pkv_selftest(const pkv_isa *isa, int operation, int rounds) {
   pkv_random r = {.state = 42 + (uint64_t)operation};
   double worst = 0;
   for (int i = 0; i < rounds; i++) {
-    const double error = CHECKS[operation].run(isa, &r, alone, 1, 40);
+    const double error = CHECKS[operation].run(isa, &r, alone, 1, 16);
     if (!(error <= worst)) worst = error;
   }
   return worst;

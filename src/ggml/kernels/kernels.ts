@@ -55,8 +55,12 @@ export interface AttentionNode {
   /** f16 like `k`; without it only the sums are computed. */
   readonly v?: Tensor | undefined;
   readonly scale: number;
+  /** Keys that a query sees, its own included (sliding window); all by default. */
+  readonly window?: number;
   /** f32 [nKv, nHead]: what each token receives of these queries is added to it. */
   readonly sums?: Tensor | undefined;
+  /** Only attention from at least so far away is summed. Defaults to 0. */
+  readonly distance?: number;
 }
 
 export interface HeadsShape {
@@ -157,10 +161,10 @@ export class Kernels extends NativeOwner {
     const source = (t: Tensor | undefined) => (t === undefined ? -1 : sources.push(t) - 1);
     const args = {
       scale: node.scale,
-      window: 0,
+      window: node.window ?? 0,
       values: Number(source(node.v) > 0),
       sums: source(node.sums),
-      distance: 0,
+      distance: node.distance ?? 0,
     };
     const { attentionWorkspace } = this.#library.functions;
     const variant = node.v === undefined ? this.#exact : this.variant;
