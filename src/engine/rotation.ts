@@ -51,16 +51,18 @@ export class Rotation extends NativeOwner {
     const spec = { type: TYPES.f32, shape: [hp.headDim, n] };
     const table = new TensorBuffer(executor.backend.bufferType, [spec]);
     rotation.#table = table;
-    await executor.run((g) => {
-      const pairs = g.constant(TYPES.f32, [hp.headDim, 1, n], unitPairs(hp, n));
-      const turned = model.graph.rotate(
-        g,
-        pairs,
-        g.constant(TYPES.i32, [n], rotation.#range(0, n)),
-      );
-      g.expand(g.copy(g.reshape(turned, hp.headDim, n), table.tensors[0] as Tensor));
-      return () => undefined;
-    });
+    try {
+      await executor.run((g) => {
+        const pairs = g.constant(TYPES.f32, [hp.headDim, 1, n], unitPairs(hp, n));
+        const positions = g.constant(TYPES.i32, [n], rotation.#range(0, n));
+        const turned = model.graph.rotate(g, pairs, positions);
+        g.expand(g.copy(g.reshape(turned, hp.headDim, n), table.tensors[0] as Tensor));
+        return () => undefined;
+      });
+    } catch (error) {
+      rotation[Symbol.dispose]();
+      throw error;
+    }
     return rotation;
   }
 

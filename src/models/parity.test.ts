@@ -13,6 +13,8 @@ const VARIANTS: Record<string, TinyOptions> = {
   "output weights of its own": { untied: true },
   biases: { biases: true },
   "heads wider than the model": { headDim: 32 },
+  "heads of no power of two": { headDim: 80 },
+  "heads that only ggml attends to": { headDim: 24 },
   "RoPE frequency factors (Llama 3.1)": { ropeFactors: true },
   "linear RoPE scaling": { ropeScaling: "linear" },
   "YaRN RoPE scaling": { ropeScaling: "yarn" },
