@@ -1,5 +1,5 @@
 // Compiles the kernels with the machine's C compiler: run by `npm install`, quietly, and never a reason for it to fail.
-// Without a compiler ggml's own operations are used; build/why-not.txt then tells why.
+// What could not be compiled is told in build/why-not.txt; ggml's own operations are used instead.
 //   node native/build.mjs [FOLDER]         the library, to native/build or FOLDER
 //   node native/build.mjs --test PROGRAM   the tests in C, which do fail where they do not compile
 // CC names the compiler, CFLAGS adds to its flags, npm_config_arch is the architecture that it compiles for.
@@ -29,11 +29,52 @@ const VARIANTS = {
 };
 const FLAGS = ["-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-fno-math-errno"];
 const SUFFIX = { darwin: "dylib", win32: "dll" }[process.platform] ?? "so";
-const arch = process.env.npm_config_arch ?? process.arch;
-const compiler = process.env.CC ?? "cc";
-const extra = (process.env.CFLAGS ?? "").split(/\s+/).filter((flag) => flag !== "");
 
-/** Compiles the variants and one more file, and links them. An older compiler may not know the newest instructions. */
+const words = (text) => text.split(/\s+/).filter((word) => word !== "");
+const firstLine = (error) =>
+  String(error.stderr || error.message)
+    .trim()
+    .split("\n")[0];
+
+const arch = process.env.npm_config_arch ?? process.arch;
+const [compiler = "cc", ...compilerFlags] = words(process.env.CC ?? "");
+const extra = [...compilerFlags, ...words(process.env.CFLAGS ?? "")];
+
+const [first, program] = process.argv.slice(2);
+if (first === "--test") {
+  const missing = await build("../test/random", ["-lpthread"], program);
+  if (missing.length > 0) throw new Error(missing.join("\n"));
+} else {
+  await buildLibrary(first ?? join(here, "build"));
+}
+
+async function buildLibrary(out) {
+  try {
+    rmSync(out, { recursive: true, force: true });
+    mkdirSync(out, { recursive: true });
+    writeFileSync(join(out, "why-not.txt"), await whyNot(out));
+  } catch {
+    // The folder cannot be written to: there are no kernels, and the engine says so.
+  }
+}
+
+/** Builds the library and tells what is not in it. */
+async function whyNot(out) {
+  try {
+    const library = join(out, `pyramidkv-kernels.${SUFFIX}`);
+    return (await build("selftest", ["-shared", "-s"], library)).join("; ");
+  } catch (error) {
+    return error.code === "ENOENT"
+      ? "no C compiler was found when pyramidkv was installed"
+      : `the C compiler failed when pyramidkv was installed: ${firstLine(error)}`;
+  }
+}
+
+/**
+ * Compiles the variants and one more file, and links them. An older compiler may not know the newest instructions.
+ *
+ * @returns the variants that were left out, and why
+ */
 async function build(more, link, output) {
   const variants = Object.entries(VARIANTS[arch] ?? {});
   if (variants.length === 0) throw new Error(`there are no kernels for ${arch}`);
@@ -46,37 +87,16 @@ async function build(more, link, output) {
   };
   try {
     const results = await Promise.allSettled(variants.map(([name, flags]) => compile(name, flags)));
+    const built = variants.filter((_, i) => results[i].status === "fulfilled");
+    if (built.length === 0) throw results[0].reason;
     const objects = results.flatMap((r) => (r.status === "fulfilled" ? [r.value] : []));
-    if (objects.length === 0) throw results[0].reason;
-    const names = variants
-      .map(([name]) => name)
-      .filter((_, i) => results[i].status === "fulfilled");
-    const known = names.map((name) => `-DPKV_HAS_${name.toUpperCase()}`);
+    const known = built.map(([name]) => `-DPKV_HAS_${name.toUpperCase()}`);
     objects.push(await compile("isas", known), await compile(more, []));
     await run(compiler, [...extra, ...objects, ...link, "-lm", "-o", output]);
+    return results.flatMap((r, i) =>
+      r.status === "rejected" ? [`${variants[i][0]} was not built: ${firstLine(r.reason)}`] : [],
+    );
   } finally {
     rmSync(folder, { recursive: true });
-  }
-}
-
-const [first, program] = process.argv.slice(2);
-if (first === "--test") {
-  await build("../test/random", ["-lpthread"], program);
-} else {
-  const out = first ?? join(here, "build");
-  rmSync(out, { recursive: true, force: true });
-  mkdirSync(out, { recursive: true });
-  try {
-    await build("selftest", ["-shared", "-s"], join(out, `pyramidkv-kernels.${SUFFIX}`));
-  } catch (error) {
-    const why =
-      error.code === "ENOENT"
-        ? "no C compiler was found when pyramidkv was installed"
-        : `the C compiler failed when pyramidkv was installed: ${
-            String(error.stderr || error.message)
-              .trim()
-              .split("\n")[0]
-          }`;
-    writeFileSync(join(out, "why-not.txt"), why);
   }
 }

@@ -59,6 +59,13 @@ static pkv_tensor check_halves(pkv_random *r, int64_t n0, int64_t n1, int64_t n2
   return t;
 }
 
+// How large a random case is.
+typedef struct {
+  int most;  // columns, rows, queries
+  int least; // keys at least
+  int kind;  // of weights, an index of CHECK_TYPES; -1: any
+} check_size;
+
 static pkv_workspace check_workspace(size_t size) {
   pkv_workspace w = {aligned_alloc(64, PKV_ALIGN(size + 1)), size};
   return w;
@@ -80,8 +87,8 @@ static void check_rounding(check_error *e, double half, double expected) {
 }
 static double check_result(const check_error *e) { return e->worst / (sqrt(e->squares / (double)(e->n ? e->n : 1)) + 1e-30); }
 
-static double check_linear(const pkv_isa *isa, pkv_random *r, runner run, int nth, int most) {
-  const int kind = random_below(r, N_CHECK_TYPES), n = 1 + random_below(r, random_below(r, 2) ? 7 : most), gated = random_below(r, 3) == 0;
+static double check_linear(const pkv_isa *isa, pkv_random *r, runner run, int nth, check_size size) {
+  const int most = size.most, kind = size.kind < 0 ? random_below(r, N_CHECK_TYPES) : size.kind, n = 1 + random_below(r, random_below(r, 2) ? 7 : most), gated = random_below(r, 3) == 0;
   const int64_t k = (CHECK_TYPES[kind].block == 256 ? 256 : 32) * (1 + random_below(r, 3));
   pkv_linear_args a = {.n_weights = gated ? 2 : 1 + random_below(r, 3), .gated = gated, .norm = -1, .epsilon = 1e-5f, .residual = -1, .bias = {-1, -1, -1}};
   pkv_tensor all[10], dst = {0};
@@ -111,10 +118,11 @@ static double check_linear(const pkv_isa *isa, pkv_random *r, runner run, int nt
   return check_result(&e);
 }
 
-static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int nth, int most) {
+static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int nth, check_size size) {
+  const int most = size.most;
   static const int DIMS[] = {64, 80, 96, 128, 256};
   const int64_t dim = DIMS[random_below(r, most < 100 ? 2 : 5)], kv = 1 + random_below(r, 3), heads = kv * (1 + random_below(r, 5));
-  const int64_t nq = 1 + random_below(r, most), nkv = nq + random_below(r, most);
+  const int64_t nq = 1 + random_below(r, most), nkv = nq + size.least + random_below(r, most);
   pkv_tensor q = check_floats(r, dim, nq, heads), k = check_halves(r, dim, nkv, kv), v = check_halves(r, dim, nkv, kv);
   pkv_tensor sums = check_tensor(T_F32, 1, 4, nkv, heads, 1), dst = check_tensor(T_F32, 1, 4, dim, heads, nq);
   pkv_attention_args a = {.scale = 0.2f, .window = random_below(r, 2) ? 1 + random_below(r, 100) : 0, .values = random_below(r, 4) > 0, .sums = -1, .distance = random_below(r, 2) ? random_below(r, 70) : 0};
@@ -129,33 +137,35 @@ static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int
   }
   check_error e = {0}, es = {0};
   double *p = malloc(nkv * sizeof *p), *received = calloc(nkv, sizeof *received);
+  double *keys = reference_halves(&k), *values = reference_halves(&v);
   for (int64_t h = 0; h < heads; h++) {
     memset(received, 0, nkv * sizeof *received);
     for (int64_t i = 0; i < nq; i++) {
-      reference_softmax(p, &q, &k, i, h, a.scale, a.window);
+      reference_softmax(p, &q, &k, keys, i, h, a.scale, a.window);
       for (int64_t j = 0; j < nkv; j++)
         if (nkv - nq + i - j >= a.distance) received[j] += p[j];
       for (int64_t d = 0; d < dim && a.values; d++) {
         double x = 0;
-        for (int64_t j = 0; j < nkv; j++) x += p[j] * reference_half((uint8_t *)v.data + j * v.nb[1] + h / (heads / kv) * v.nb[2] + 2 * d);
+        for (int64_t j = 0; j < nkv; j++) x += p[j] * values[(h / (heads / kv) * nkv + j) * dim + d];
         check_add(&e, reference_floats(&dst, h, i)[d], x);
       }
     }
     for (int64_t j = 0; j < nkv && summed; j++) check_add(&es, reference_floats(&sums, h, 0)[j], received[j]);
   }
-  free(p), free(received), free(q.data), free(k.data), free(v.data), free(sums.data), free(dst.data), free(w.data);
-  const double values = check_result(&e), column_sums = check_result(&es);
-  return values > column_sums || values != values ? values : column_sums;
+  free(keys), free(values), free(p), free(received), free(q.data), free(k.data), free(v.data), free(sums.data), free(dst.data), free(w.data);
+  const double error = check_result(&e), column_sums = check_result(&es);
+  return error > column_sums || error != error ? error : column_sums;
 }
 
 // A rotation and a decode step with ragged heads, which share their arguments.
-static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nth, int most) {
+static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nth, check_size size) {
+  const int most = size.least + size.most;
   const int64_t dim = random_below(r, 2) ? 64 : 96, rows = 3 * (most + 2);
   const int kv = 1 + random_below(r, 3), group = 1 + random_below(r, 4), heads = kv * group;
   pkv_tensor qkv = check_floats(r, dim * (heads + 2 * kv), 1, 1), table = check_floats(r, dim, 1, 1);
   pkv_tensor k = check_halves(r, dim, rows, 1), v = check_halves(r, dim, rows, 1), extent = check_tensor(26, 1, 4, 2, kv, 1), dst = check_tensor(T_F32, 1, 4, dim * heads, 1, 1);
   pkv_tensor turned = check_tensor(T_F32, 1, 4, dim, heads, 1);
-  for (int h = 0; h < kv; h++) ((int32_t *)extent.data)[2 * h] = h * (most + 2), ((int32_t *)extent.data)[2 * h + 1] = random_below(r, most);
+  for (int h = 0; h < kv; h++) ((int32_t *)extent.data)[2 * h] = h * (most + 2), ((int32_t *)extent.data)[2 * h + 1] = size.least + random_below(r, size.most);
   pkv_decode_args a = {.shape = {heads, kv, random_below(r, 2), (int32_t)(random_below(r, 2) ? dim : dim / 2)}, .scale = 0.2f};
   pkv_workspace w = check_workspace(isa->decode_workspace(dim, most, heads, kv, nth));
   a.workspace = &w;
@@ -199,6 +209,6 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
   return check_result(&e);
 }
 
-typedef double (*check)(const pkv_isa *, pkv_random *, runner, int nth, int most);
+typedef double (*check)(const pkv_isa *, pkv_random *, runner, int nth, check_size);
 static const struct { const char *name; check run; } CHECKS[] = {{"linear", check_linear}, {"attention", check_attention}, {"decode", check_decode}};
 #define N_CHECKS ((int)(sizeof CHECKS / sizeof *CHECKS))

@@ -19,21 +19,22 @@ static size_t decode_workspace(int64_t dim, int64_t longest, int n_head, int n_h
   return (parts * n_head * partial_floats(dim) + nth * part_floats(dim, n_head / n_head_kv)) * 4;
 }
 
-#define DEFINE_READ_ROWS(type, read)                                                            \
-  static void read_rows_##read(float *out, const uint8_t *rows, size_t row, int n, int64_t dim) { \
-    for (int j = 0; j < n; j++, rows += row, out += dim)                                        \
-      for (int b = 0; b < dim / BLOCK; b++) {                                                   \
-        vf f[BLOCK_VECS];                                                                       \
-        read(rows, b, f);                                                                       \
-        UNROLL for (int i = 0; i < BLOCK_VECS; i++) v_store(out + b * BLOCK + i * LANES, f[i]); \
-      }                                                                                         \
+// Rows of a quantized cache as floats.
+#define DEFINE_READ_ROWS(type)                                                                     \
+  static void read_rows_##type(float *out, const uint8_t *rows, size_t row, int n, int64_t dim) {  \
+    for (int j = 0; j < n; j++, rows += row, out += dim)                                           \
+      for (int b = 0; b < dim / BLOCK; b++) {                                                      \
+        vf f[BLOCK_VECS];                                                                          \
+        read_##type(rows, b, f);                                                                   \
+        UNROLL for (int i = 0; i < BLOCK_VECS; i++) v_store(out + b * BLOCK + i * LANES, f[i]);    \
+      }                                                                                            \
   }
-DEFINE_READ_ROWS(T_Q8_0, read_q8_0)
-DEFINE_READ_ROWS(T_Q4_0, read_q4_0)
+DEFINE_READ_ROWS(q8_0)
+DEFINE_READ_ROWS(q4_0)
 
 static void read_rows(int type, float *out, const uint8_t *rows, size_t row, int n, int64_t dim) {
-  if (type == T_Q8_0) { read_rows_read_q8_0(out, rows, row, n, dim); return; }
-  if (type == T_Q4_0) { read_rows_read_q4_0(out, rows, row, n, dim); return; }
+  if (type == T_Q8_0) { read_rows_q8_0(out, rows, row, n, dim); return; }
+  if (type == T_Q4_0) { read_rows_q4_0(out, rows, row, n, dim); return; }
   for (int j = 0; j < n; j++, rows += row, out += dim)
     for (int64_t d = 0; d < dim; d += LANES) v_store(out + d, v_from_f16((const uint16_t *)rows + d));
 }

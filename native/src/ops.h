@@ -1,6 +1,6 @@
 // The operations, as ggml calls them (ggml_custom_4d): fn(dst, thread, threads, args). Each instruction set
 // has one of each, made from the same skeletons. Arguments and workspace belong to the caller; the kernels
-// allocate nothing and cannot fail: what they cannot do is refused by pkv_*_supports before a graph is built.
+// allocate nothing and cannot fail: what they cannot do is refused before a graph is built (src/ggml/kernels/kernels.ts).
 #pragma once
 #include "sync.h"
 #include "tensor.h"

@@ -3,6 +3,7 @@
 #pragma once
 #include "ops.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static double reference_half(const uint8_t *p) {
@@ -68,16 +69,24 @@ static double reference_linear(const pkv_tensor *dst, const pkv_linear_args *a, 
   return y + (a->residual < 0 ? 0 : reference_floats(dst->src[a->residual], j, 0)[at]);
 }
 
+// All halves of a contiguous tensor; the caller frees them.
+static double *reference_halves(const pkv_tensor *t) {
+  const int64_t n = t->ne[0] * t->ne[1] * t->ne[2];
+  double *all = malloc(n * sizeof *all);
+  for (int64_t i = 0; i < n; i++) all[i] = reference_half((const uint8_t *)t->data + 2 * i);
+  return all;
+}
+
 // Weights of query `i` of a head over its keys, to p[nkv].
-static void reference_softmax(double *p, const pkv_tensor *q, const pkv_tensor *k, int64_t i, int64_t head, float scale, int window) {
+static void reference_softmax(double *p, const pkv_tensor *q, const pkv_tensor *k, const double *keys, int64_t i, int64_t head, float scale, int window) {
   const int64_t nkv = k->ne[1], last = nkv - q->ne[1] + i, kv = head / (q->ne[2] / k->ne[2]);
   double most = -INFINITY, sum = 0;
   for (int64_t j = 0; j < nkv; j++) {
     p[j] = -INFINITY;
     if (j > last || (window && j <= last - window)) continue;
-    const uint8_t *key = (const uint8_t *)k->data + j * k->nb[1] + kv * k->nb[2];
+    const double *key = keys + (kv * nkv + j) * q->ne[0];
     double s = 0;
-    for (int64_t d = 0; d < q->ne[0]; d++) s += reference_floats(q, i, head)[d] * reference_half(key + 2 * d);
+    for (int64_t d = 0; d < q->ne[0]; d++) s += reference_floats(q, i, head)[d] * key[d];
     p[j] = s * scale;
     if (p[j] > most) most = p[j];
   }

@@ -11,7 +11,7 @@
 #endif
 
 typedef struct {
-  atomic_uint arrived; // grows by nth a barrier, never reset
+  atomic_uint arrived; // grows by nth a barrier
   atomic_uint next;    // first unit of work that nobody has taken
   atomic_uint left;    // threads that are done
   uint32_t unused;
@@ -28,6 +28,7 @@ static inline int pkv_take(pkv_sync *s) { return (int)atomic_fetch_add_explicit(
 // Called by each thread once, at its end: the last one makes the counters ready for the next run.
 static inline void pkv_leave(pkv_sync *s, unsigned nth) {
   if (atomic_fetch_add(&s->left, 1) + 1 < nth) return;
+  atomic_store(&s->arrived, 0);
   atomic_store(&s->next, 0);
   atomic_store(&s->left, 0);
 }

@@ -41,7 +41,7 @@ int main(int argc, char **argv) {
     for (int c = 0; c < cases; c++)
       for (int o = 0; o < N_CHECKS; o++) {
         pkv_random r = {.state = (uint64_t)c * N_CHECKS + o};
-        const double error = CHECKS[o].run(isa, &r, together, 1 + c % 4, c % 20 ? 50 : 200); // some of several tiles
+        const double error = CHECKS[o].run(isa, &r, together, 1 + c % 4, (check_size){c % 20 ? 50 : 200, 0, -1}); // some of several tiles
         if (!(error <= worst[o])) worst[o] = error;
         if (!(error < limit)) {
           failed++;

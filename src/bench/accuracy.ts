@@ -10,6 +10,7 @@ export interface Accuracy {
   readonly greedyEqual: number;
 }
 
+/** The texts that probabilities are compared on. */
 export interface AccuracyOptions {
   readonly prompts: readonly Int32Array[];
   /** Positions after each prompt, teacher-forced with the reference's own greedy tokens. */

@@ -10,12 +10,15 @@ import { attentionSpeed } from "./operations.ts";
 import { peakRss } from "./peak-memory.ts";
 import { median } from "./statistics.ts";
 
+/** What is measured, on which texts. */
 export interface KernelBenchOptions {
+  /** The kernels to measure, loaded. */
+  readonly engine: Engine;
   readonly modelPath: string;
   readonly kernels: string;
   readonly threads: number;
-  /** A text of at least as many tokens as the longest prompt, and those tokens. */
   readonly text: string;
+  /** The text's tokens, over again until they are as many as the longest prompt. */
   readonly tokens: Int32Array;
   readonly lengths: readonly number[];
   readonly decodeTokens: number;
@@ -68,7 +71,7 @@ export async function compareKernels(o: KernelBenchOptions): Promise<KernelCompa
     Engine.load({ model: o.modelPath, threads, kernels });
   o.onStep?.("attention alone");
   const attention = await compareAttention(o);
-  await using ours = await load(o.kernels);
+  const ours = o.engine;
   await using ggml = await load("ggml");
   await using alone = await load(o.kernels, 1);
   const prompts: PromptSpeeds[] = [];
@@ -78,7 +81,10 @@ export async function compareKernels(o: KernelBenchOptions): Promise<KernelCompa
   o.onStep?.("accuracy");
   const accuracy = await accuracyOf(o, ours, ggml);
   o.onStep?.("peak memory");
-  const memory = (kernels: string) => peakRss({ ...o, kernels });
+  const longest = Math.max(...o.lengths);
+  const all = ours.tokenizer.encode(o.text).length;
+  const text = o.text.slice(0, Math.floor(o.text.length * Math.min(1, longest / all)));
+  const memory = (kernels: string) => peakRss({ ...o, text, kernels });
   const peak = { ggml: await memory("ggml"), ours: await memory(o.kernels) };
   return { kernels: ours.kernels, attention, prompts, accuracy, peakRss: peak };
 }
@@ -188,9 +194,10 @@ async function accuracyOf(
   await using reference = await Engine.load({
     ...{ model: o.modelPath, threads: o.threads, kernels: exact.name },
   });
-  const step = Math.floor((o.tokens.length - ACCURACY_TOKENS) / (ACCURACY_PROMPTS - 1));
+  const length = Math.min(ACCURACY_TOKENS, Math.floor(o.tokens.length / 2));
+  const step = Math.floor((o.tokens.length - length) / (ACCURACY_PROMPTS - 1));
   const prompts = Array.from({ length: ACCURACY_PROMPTS }, (_, i) =>
-    o.tokens.slice(i * step, i * step + ACCURACY_TOKENS),
+    o.tokens.slice(i * step, i * step + length),
   );
   const [own, base] = await compareAccuracy(reference, [ours, ggml], {
     ...{ prompts, steps: ACCURACY_STEPS },

@@ -39,7 +39,7 @@ const REPETITIONS = 8;
 const MODEL = { weights: 106e6, outputWeights: 28e6, layers: 30, width: 576, prompt: 2000 };
 const ATTENTION = { headDim: 64, nHead: 9, nHeadKv: 3, nQueries: 512, nKv: 2048 };
 const MATMUL = { type: TYPES.q4_1, k: 576, m: 3072, n: 512 };
-/** Larger than any cache, as the weights of a model are. */
+/** Larger than most caches, as the weights of a model are. */
 const DECODE = { type: TYPES.q4_1, k: 576, m: 200_000, n: 1 };
 
 /** Looks at the machine, runs the self-tests and times single operations, in some seconds. */
@@ -49,7 +49,7 @@ export async function diagnose(
 ): Promise<Diagnosis> {
   const threads = requireInteger("threads", options.threads ?? availableParallelism(), 1, 512);
   const { variant, reason } = chooseKernels(options.kernels ?? "auto");
-  const backend = new Backend(threads);
+  using backend = new Backend(threads);
   using ggml = new Executor(backend);
   using own = variant && new Executor(backend, new Kernels(variant, threads, backend.bufferType));
   const rows: SpeedRow[] = [];
@@ -62,10 +62,12 @@ export async function diagnose(
   ) => {
     const baseline = await speed(ggml);
     onStep?.(++done, steps);
-    if (own === undefined) return rows.push({ what, unit, ours: baseline });
-    rows.push({ what, unit, ours: await speed(own), ggml: baseline });
-    onStep?.(++done, steps);
-    return;
+    if (own === undefined) {
+      rows.push({ what, unit, ours: baseline });
+    } else {
+      rows.push({ what, unit, ours: await speed(own), ggml: baseline });
+      onStep?.(++done, steps);
+    }
   };
   await measure("attention of a prompt", "GFLOPS", async (on) => {
     return (await attentionSpeed(on, ATTENTION, REPETITIONS)).gflops;
@@ -92,9 +94,6 @@ export async function diagnose(
       ...(v.available ? { passes: v.passes(), errors: v.errors() } : {}),
     })),
   };
-  own?.[Symbol.dispose]();
-  ggml[Symbol.dispose]();
-  backend[Symbol.dispose]();
   return result;
 }
 

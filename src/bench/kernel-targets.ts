@@ -9,7 +9,7 @@ const MUST: Readonly<Record<string, { attention: number; prefill: number }>> = {
   avx2: { attention: 1.7, prefill: 1.4 },
 };
 const GAIN_OF_THREADS = 1.7;
-/** ggml's threads stop counting twice beyond this. */
+/** What that target is for. */
 const MEASURED_THREADS = 2;
 
 /** Holds the measurements of our kernels against their targets. */

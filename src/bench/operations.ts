@@ -65,11 +65,24 @@ export async function linearSpeed(
   };
 }
 
-/** Tensors whose every value is small and not 0. */
+/** Random values between 0.1 and 1 in size, of either sign; quantized weights are all alike. */
 function filled(executor: Executor, specs: TensorSpec[]): TensorBuffer {
   const buffer = new TensorBuffer(executor.backend.bufferType, specs);
-  specs.forEach((_, i) => buffer.view(i).fill(0x1b));
+  let state = 1;
+  const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  const half = () => (random() < 0.5 ? 0x8000 : 0) + 0x2e00 + Math.floor(random() * 0xe00);
+  specs.forEach(({ type }, i) => {
+    const bytes = buffer.view(i);
+    const { buffer: memory, byteOffset: at, byteLength: n } = bytes;
+    if (type === TYPES.f32) fillWith(new Float32Array(memory, at, n / 4), () => 2 * random() - 1);
+    else if (type === TYPES.f16) fillWith(new Uint16Array(memory, at, n / 2), half);
+    else bytes.fill(0x1b);
+  });
   return buffer;
+}
+
+function fillWith(array: Float32Array | Uint16Array, value: () => number): void {
+  for (let i = 0; i < array.length; i++) array[i] = value();
 }
 
 async function fastest(

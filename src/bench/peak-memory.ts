@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+/** A run whose memory is measured. */
 export interface PeakOptions {
   readonly modelPath: string;
   readonly text: string;

@@ -139,7 +139,13 @@ async function benchEngine(s: Setting, lengths: readonly number[]): Promise<Suit
 
 async function benchPrefill(s: Setting, lengths: readonly number[]): Promise<SuiteResult> {
   const c = await compareKernels({
-    ...{ modelPath: s.modelPath, kernels: s.kernels ?? "auto", threads: s.threads, lengths },
+    ...{
+      engine: s.engine,
+      modelPath: s.modelPath,
+      kernels: s.kernels ?? "auto",
+      threads: s.threads,
+      lengths,
+    },
     ...{ text: s.text, tokens: tokensOf(s, lengths), decodeTokens: s.tokens },
     ...{ repetitions: s.repetitions, kvSize: s.kvSize },
     onStep: (what) => note(style("dim", what)),

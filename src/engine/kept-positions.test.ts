@@ -15,6 +15,23 @@ const names = Object.keys(METHODS) as MethodName[];
 
 const cases = F32_KERNELS.flatMap((kernels) => names.map((method) => [method, kernels] as const));
 
+describe.each(F32_KERNELS)("h2o with %s", (kernels) => {
+  it("keeps the same whatever the chunks, the last of which may be one token", async () => {
+    using folder = new TestFolder();
+    const kept = await Promise.all(
+      [128, 256, 1024].map(async (chunkTokens) => {
+        const model = folder.tiny({ nLayer: 2 });
+        await using engine = await Engine.load({ model, threads: 2, kernels, chunkTokens });
+        using session = engine.createSession({ method: "h2o", kvSize: 48 });
+        await session.prefill(randomTokens(257));
+        return session.cache.layers.map((layer) => layer.heads.map((_, h) => layer.positions(h)));
+      }),
+    );
+    expect(kept[1]).toEqual(kept[0]);
+    expect(kept[2]).toEqual(kept[0]);
+  });
+});
+
 describe.each(cases)("%s with %s", (method, kernels) => {
   it.each([
     { kvSize: 48 },

@@ -8,7 +8,11 @@ import type { Chunk } from "./chunks.ts";
 import type { HeadRun } from "./head-runs.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
 
-type Shape = Pick<HyperParameters, "nHead" | "nHeadKv" | "headDim" | "attentionScale" | "rope">;
+/** What observing and scoring need of the hyper-parameters. */
+export type ScoreShape = Pick<
+  HyperParameters,
+  "nHead" | "nHeadKv" | "headDim" | "attentionScale" | "rope"
+>;
 
 /** Raw scores of a layer's runs of heads, head after head: [tokens, nHead of the run]. */
 export class WindowScores {
@@ -41,12 +45,12 @@ export class Observation extends NativeOwner {
   readonly sums: Tensor | undefined;
   readonly rows: number;
   readonly #n: number;
-  readonly #shape: Shape;
+  readonly #shape: ScoreShape;
   readonly #buffers: TensorBuffer[] = [];
 
   constructor(
     executor: Executor,
-    shape: Shape,
+    shape: ScoreShape,
     targets: readonly PrefillTarget[],
     rows: number,
     n: number,
@@ -57,22 +61,22 @@ export class Observation extends NativeOwner {
     const needing = (needs: string) => cut.filter((t) => t.compression.method.needs === needs);
     const alphas = needing("window-queries").map((t) => Math.min(n, t.compression.options.alpha));
     const { headDim, nHead } = shape;
-    const allocate = (...shapes: number[][]): Tensor[] => {
-      const specs = shapes.map((s) => ({ type: TYPES.f32, shape: s }));
+    const allocate = (...shape: number[]): Tensor => {
+      const specs = [{ type: TYPES.f32, shape }];
       const buffer = new TensorBuffer(executor.backend.bufferType, specs);
       this.#buffers.push(buffer);
-      return [...buffer.tensors];
+      return buffer.tensors[0] as Tensor;
     };
     this.#n = n;
     this.#shape = shape;
     this.rows = rows;
     this.alphas = [...new Set(alphas)];
     this.alpha = Math.max(0, ...alphas);
-    if (this.alpha > 0) [this.window] = allocate([headDim, this.alpha, nHead]);
+    if (this.alpha > 0) this.window = allocate(headDim, this.alpha, nHead);
     if (needing("all-queries").length > 0) {
-      [this.sums] = allocate([rows, nHead]);
+      this.sums = allocate(rows, nHead);
       if (executor.kernels?.attends(shape) !== true) {
-        [this.queries] = allocate([headDim, Math.min(n, chunkTokens), nHead]);
+        this.queries = allocate(headDim, Math.min(n, chunkTokens), nHead);
       }
     }
   }

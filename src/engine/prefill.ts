@@ -133,7 +133,10 @@ async function runLayer(
         const row = hp.headDim * 4;
         const shape = [hp.headDim, hp.nHead, nQueries] as const;
         const queries = g.view3d(q, shape, [row, row * hp.nHead], span.attend * row * hp.nHead);
-        const groups = runs.map((run) => scratchGroup(g, state, run, chunk, span.attend));
+        const groups = runs.map((run) => {
+          const group = scratchGroup(g, state, run, chunk, span.attend);
+          return isLastLayer ? { ...group, sums: undefined } : group;
+        });
         const scale = hp.attentionScale;
         const attended = attention(g, queries, groups, { ...hp, n: nQueries, scale });
         const rest = n - span.finish;
@@ -171,7 +174,7 @@ function lastLayerSpan(
   return { attend: tiles * QUERY_TILE, finish: n - 1 };
 }
 
-/** In the last layer, where not all queries attend: what tokens receive of all of them, if that is asked for. */
+/** In the last layer, where not all queries attend, a node of its own: what tokens receive of all of them. */
 function sumAttention(
   g: InputGraph,
   state: LayerState,
@@ -203,7 +206,7 @@ function scratchGroup(
     ...run,
     k: view(scratch.k),
     v: view(scratch.v),
-    sums: skip === 0 ? observation.sumsOf(g, run, firstRow, nPast + n) : undefined,
+    sums: observation.sumsOf(g, run, firstRow, nPast + n),
     mask: () =>
       g.rows(masks.get(g, nPast, n, run.nPast === 0), TYPES.f16, nPast + n, skip, n - skip),
   };

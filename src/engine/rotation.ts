@@ -1,15 +1,16 @@
 import type { Executor, InputGraph } from "../ggml/executor.ts";
 import type { Graph } from "../ggml/graph.ts";
+import { ROPE_NEOX } from "../ggml/kernels/kernels.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import { TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import { joinHeads, type QueryKeyValue } from "../models/blocks/heads.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import type { Model } from "../models/model.ts";
-import type { Chunk } from "./chunks.ts";
+import { chunksOf, type Chunk } from "./chunks.ts";
 
-/** GPT-NeoX pairs lie half of the rotated dimensions apart. */
-const ROPE_NEOX = 2;
+/** Positions whose rotation is computed at a time. */
+const TABLE_CHUNK = 4096;
 
 /**
  * (1, 0) pairs, `n` times f32 [headDim]. Rotated, they are the cosines and sines of their positions, just as
@@ -49,21 +50,30 @@ export class Rotation extends NativeOwner {
     const { hp } = model;
     if (executor.kernels?.attends(hp) !== true) return rotation;
     const spec = { type: TYPES.f32, shape: [hp.headDim, n] };
-    const table = new TensorBuffer(executor.backend.bufferType, [spec]);
-    rotation.#table = table;
+    rotation.#table = new TensorBuffer(executor.backend.bufferType, [spec]);
     try {
-      await executor.run((g) => {
-        const pairs = g.constant(TYPES.f32, [hp.headDim, 1, n], unitPairs(hp, n));
-        const positions = g.constant(TYPES.i32, [n], rotation.#range(0, n));
-        const turned = model.graph.rotate(g, pairs, positions);
-        g.expand(g.copy(g.reshape(turned, hp.headDim, n), table.tensors[0] as Tensor));
-        return () => undefined;
-      });
+      for (const chunk of chunksOf(n, TABLE_CHUNK)) await rotation.#fill(executor, chunk);
     } catch (error) {
       rotation[Symbol.dispose]();
       throw error;
     }
     return rotation;
+  }
+
+  #fill(executor: Executor, { first, n }: Chunk): Promise<void> {
+    const { hp, graph } = this.model;
+    return executor.run((g) => {
+      const pairs = g.constant(TYPES.f32, [hp.headDim, 1, n], unitPairs(hp, n));
+      const positions = g.constant(TYPES.i32, [n], this.#range(first, n));
+      const turned = g.reshape(graph.rotate(g, pairs, positions), hp.headDim, n);
+      g.expand(g.copy(turned, this.#rows(g, first, n)));
+      return () => undefined;
+    });
+  }
+
+  #rows(g: InputGraph, first: number, n: number): Tensor {
+    const table = this.#table?.tensors[0] as Tensor;
+    return g.rows(table, TYPES.f32, this.model.hp.headDim, first, n);
   }
 
   /**
@@ -80,7 +90,7 @@ export class Rotation extends NativeOwner {
     this.assertAlive();
     const { hp } = this.model;
     if (g.kernels !== undefined && this.#table !== undefined) {
-      const table = g.rows(this.#table.tensors[0] as Tensor, TYPES.f32, hp.headDim, first, n);
+      const table = this.#rows(g, first, n);
       const q = g.kernels.rotate(g, { qkv: joinHeads(g, qkv), table, k, v }, hp);
       g.expand(q);
       return q;

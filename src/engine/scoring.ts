@@ -4,15 +4,12 @@ import type { Kernels } from "../ggml/kernels/kernels.ts";
 import { readTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
-import type { HyperParameters } from "../models/hyper-parameters.ts";
 import type { Chunk } from "./chunks.ts";
 import type { HeadRun } from "./head-runs.ts";
-import type { Observation } from "./observation.ts";
+import type { Observation, ScoreShape } from "./observation.ts";
 
 /** Scores of all queries are computed in blocks of at most this many bytes of attention weights. */
 const BLOCK_BYTES = 16 * 1024 * 1024;
-
-type Shape = Pick<HyperParameters, "nHead" | "nHeadKv" | "headDim" | "attentionScale" | "rope">;
 
 export interface ScoreInput {
   readonly executor: Executor;
@@ -20,7 +17,7 @@ export interface ScoreInput {
   readonly runs: readonly HeadRun[];
   /** Rows of the scratch before the new tokens. */
   readonly pastRows: number;
-  readonly hp: Shape;
+  readonly hp: ScoreShape;
 }
 
 /** Adds the attention of a chunk's queries to the sums, block by block. */

@@ -61,7 +61,7 @@ export class Executor extends NativeOwner {
       this.assertAlive();
       using graph = new InputGraph(maxNodes, this.kernels);
       const read = build(graph);
-      this.kernels?.workspace.prepare();
+      this.kernels?.workspace.prepare(graph.workspaceBytes);
       this.#allocator.allocate(graph);
       graph.upload();
       const started = performance.now();
@@ -75,7 +75,7 @@ export class Executor extends NativeOwner {
   compute(graph: Graph): Promise<void> {
     return this.#queue(() => {
       this.assertAlive();
-      this.kernels?.workspace.prepare();
+      this.kernels?.workspace.prepare(graph.workspaceBytes);
       return this.backend.compute(graph);
     });
   }

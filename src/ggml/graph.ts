@@ -33,6 +33,7 @@ export class Graph extends NativeOwner implements CustomNodes {
   readonly handle: Pointer;
   /** Arguments of custom operations, which are read whenever the graph runs. */
   readonly #structs: Pointer[] = [];
+  #workspaceBytes = 0;
 
   constructor(
     maxNodes = 2048,
@@ -67,6 +68,15 @@ export class Graph extends NativeOwner implements CustomNodes {
   /** Adds `t` and all that it needs to the graph, in order. */
   expand(t: Tensor): void {
     this.#ggml.buildForwardExpand(this.handle, t);
+  }
+
+  needWorkspace(bytes: number): void {
+    this.#workspaceBytes = Math.max(this.#workspaceBytes, bytes);
+  }
+
+  /** Bytes of workspace that the most demanding custom operation needs. */
+  get workspaceBytes(): number {
+    return this.#workspaceBytes;
   }
 
   /** A struct that lives as long as this graph. */

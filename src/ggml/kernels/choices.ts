@@ -37,10 +37,11 @@ export function chooseKernels(choice: string): ChosenKernels {
   if (name === "auto") {
     const variant = running.find((v) => v.passes());
     if (variant !== undefined) return { variant };
-    const failed = running.map((v) => v.name).join(", ");
-    return {
-      reason: failed === "" ? "no variant runs on this CPU" : `self-test failed: ${failed}`,
-    };
+    if (running.length > 0) {
+      return { reason: `self-test failed: ${running.map((v) => v.name).join(", ")}` };
+    }
+    const { notBuilt } = library;
+    return { reason: `no variant runs on this CPU${notBuilt === "" ? "" : `; ${notBuilt}`}` };
   }
   const variant = running.find((v) => v.name === name);
   if (variant === undefined) {

@@ -21,6 +21,8 @@ const LARGEST_HEAD = 512;
 
 /** What a graph offers to those who add operations of their own. */
 export interface CustomNodes {
+  /** Notes what a node needs of the workspace. */
+  needWorkspace(bytes: number): void;
   /** A struct that lives as long as the graph. */
   keepStruct(type: KernelStruct, value: object): Pointer;
   /** An operation by the address of its function: f32 of this shape. */
@@ -32,6 +34,7 @@ export interface CustomNodes {
   ): Tensor;
 }
 
+/** `dst = W x`, and what is fused with it. */
 export interface LinearNode {
   /** f32 [k, n] */
   readonly x: Tensor;
@@ -47,6 +50,7 @@ export interface LinearNode {
   readonly residual?: Tensor | undefined;
 }
 
+/** Attention of many queries, and what is summed of it. */
 export interface AttentionNode {
   /** f32 [headDim, n, nHead] */
   readonly q: Tensor;
@@ -63,6 +67,7 @@ export interface AttentionNode {
   readonly distance?: number;
 }
 
+/** How a layer's queries, keys and values are cut into heads and rotated. */
 export interface HeadsShape {
   readonly headDim: number;
   readonly nHead: number;
@@ -70,7 +75,8 @@ export interface HeadsShape {
   readonly rope: { readonly mode: number; readonly dims: number };
 }
 
-const ROPE_NEOX = 2;
+/** Pairs half of the rotated dimensions apart, as GPT-NeoX has them. */
+export const ROPE_NEOX = 2;
 /** Lanes of AVX-512. */
 const WIDE = 16;
 /** Columns that the kernels compute without packing the weights (`FEW_COLUMNS` in native/src/linear.h). */
@@ -90,7 +96,7 @@ export class Kernels extends NativeOwner {
   ) {
     super();
     this.#library = kernelLibrary() as KernelLibrary;
-    const isExact = (v: KernelVariant) => v.available && v.precision === "f32";
+    const isExact = (v: KernelVariant) => v.available && v.precision === "f32" && v.passes();
     this.#exact = isExact(variant) ? variant : (this.#library.variants.find(isExact) ?? variant);
     this.workspace = new Workspace(bufferType);
   }
@@ -218,7 +224,7 @@ export class Kernels extends NativeOwner {
     const args = {
       shape: rotation(shape),
       scale: shape.scale,
-      from_float: type === TYPES.f16 ? null : fromFloat(type),
+      from_float: type === TYPES.f16 ? null : fromFloat(type), // null is f16 to them
     };
     const { decodeWorkspace } = this.#library.functions;
     const { handle } = this.variant;
@@ -245,7 +251,7 @@ export class Kernels extends NativeOwner {
     sources: readonly Tensor[],
   ): Tensor {
     this.assertAlive();
-    this.workspace.reserve(workspaceBytes);
+    g.needWorkspace(workspaceBytes);
     const address = g.keepStruct(struct, { workspace: this.workspace.address, ...args });
     return g.custom(operation, address, shape, sources);
   }

@@ -13,7 +13,6 @@ export class Workspace extends NativeOwner {
   /** Address of the struct that the operations' arguments point to; it outlives a move of the memory. */
   readonly address: Pointer;
   readonly #bufferType: BufferType;
-  #needed = 0;
   #memory: TensorBuffer | undefined;
 
   constructor(bufferType: BufferType) {
@@ -26,19 +25,15 @@ export class Workspace extends NativeOwner {
     return this.#memory?.bytes ?? 0;
   }
 
-  /** Notes what an operation will need. */
-  reserve(bytes: number): void {
-    this.#needed = Math.max(this.#needed, bytes);
-  }
-
-  /** Allocates what was reserved; called while no graph runs. */
-  prepare(): void {
+  /** Makes it at least so large; called while no graph runs. */
+  prepare(bytes: number): void {
     this.assertAlive();
-    if (this.bytes >= this.#needed) return;
+    if (this.bytes >= bytes) return;
     this.#memory?.[Symbol.dispose]();
     this.#memory = undefined;
+    writeStruct(this.address, "pkv_workspace", { data: null, size: 0 });
     const memory = new TensorBuffer(this.#bufferType, [
-      { type: TYPES.f32, shape: [Math.ceil(this.#needed / 4)], name: "workspace" },
+      { type: TYPES.f32, shape: [Math.ceil(bytes / 4)], name: "workspace" },
     ]);
     this.#memory = memory;
     const data = native().ggml.tensorData(memory.tensors[0] as Tensor);

@@ -16,7 +16,7 @@ export interface LinearOptions {
   readonly residual?: Tensor;
 }
 
-/** `weight [k, m]` × `x [k, n]` → f32 [m, n]. Every dense matmul of a model is made in this file. */
+/** `weight [k, m]` × `x [k, n]` → f32 [m, n]. Dense matmuls are made in this file; experts choose and multiply for themselves. */
 export function linear(g: Graph, w: Weight, x: Tensor, options: LinearOptions = {}): Tensor {
   if (takes(g, [w], x)) return kernelNode(g, [w], x, options, false);
   const y = product(g, w, normed(g, x, options));
