@@ -54,7 +54,8 @@ export interface KernelComparison {
   readonly prompts: readonly PromptSpeeds[];
   /** Mean KL to products in f32, by our f32 kernels. */
   readonly accuracy: { readonly reference: string; ours: Accuracy; ggml: Accuracy } | undefined;
-  readonly peakRss: { readonly ggml: number; readonly ours: number };
+  /** By prompt length, in bytes. */
+  readonly peakRss: Readonly<Record<number, { readonly ggml: number; readonly ours: number }>>;
 }
 
 const ATTENTION = [
@@ -81,12 +82,18 @@ export async function compareKernels(o: KernelBenchOptions): Promise<KernelCompa
   o.onStep?.("accuracy");
   const accuracy = await accuracyOf(o, ours, ggml);
   o.onStep?.("peak memory");
-  const longest = Math.max(...o.lengths);
-  const all = ours.tokenizer.encode(o.text).length;
-  const text = o.text.slice(0, Math.floor(o.text.length * Math.min(1, longest / all)));
-  const memory = (kernels: string) => peakRss({ ...o, text, kernels });
-  const peak = { ggml: await memory("ggml"), ours: await memory(o.kernels) };
-  return { kernels: ours.kernels, attention, prompts, accuracy, peakRss: peak };
+  const peaks: Record<number, { ggml: number; ours: number }> = {};
+  for (const length of o.lengths) {
+    const memory = (kernels: string) => peakRss({ ...o, text: textOf(o, length), kernels });
+    peaks[length] = { ggml: await memory("ggml"), ours: await memory(o.kernels) };
+  }
+  return { kernels: ours.kernels, attention, prompts, accuracy, peakRss: peaks };
+}
+
+/** About so many tokens of text: the text over again, cut by its mean length of a token. */
+function textOf({ engine, text }: KernelBenchOptions, length: number): string {
+  const share = length / engine.tokenizer.encode(text).length;
+  return text.repeat(Math.ceil(share)).slice(0, Math.floor(text.length * share));
 }
 
 async function compareAttention(o: KernelBenchOptions): Promise<KernelComparison["attention"]> {

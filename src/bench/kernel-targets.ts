@@ -45,6 +45,9 @@ export function kernelTargetRows(c: KernelComparison, threads: number): TargetRo
       pass: ours.meanKl <= ggml.meanKl,
     });
   }
-  const peak = (c.peakRss.ours / c.peakRss.ggml) * 100;
-  return [...rows, atMost("peak memory of the process, of ggml's operations", peak, 105)];
+  const peaks = Object.entries(c.peakRss).map(([length, { ours, ggml }]) => {
+    const what = `peak memory of the process at ${length}, of ggml's operations`;
+    return atMost(what, (ours / ggml) * 100, 105);
+  });
+  return [...rows, ...peaks];
 }

@@ -17,15 +17,13 @@ import { prefillTogether, Session, type PrefillOptions } from "./session.ts";
 /** ggml's own limit, GGML_MAX_N_THREADS. */
 const MAX_THREADS = 512;
 const MAX_CHUNK = 4096;
-/** libllama's for ggml. Our own kernels prepare each weight once a chunk, and need no masks: larger ones pay. */
-const DEFAULT_CHUNK = { ggml: 512, own: 2048 };
 
 export interface EngineOptions {
   /** Path of a .gguf, an alias, or `owner/repo[:quant]` on the Hugging Face hub. Defaults to `smollm2-135m`. */
   readonly model?: string;
   /** CPU threads. Defaults to the cores at hand. */
   readonly threads?: number;
-  /** Prompt tokens per graph in prefill, at most 4,096. Defaults to 2,048, with ggml's operations to libllama's 512. */
+  /** Prompt tokens per graph in prefill, at most 4,096. Defaults to 1,024, beyond 4,096 tokens to 2,048, with ggml's operations to 512. */
   readonly chunkTokens?: number;
   /**
    * What computes attention and matmuls: `auto`, our fastest kernels that run here; `ggml`; or a variant by
@@ -66,7 +64,7 @@ export class Engine implements AsyncDisposable {
   readonly #executor: Executor;
   readonly #model: Model;
   readonly #tokenizer: Tokenizer | undefined;
-  readonly #chunkTokens: number;
+  readonly #chunkTokens: number | undefined;
   readonly #sessions = new Set<Session>();
   #disposed = false;
 
@@ -77,7 +75,7 @@ export class Engine implements AsyncDisposable {
       model: Model;
       tokenizer: Tokenizer | undefined;
     },
-    chunkTokens: number,
+    chunkTokens: number | undefined,
     /** What attention and matmuls are computed with. */
     readonly kernels: KernelInfo,
     /** Milliseconds from the start of `load` to the first possible call, without the download. */
@@ -112,15 +110,12 @@ export class Engine implements AsyncDisposable {
 
     const started = performance.now();
     await using file = await openGguf(path);
-    if (options.chunkTokens !== undefined) {
-      requireInteger("chunkTokens", options.chunkTokens, 1, MAX_CHUNK);
-    }
+    const { chunkTokens } = options;
+    if (chunkTokens !== undefined) requireInteger("chunkTokens", chunkTokens, 1, MAX_CHUNK);
     const chosen = chooseKernels(options.kernels ?? "auto");
     const backend = new Backend(threads);
     const kernels = chosen.variant && new Kernels(chosen.variant, threads, backend.bufferType);
     const executor = new Executor(backend, kernels);
-    const chunkTokens =
-      options.chunkTokens ?? DEFAULT_CHUNK[kernels === undefined ? "ggml" : "own"];
     // Side by side: the weights arrive while the vocabulary is checked and libllama reads it.
     const [model, tokenizer] = await Promise.allSettled([
       Model.load(executor, file, { onProgress: report("load"), signal }),

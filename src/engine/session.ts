@@ -8,6 +8,7 @@ import { KvCache } from "../kvcache/kv-cache.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
 import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { defaultChunkTokens } from "./chunks.ts";
 import { DecodeGraph } from "./decode-graph.ts";
 import { generateTokens, type GenerateOptions, type Piece } from "./generate.ts";
 import { prefill } from "./prefill.ts";
@@ -31,7 +32,8 @@ export interface SessionParts {
   readonly model: Model;
   readonly executor: Executor;
   readonly tokenizer: Tokenizer | undefined;
-  readonly chunkTokens: number;
+  /** Tokens of a prefill's chunks, where the user chose. */
+  readonly chunkTokens: number | undefined;
   readonly compression: Compression;
   readonly kvType: TensorType;
   /** Tokens per layer, averaged, beyond which a later turn is compressed again. */
@@ -210,7 +212,7 @@ export class Session implements Disposable {
       tokens,
       firstPosition: this.#nPast,
       targets,
-      chunkTokens,
+      chunkTokens: chunkTokens ?? defaultChunkTokens(tokens.length, executor.kernels !== undefined),
       signal: AbortSignal.any([this.#stopping.signal, ...(options.signal ? [options.signal] : [])]),
       onProgress: options.onProgress,
     });

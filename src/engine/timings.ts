@@ -3,7 +3,7 @@ export class SessionTimings {
   prefillTokens = 0;
   /** Whole prefills, compression included. */
   prefillMs = 0;
-  /** The share of `prefillMs` spent on scoring, selecting and compacting. */
+  /** The share of `prefillMs` spent on selecting and compacting; scores come with the prompt's own graphs. */
   compressMs = 0;
   decodedTokens = 0;
   decodeMs = 0;

@@ -1,10 +1,11 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { publint } from "publint";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Diagnosis } from "../../src/bench/diagnose.ts";
 import { buildGguf } from "../helpers/gguf-writer.ts";
 import { TestFolder, tinyModel } from "../helpers/tiny-model.ts";
 import { InstalledPackage } from "./installed.ts";
@@ -204,11 +205,47 @@ describe("the installed command", () => {
     expect(run.status).toBe(1);
   });
 
-  it.each(["generate", "chat", "models", "demo", "bench", "eval"])("explains %s", (name) => {
-    const run = installed.run([name, "--help"]);
+  it("built its kernels when it was installed, and tells what runs", () => {
+    const run = installed.run(["doctor", "--json", "--threads", "1"]);
     expect(run.status).toBe(0);
-    expect(run.stdout).toMatch(/Usage: pyramidkv/);
+    const { kernels, variants, speeds } = JSON.parse(run.stdout) as Diagnosis;
+    expect(kernels.reason).toBeUndefined();
+    expect(variants.find((v) => v.name === kernels.name)).toMatchObject({ passes: true });
+    for (const speed of speeds) expect(speed.ours).toBeGreaterThan(0);
+    expect(installed.run(["doctor"]).stdout).toMatch(/variant +runs here +self-test/);
   });
+
+  it("uses ggml's operations where it has no kernels, and says so in one line", () => {
+    const built = join(installed.path, "node_modules", "pyramidkv", "native", "build");
+    renameSync(built, `${built}.away`);
+    try {
+      const run = generate("--prompt", "hello", "--max-tokens", "2", "--json");
+      expect(run.stderr).toBe("kernels: using ggml (they were not built)\n");
+      expect(JSON.parse(run.stdout)).toMatchObject({ kernels: { name: "ggml" } });
+      const asked = generate("--prompt", "hello", "--max-tokens", "2", "--kernels", "ggml");
+      expect(asked.stderr).not.toMatch(/kernels:/);
+    } finally {
+      renameSync(`${built}.away`, built);
+    }
+  });
+
+  it("refuses kernels that there are not", () => {
+    const unknown = generate("--prompt", "a", "--kernels", "sse9");
+    expect(unknown.status).toBe(2);
+    expect(unknown.stderr).toMatch(/sse9.*auto, ggml, avx2/);
+    const foreign = generate("--prompt", "a", "--kernels", process.arch === "x64" ? "neon" : "amx");
+    expect(foreign.status).toBe(1);
+    expect(foreign.stderr).toMatch(/do not run on this CPU; available: ggml/);
+  });
+
+  it.each(["generate", "chat", "models", "demo", "bench", "eval", "doctor"])(
+    "explains %s",
+    (name) => {
+      const run = installed.run([name, "--help"]);
+      expect(run.status).toBe(0);
+      expect(run.stdout).toMatch(/Usage: pyramidkv/);
+    },
+  );
 
   it("chats over several turns and obeys its commands", () => {
     const save = join(folder.path, "chat.json");
