@@ -1,4 +1,5 @@
-// The tile instructions. With PKV_EMULATE_AMX they are plain loops, so that the AMX kernels can be tested on any machine.
+// The tile instructions. With PKV_EMULATE_AMX they are plain loops, so that the AMX kernels can be tested on any
+// machine.
 #pragma once
 #include <immintrin.h>
 #include <stdint.h>

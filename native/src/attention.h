@@ -1,5 +1,5 @@
-// Attention of many queries. Scores are built transposed, S^T = K Q^T, 16 (LANES) queries of one head side by side: so the
-// online softmax needs no horizontal step, the query heads of a kv head share its keys, and the causal mask is a
+// Attention of many queries. Scores are built transposed, S^T = K Q^T, 16 (LANES) queries of one head side by side: so
+// the online softmax needs no horizontal step, the query heads of a kv head share its keys, and the causal mask is a
 // comparison per lane near the diagonal. What each token receives (for SnapKV, PyramidKV, H2O) comes out of the same
 // pass: the unscaled weights of a tile are kept until its softmax is known, and then summed over its queries.
 #pragma once
@@ -7,9 +7,9 @@
 #include "tile.h"
 #include <string.h>
 
-#define KEYS 64            // keys of a block
-#define NEVER (-2e30f)     // score of a key that a query does not see
-#define LEAST (-1e30f)     // running maximum before the first key
+#define KEYS 64        // keys of a block
+#define NEVER (-2e30f) // score of a key that a query does not see
+#define LEAST (-1e30f) // running maximum before the first key
 #define LOG2E 1.44269504088896341f
 #define KEY_UNITS (KEYS / UNIT_K)
 
@@ -20,9 +20,10 @@ typedef struct {
 
 // Where things lie in the workspace.
 typedef struct {
-  uint32_t *k[2], *v[2]; // packed, shared by the threads; two of each, so that one head's are packed while another's are read
-  char *own;             // per thread
-  float *partial;        // sums of each thread, [threads][group][keys]
+  uint32_t *k[2],
+      *v[2];      // packed, shared by the threads; two of each, so that one head's are packed while another's are read
+  char *own;      // per thread
+  float *partial; // sums of each thread, [threads][group][keys]
 } layout;
 
 typedef struct {
@@ -41,11 +42,13 @@ static size_t packed_bytes(int64_t dim, int64_t nkv) {
 
 static size_t own_bytes(int64_t dim, int64_t nkv, int sums) {
   const int64_t d = padded_dim_of(dim), blocks = (nkv + KEYS - 1) / KEYS;
-  return PKV_ALIGN((d / UNIT_K + KEYS + d) * TILE_COLS * 4 + (4 + (sums ? blocks * (KEY_UNITS + 1) : 0)) * TILE_COLS * 4);
+  return PKV_ALIGN((d / UNIT_K + KEYS + d) * TILE_COLS * 4 +
+                   (4 + (sums ? blocks * (KEY_UNITS + 1) : 0)) * TILE_COLS * 4);
 }
 
 static size_t attention_workspace(int64_t dim, int64_t nkv, int sums, int group, int nth) {
-  return 4 * packed_bytes(dim, nkv) + nth * own_bytes(dim, nkv, sums) + (sums ? nth * PKV_ALIGN(group * pkv_round_up(nkv, KEYS) * 4) : 0);
+  return 4 * packed_bytes(dim, nkv) + nth * own_bytes(dim, nkv, sums) +
+         (sums ? nth * PKV_ALIGN(group * pkv_round_up(nkv, KEYS) * 4) : 0);
 }
 
 static tile_memory tile_memory_at(char *at, const shape *s) {
@@ -74,9 +77,13 @@ static void pack_keys(uint32_t *out, const char *k, size_t row_bytes, const shap
     if (j >= s->nkv) continue;
     for (int64_t d = 0; d < s->dim; d += LANES * UNIT_K) {
       vf a[UNIT_K];
-      UNROLL for (int u = 0; u < UNIT_K; u++)
+      UNROLL
+      for (int u = 0; u < UNIT_K; u++)
         a[u] = d + u * LANES < s->dim ? v_from_f16((const uint16_t *)(k + j * row_bytes) + d + u * LANES) : v_zero();
-      if (d + LANES * UNIT_K <= s->padded_dim) { u_store(o + d / UNIT_K, u_pack(a)); continue; }
+      if (d + LANES * UNIT_K <= s->padded_dim) {
+        u_store(o + d / UNIT_K, u_pack(a));
+        continue;
+      }
       uint32_t last[LANES];
       u_store(last, u_pack(a));
       memcpy(o + d / UNIT_K, last, (units - d / UNIT_K) * 4);
@@ -92,7 +99,8 @@ static void pack_values(uint32_t *out, const char *v, size_t row_bytes, const sh
       vu r[LANES];
       for (int i = 0; i < LANES; i++) {
         vf pair[UNIT_K];
-        UNROLL for (int u = 0; u < UNIT_K; u++) {
+        UNROLL
+        for (int u = 0; u < UNIT_K; u++) {
           const int64_t at = block * KEYS + j + i * UNIT_K + u;
           pair[u] = at < s->nkv ? v_from_f16((const uint16_t *)(v + at * row_bytes) + d) : v_zero();
         }
@@ -113,7 +121,8 @@ static void pack_queries(tile_memory *t, const char *q, const size_t *nb, const 
   for (int v = 0; v < TILE_VECS; v++) {
     const int64_t at = first + v, query = query_of(at, s), head = at % s->group;
     const int64_t n = at < s->vectors ? pkv_min(LANES, s->nq - query) : 0;
-    for (int i = 0; i < LANES; i++) { // lanes without a query see what the tile's last one sees, so that nothing is undefined
+    for (int i = 0; i < LANES;
+         i++) { // lanes without a query see what the tile's last one sees, so that nothing is undefined
       const int64_t last = s->past + pkv_min(query + i, s->nq - 1);
       t->last[v * LANES + i] = (int32_t)last;
       t->first[v * LANES + i] = s->window ? (int32_t)pkv_max(0, last - s->window + 1) : 0;
@@ -121,11 +130,14 @@ static void pack_queries(tile_memory *t, const char *q, const size_t *nb, const 
     for (int64_t d = 0; d < s->padded_dim; d += LANES) {
       vu r[LANES];
       for (int i = 0; i < LANES; i++)
-        r[i] = u_from_vf(i < n && d < s->dim ? v_mul(v_load((const float *)(q + (query + i) * nb[1] + head * nb[2]) + d), v_set1(scale)) : v_zero());
+        r[i] = u_from_vf(i < n && d < s->dim
+                             ? v_mul(v_load((const float *)(q + (query + i) * nb[1] + head * nb[2]) + d), v_set1(scale))
+                             : v_zero());
       u_transpose(r);
       for (int i = 0; i < LANES && d + i < s->padded_dim; i += UNIT_K) {
         vf f[UNIT_K];
-        UNROLL for (int u = 0; u < UNIT_K; u++) f[u] = vf_from_u(r[i + u]);
+        UNROLL
+        for (int u = 0; u < UNIT_K; u++) f[u] = vf_from_u(r[i + u]);
         u_store(t->q + ((d + i) / UNIT_K * TILE_VECS + v) * LANES, u_pair(f));
       }
     }
@@ -147,8 +159,8 @@ INLINE void softmax_block(tile_memory *t, uint32_t *p, const shape *s, int v, in
       most[0] = v_max(most[0], x);
     }
   } else {
-    for (int j = 0; j < n; j += 2)
-      UNROLL for (int u = 0; u < 2; u++) most[u] = v_max(most[u], v_load(score + (j + u) * TILE_COLS));
+    for (int j = 0; j < n; j += 2) UNROLL
+    for (int u = 0; u < 2; u++) most[u] = v_max(most[u], v_load(score + (j + u) * TILE_COLS));
   }
   const vf m = v_max(most[0], most[1]);
   vf l = v_load(t->l + v * LANES);
@@ -165,7 +177,8 @@ INLINE void softmax_block(tile_memory *t, uint32_t *p, const shape *s, int v, in
   vf sum[2] = {v_zero(), v_zero()};
   for (int j = 0; j < n; j += 2) {
     vf w[2];
-    UNROLL for (int u = 0; u < 2; u++) {
+    UNROLL
+    for (int u = 0; u < 2; u++) {
       w[u] = v_exp2(v_sub(v_load(score + (j + u) * TILE_COLS), m));
       sum[u] = v_add(sum[u], w[u]);
     }
@@ -174,12 +187,14 @@ INLINE void softmax_block(tile_memory *t, uint32_t *p, const shape *s, int v, in
   v_store(t->l + v * LANES, v_add(l, v_add(sum[0], sum[1])));
 }
 
-static void attend_block(tile_memory *t, const uint32_t *k, const uint32_t *v, const shape *s, int64_t block, int64_t least_last, int64_t most_last, int64_t most_first) {
+static void attend_block(tile_memory *t, const uint32_t *k, const uint32_t *v, const shape *s, int64_t block,
+                         int64_t least_last, int64_t most_last, int64_t most_first) {
   const int64_t j0 = block * KEYS, units = s->padded_dim / UNIT_K;
   const int step = TILE_ROWS > UNIT_K * TILE_STEP ? TILE_ROWS : UNIT_K * TILE_STEP;
   const int n = (int)pkv_round_up(pkv_min(KEYS, most_last + 1 - j0), step);
   uint32_t *p = s->sums ? t->p + block * KEY_UNITS * TILE_COLS : t->p;
-  for (int j = 0; j < n; j += TILE_ROWS) tile_product(t->s + j * TILE_COLS, k + (j0 + j) * units, units, t->q, (int)units, 0);
+  for (int j = 0; j < n; j += TILE_ROWS)
+    tile_product(t->s + j * TILE_COLS, k + (j0 + j) * units, units, t->q, (int)units, 0);
   const int masked = j0 + n - 1 > least_last || j0 < most_first;
   for (int x = 0; x < TILE_VECS; x++) softmax_block(t, p, s, x, j0, n, masked);
   if (s->sums) {
@@ -202,13 +217,15 @@ static void store_values(const tile_memory *t, char *dst, const size_t *nb, cons
       vu r[LANES];
       for (int i = 0; i < LANES; i++) r[i] = u_from_vf(v_mul(scale, v_load(t->o + ((d + i) * TILE_VECS + v) * LANES)));
       u_transpose(r);
-      for (int i = 0; i < pkv_min(LANES, s->nq - query); i++) u_store(dst + (query + i) * nb[2] + head * nb[1] + d * 4, r[i]);
+      for (int i = 0; i < pkv_min(LANES, s->nq - query); i++)
+        u_store(dst + (query + i) * nb[2] + head * nb[1] + d * 4, r[i]);
     }
   }
 }
 
 // Adds what each key received of a tile's queries to sums [group][keys].
-static void add_sums(const tile_memory *t, float *sums, const shape *s, int64_t first, int64_t first_block, int64_t blocks, int64_t least_last) {
+static void add_sums(const tile_memory *t, float *sums, const shape *s, int64_t first, int64_t first_block,
+                     int64_t blocks, int64_t least_last) {
   const int64_t stride = s->blocks * KEYS;
   for (int v = 0; v < TILE_VECS && first + v < s->vectors; v++) {
     const int64_t n = pkv_min(LANES, s->nq - query_of(first + v, s));
@@ -231,7 +248,8 @@ static void add_sums(const tile_memory *t, float *sums, const shape *s, int64_t 
         for (int i = 0; i < LANES; i += UNIT_K) {
           vf pair[UNIT_K];
           u_unpair(u_load(p + ((j + i) / UNIT_K * TILE_VECS + v) * LANES), pair);
-          UNROLL for (int u = 0; u < UNIT_K; u++) {
+          UNROLL
+          for (int u = 0; u < UNIT_K; u++) {
             vf x = v_mul(pair[u], w);
             if (near) x = v_within(x, (int)(b * KEYS + j + i + u), from, to, 0);
             r[i + u] = u_from_vf(x);
@@ -239,7 +257,8 @@ static void add_sums(const tile_memory *t, float *sums, const shape *s, int64_t 
         }
         u_transpose(r);
         vf total = v_load(out + b * KEYS + j);
-        UNROLL for (int i = 0; i < LANES; i++) total = v_add(total, vf_from_u(r[i]));
+        UNROLL
+        for (int i = 0; i < LANES; i++) total = v_add(total, vf_from_u(r[i]));
         v_store(out + b * KEYS + j, total);
       }
     }
@@ -277,14 +296,16 @@ static void attend_tile(const job *g, int64_t head, int64_t tile, tile_memory *t
 static void pack_head(const job *g, int64_t head, int ith, int nth) {
   const shape *s = g->s;
   const int64_t keys = s->blocks * KEYS;
-  pack_keys(g->at->k[head % 2], (const char *)g->k->data + head * g->k->nb[2], g->k->nb[1], s, keys * ith / nth, keys * (ith + 1) / nth);
+  pack_keys(g->at->k[head % 2], (const char *)g->k->data + head * g->k->nb[2], g->k->nb[1], s, keys * ith / nth,
+            keys * (ith + 1) / nth);
   if (!s->values) return;
   for (int64_t b = s->blocks * ith / nth; b < s->blocks * (ith + 1) / nth; b++)
     pack_values(g->at->v[head % 2], (const char *)g->v->data + head * g->v->nb[2], g->v->nb[1], s, b);
 }
 
 // Sums of all threads, in their order, to the tensor of sums.
-static void reduce_sums(const pkv_tensor *sums, const float *partial, size_t stride, const shape *s, int64_t head, int ith, int nth) {
+static void reduce_sums(const pkv_tensor *sums, const float *partial, size_t stride, const shape *s, int64_t head,
+                        int ith, int nth) {
   const int64_t from = s->nkv * ith / nth, to = s->nkv * (ith + 1) / nth, row = s->blocks * KEYS;
   for (int64_t h = 0; h < s->group; h++) {
     float *out = (float *)((char *)sums->data + (head * s->group + h) * sums->nb[1]);
@@ -297,7 +318,11 @@ static void attention(pkv_tensor *dst, int ith, int nth, void *args) {
   pkv_attention_args *a = args;
   const pkv_tensor *q = dst->src[0], *k = dst->src[1], *sums = a->sums < 0 ? 0 : dst->src[a->sums];
   const int64_t heads = k->ne[2];
-  shape s = {.dim = q->ne[0], .padded_dim = padded_dim_of(q->ne[0]), .nq = q->ne[1], .nkv = k->ne[1], .group = q->ne[2] / heads};
+  shape s = {.dim = q->ne[0],
+             .padded_dim = padded_dim_of(q->ne[0]),
+             .nq = q->ne[1],
+             .nkv = k->ne[1],
+             .group = q->ne[2] / heads};
   s.past = s.nkv - s.nq;
   s.vectors = (s.nq + LANES - 1) / LANES * s.group;
   s.tiles = (s.vectors + TILE_VECS - 1) / TILE_VECS;
@@ -305,9 +330,11 @@ static void attention(pkv_tensor *dst, int ith, int nth, void *args) {
   s.values = a->values, s.sums = sums != 0, s.distance = a->distance, s.window = a->window;
 
   char *at = a->workspace->data;
-  const size_t packed = packed_bytes(s.dim, s.nkv), own = own_bytes(s.dim, s.nkv, s.sums), partial = PKV_ALIGN(s.group * s.blocks * KEYS * 4);
+  const size_t packed = packed_bytes(s.dim, s.nkv), own = own_bytes(s.dim, s.nkv, s.sums),
+               partial = PKV_ALIGN(s.group * s.blocks * KEYS * 4);
   layout l;
-  for (int i = 0; i < 2; i++) l.k[i] = (uint32_t *)(at + 2 * i * packed), l.v[i] = (uint32_t *)(at + (2 * i + 1) * packed);
+  for (int i = 0; i < 2; i++)
+    l.k[i] = (uint32_t *)(at + 2 * i * packed), l.v[i] = (uint32_t *)(at + (2 * i + 1) * packed);
   l.own = at + 4 * packed + ith * own;
   l.partial = (float *)(at + 4 * packed + nth * own);
   float *my_sums = l.partial + ith * partial / 4;

@@ -36,9 +36,16 @@ static void check_half(pkv_random *r, uint8_t *p) {
   p[1] = (uint8_t)((random_bits(r) & 0x83) | (8 + random_below(r, 8)) << 2);
 }
 
-static const struct { int type, block, bytes, halves[3]; } CHECK_TYPES[] = {
-    {T_F32, 1, 4, {-1}}, {T_F16, 1, 2, {0, -1}}, {T_BF16, 1, 2, {-1}}, {T_Q8_0, 32, 34, {0, -1}}, {T_Q4_0, 32, 18, {0, -1}},
-    {T_Q4_1, 32, 20, {0, 2, -1}}, {T_Q4_K, 256, 144, {0, 2, -1}}, {T_Q6_K, 256, 210, {208, -1}}};
+static const struct {
+  int type, block, bytes, halves[3];
+} CHECK_TYPES[] = {{T_F32, 1, 4, {-1}},
+                   {T_F16, 1, 2, {0, -1}},
+                   {T_BF16, 1, 2, {-1}},
+                   {T_Q8_0, 32, 34, {0, -1}},
+                   {T_Q4_0, 32, 18, {0, -1}},
+                   {T_Q4_1, 32, 20, {0, 2, -1}},
+                   {T_Q4_K, 256, 144, {0, 2, -1}},
+                   {T_Q6_K, 256, 210, {208, -1}}};
 #define N_CHECK_TYPES ((int)(sizeof CHECK_TYPES / sizeof *CHECK_TYPES))
 
 static pkv_tensor check_weights(pkv_random *r, int kind, int64_t k, int64_t rows) {
@@ -85,12 +92,20 @@ static void check_add(check_error *e, double got, double expected) {
 static void check_rounding(check_error *e, double half, double expected) {
   check_add(e, half, fabs(half - expected) <= fabs(expected) / 2048 + 1e-6 ? half : expected + 1);
 }
-static double check_result(const check_error *e) { return e->worst / (sqrt(e->squares / (double)(e->n ? e->n : 1)) + 1e-30); }
+static double check_result(const check_error *e) {
+  return e->worst / (sqrt(e->squares / (double)(e->n ? e->n : 1)) + 1e-30);
+}
 
 static double check_linear(const pkv_isa *isa, pkv_random *r, runner run, int nth, check_size size) {
-  const int most = size.most, kind = size.kind < 0 ? random_below(r, N_CHECK_TYPES) : size.kind, n = 1 + random_below(r, random_below(r, 2) ? 7 : most), gated = random_below(r, 3) == 0;
+  const int most = size.most, kind = size.kind < 0 ? random_below(r, N_CHECK_TYPES) : size.kind,
+            n = 1 + random_below(r, random_below(r, 2) ? 7 : most), gated = random_below(r, 3) == 0;
   const int64_t k = (CHECK_TYPES[kind].block == 256 ? 256 : 32) * (1 + random_below(r, 3));
-  pkv_linear_args a = {.n_weights = gated ? 2 : 1 + random_below(r, 3), .gated = gated, .norm = -1, .epsilon = 1e-5f, .residual = -1, .bias = {-1, -1, -1}};
+  pkv_linear_args a = {.n_weights = gated ? 2 : 1 + random_below(r, 3),
+                       .gated = gated,
+                       .norm = -1,
+                       .epsilon = 1e-5f,
+                       .residual = -1,
+                       .bias = {-1, -1, -1}};
   pkv_tensor all[10], dst = {0};
   int used = 0;
   int64_t rows = 0;
@@ -121,11 +136,16 @@ static double check_linear(const pkv_isa *isa, pkv_random *r, runner run, int nt
 static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int nth, check_size size) {
   const int most = size.most;
   static const int DIMS[] = {64, 80, 96, 128, 256};
-  const int64_t dim = DIMS[random_below(r, most < 100 ? 2 : 5)], kv = 1 + random_below(r, 3), heads = kv * (1 + random_below(r, 5));
+  const int64_t dim = DIMS[random_below(r, most < 100 ? 2 : 5)], kv = 1 + random_below(r, 3),
+                heads = kv * (1 + random_below(r, 5));
   const int64_t nq = 1 + random_below(r, most), nkv = nq + size.least + random_below(r, most);
   pkv_tensor q = check_floats(r, dim, nq, heads), k = check_halves(r, dim, nkv, kv), v = check_halves(r, dim, nkv, kv);
   pkv_tensor sums = check_tensor(T_F32, 1, 4, nkv, heads, 1), dst = check_tensor(T_F32, 1, 4, dim, heads, nq);
-  pkv_attention_args a = {.scale = 0.2f, .window = random_below(r, 2) ? 1 + random_below(r, 100) : 0, .values = random_below(r, 4) > 0, .sums = -1, .distance = random_below(r, 2) ? random_below(r, 70) : 0};
+  pkv_attention_args a = {.scale = 0.2f,
+                          .window = random_below(r, 2) ? 1 + random_below(r, 100) : 0,
+                          .values = random_below(r, 4) > 0,
+                          .sums = -1,
+                          .distance = random_below(r, 2) ? random_below(r, 70) : 0};
   const int summed = !a.values || random_below(r, 2);
   dst.src[0] = &q, dst.src[1] = &k, dst.src[2] = a.values ? &v : &sums;
   if (summed) a.sums = a.values ? 3 : 2, dst.src[a.sums] = &sums;
@@ -152,7 +172,8 @@ static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int
     }
     for (int64_t j = 0; j < nkv && summed; j++) check_add(&es, reference_floats(&sums, h, 0)[j], received[j]);
   }
-  free(keys), free(values), free(p), free(received), free(q.data), free(k.data), free(v.data), free(sums.data), free(dst.data), free(w.data);
+  free(keys), free(values), free(p), free(received), free(q.data), free(k.data), free(v.data), free(sums.data),
+      free(dst.data), free(w.data);
   const double error = check_result(&e), column_sums = check_result(&es);
   return error > column_sums || error != error ? error : column_sums;
 }
@@ -163,10 +184,14 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
   const int64_t dim = random_below(r, 2) ? 64 : 96, rows = 3 * (most + 2);
   const int kv = 1 + random_below(r, 3), group = 1 + random_below(r, 4), heads = kv * group;
   pkv_tensor qkv = check_floats(r, dim * (heads + 2 * kv), 1, 1), table = check_floats(r, dim, 1, 1);
-  pkv_tensor k = check_halves(r, dim, rows, 1), v = check_halves(r, dim, rows, 1), extent = check_tensor(26, 1, 4, 2, kv, 1), dst = check_tensor(T_F32, 1, 4, dim * heads, 1, 1);
+  pkv_tensor k = check_halves(r, dim, rows, 1), v = check_halves(r, dim, rows, 1),
+             extent = check_tensor(26, 1, 4, 2, kv, 1), dst = check_tensor(T_F32, 1, 4, dim * heads, 1, 1);
   pkv_tensor turned = check_tensor(T_F32, 1, 4, dim, heads, 1);
-  for (int h = 0; h < kv; h++) ((int32_t *)extent.data)[2 * h] = h * (most + 2), ((int32_t *)extent.data)[2 * h + 1] = size.least + random_below(r, size.most);
-  pkv_decode_args a = {.shape = {heads, kv, random_below(r, 2), (int32_t)(random_below(r, 2) ? dim : dim / 2)}, .scale = 0.2f};
+  for (int h = 0; h < kv; h++)
+    ((int32_t *)extent.data)[2 * h] = h * (most + 2),
+                                 ((int32_t *)extent.data)[2 * h + 1] = size.least + random_below(r, size.most);
+  pkv_decode_args a = {.shape = {heads, kv, random_below(r, 2), (int32_t)(random_below(r, 2) ? dim : dim / 2)},
+                       .scale = 0.2f};
   pkv_workspace w = check_workspace(isa->decode_workspace(dim, most, heads, kv, nth));
   a.workspace = &w;
   pkv_tensor *sources[] = {&qkv, &table, &k, &v, &extent};
@@ -193,7 +218,8 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
     for (int j = 0; j <= at[1]; j++) sum += p[j] = exp(p[j] - most_score);
     for (int64_t d = 0; d < dim; d++) {
       double x = 0;
-      for (int j = 0; j <= at[1]; j++) x += p[j] / sum * reference_half((uint8_t *)v.data + (at[0] + j) * v.nb[1] + 2 * d);
+      for (int j = 0; j <= at[1]; j++)
+        x += p[j] / sum * reference_half((uint8_t *)v.data + (at[0] + j) * v.nb[1] + 2 * d);
       check_add(&e, ((float *)dst.data)[h * dim + d], x);
     }
   }
@@ -210,5 +236,8 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
 }
 
 typedef double (*check)(const pkv_isa *, pkv_random *, runner, int nth, check_size);
-static const struct { const char *name; check run; } CHECKS[] = {{"linear", check_linear}, {"attention", check_attention}, {"decode", check_decode}};
+static const struct {
+  const char *name;
+  check run;
+} CHECKS[] = {{"linear", check_linear}, {"attention", check_attention}, {"decode", check_decode}};
 #define N_CHECKS ((int)(sizeof CHECKS / sizeof *CHECKS))

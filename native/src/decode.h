@@ -20,21 +20,28 @@ static size_t decode_workspace(int64_t dim, int64_t longest, int n_head, int n_h
 }
 
 // Rows of a quantized cache as floats.
-#define DEFINE_READ_ROWS(type)                                                                     \
-  static void read_rows_##type(float *out, const uint8_t *rows, size_t row, int n, int64_t dim) {  \
-    for (int j = 0; j < n; j++, rows += row, out += dim)                                           \
-      for (int b = 0; b < dim / BLOCK; b++) {                                                      \
-        vf f[BLOCK_VECS];                                                                          \
-        read_##type(rows, b, f);                                                                   \
-        UNROLL for (int i = 0; i < BLOCK_VECS; i++) v_store(out + b * BLOCK + i * LANES, f[i]);    \
-      }                                                                                            \
+#define DEFINE_READ_ROWS(type)                                                                                         \
+  static void read_rows_##type(float *out, const uint8_t *rows, size_t row, int n, int64_t dim) {                      \
+    for (int j = 0; j < n; j++, rows += row, out += dim)                                                               \
+      for (int b = 0; b < dim / BLOCK; b++) {                                                                          \
+        vf f[BLOCK_VECS];                                                                                              \
+        read_##type(rows, b, f);                                                                                       \
+        UNROLL                                                                                                         \
+        for (int i = 0; i < BLOCK_VECS; i++) v_store(out + b * BLOCK + i * LANES, f[i]);                               \
+      }                                                                                                                \
   }
 DEFINE_READ_ROWS(q8_0)
 DEFINE_READ_ROWS(q4_0)
 
 static void read_rows(int type, float *out, const uint8_t *rows, size_t row, int n, int64_t dim) {
-  if (type == T_Q8_0) { read_rows_q8_0(out, rows, row, n, dim); return; }
-  if (type == T_Q4_0) { read_rows_q4_0(out, rows, row, n, dim); return; }
+  if (type == T_Q8_0) {
+    read_rows_q8_0(out, rows, row, n, dim);
+    return;
+  }
+  if (type == T_Q4_0) {
+    read_rows_q4_0(out, rows, row, n, dim);
+    return;
+  }
   for (int j = 0; j < n; j++, rows += row, out += dim)
     for (int64_t d = 0; d < dim; d += LANES) v_store(out + d, v_from_f16((const uint16_t *)rows + d));
 }
@@ -57,8 +64,8 @@ INLINE void weighted_rows(float *out, const float *rows, const float *weight, in
     const int vecs = (int)pkv_min(4, (dim - d) / LANES);
     vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
     if (vecs == 4) {
-      for (int j = 0; j < n; j++)
-        UNROLL for (int i = 0; i < 4; i++) sum[i] = v_fma(v_set1(weight[j]), v_load(rows + j * dim + d + i * LANES), sum[i]);
+      for (int j = 0; j < n; j++) UNROLL
+      for (int i = 0; i < 4; i++) sum[i] = v_fma(v_set1(weight[j]), v_load(rows + j * dim + d + i * LANES), sum[i]);
     } else {
       for (int i = 0; i < vecs; i++)
         for (int j = 0; j < n; j++) sum[i] = v_fma(v_set1(weight[j]), v_load(rows + j * dim + d + i * LANES), sum[i]);
@@ -91,11 +98,13 @@ typedef struct {
 } decode_job;
 
 // One kv head's rows [from, from + n) of those it holds, the token's own among them where `is_last`.
-static void decode_part(const decode_job *g, int head, int64_t first_row, int64_t from, int n, int is_last, float *partial, float *scratch) {
+static void decode_part(const decode_job *g, int head, int64_t first_row, int64_t from, int n, int is_last,
+                        float *partial, float *scratch) {
   const int64_t dim = g->dim;
   const pkv_rotate_args *shape = &g->a->shape;
   float *rows = scratch, *q = rows + PART * dim, *score = q + g->group * dim;
-  uint8_t *k = (uint8_t *)g->k->data + (first_row + from) * g->k->nb[1], *v = (uint8_t *)g->v->data + (first_row + from) * g->v->nb[1];
+  uint8_t *k = (uint8_t *)g->k->data + (first_row + from) * g->k->nb[1],
+          *v = (uint8_t *)g->v->data + (first_row + from) * g->v->nb[1];
   if (is_last) {
     const float *new_k = g->qkv + (shape->n_head + head) * dim, *new_v = new_k + shape->n_head_kv * dim;
     rotate_head(rows, new_k, g->table, dim, shape);
@@ -161,7 +170,8 @@ static void decode(pkv_tensor *dst, int ith, int nth, void *args) {
     for (int i = 0; i < group; i++) {
       const int head = h * group + i;
       if (head % nth == ith)
-        combine_parts((float *)dst->data + head * dim, partial + first * stride + i * partial_floats(dim), stride, parts, dim);
+        combine_parts((float *)dst->data + head * dim, partial + first * stride + i * partial_floats(dim), stride,
+                      parts, dim);
     }
     first += parts;
   }

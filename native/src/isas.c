@@ -48,7 +48,8 @@ PKV_EXPORT void pkv_tensor_layout(const pkv_tensor *t, int64_t out[10]) {
 }
 
 PKV_EXPORT int pkv_reads_type(int type) {
-#define CASE(t, read) if (type == t) return 1;
+#define CASE(t, read)                                                                                                  \
+  if (type == t) return 1;
   WEIGHT_TYPES(CASE)
   return 0;
 }
@@ -69,6 +70,7 @@ PKV_EXPORT size_t pkv_linear_workspace(const pkv_isa *isa, int64_t k, int64_t n,
 PKV_EXPORT size_t pkv_attention_workspace(const pkv_isa *isa, int64_t dim, int64_t nkv, int sums, int group, int nth) {
   return isa->attention_workspace(dim, nkv, sums, group, nth);
 }
-PKV_EXPORT size_t pkv_decode_workspace(const pkv_isa *isa, int64_t dim, int64_t longest, int n_head, int n_head_kv, int nth) {
+PKV_EXPORT size_t pkv_decode_workspace(const pkv_isa *isa, int64_t dim, int64_t longest, int n_head, int n_head_kv,
+                                       int nth) {
   return isa->decode_workspace(dim, longest, n_head, n_head_kv, nth);
 }

@@ -4,6 +4,15 @@
 #include "linear.h"
 #include "rotate.h"
 
-#define PKV_ISA(isa, is_available)                                                                  \
-  const pkv_isa pkv_isa_##isa = {#isa,     is_available, LANES, UNIT_K, linear, attention, rotate, decode,                       \
-                                 linear_workspace, attention_workspace, decode_workspace};
+#define PKV_ISA(isa, is_available)                                                                                     \
+  const pkv_isa pkv_isa_##isa = {#isa,                                                                                 \
+                                 is_available,                                                                         \
+                                 LANES,                                                                                \
+                                 UNIT_K,                                                                               \
+                                 linear,                                                                               \
+                                 attention,                                                                            \
+                                 rotate,                                                                               \
+                                 decode,                                                                               \
+                                 linear_workspace,                                                                     \
+                                 attention_workspace,                                                                  \
+                                 decode_workspace};

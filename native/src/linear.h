@@ -1,5 +1,5 @@
-// dst = W x. Many columns: x and a panel of weights are packed into units and multiplied by tiles. Few columns (decode):
-// rows of weights are unpacked in registers and multiplied with x as they come from memory.
+// dst = W x. Many columns: x and a panel of weights are packed into units and multiplied by tiles. Few columns
+// (decode): rows of weights are unpacked in registers and multiplied with x as they come from memory.
 #pragma once
 #include "ops.h"
 #include "tile.h"
@@ -10,7 +10,8 @@
 #define COLUMNS_AT_ONCE 4
 #define ROWS_AT_ONCE 4
 #define ROWS_FINISHED 64 // rows whose sums are collected before they are finished
-#define BYTES_AHEAD 12288 // prefetched: the CPU's own prefetchers do not follow several short rows (8 against 34 GB/s, Zen 5)
+#define BYTES_AHEAD                                                                                                    \
+  12288 // prefetched: the CPU's own prefetchers do not follow several short rows (8 against 34 GB/s, Zen 5)
 #define BLOCK_UNITS (BLOCK / UNIT_K)
 #define BLOCK_UNIT_VECS (BLOCK_UNITS / LANES)
 
@@ -19,11 +20,11 @@
 INLINE float norm_scale(const float *x, int64_t k, float epsilon) {
   vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
   int64_t i = 0;
-  for (; i + 4 * LANES <= k; i += 4 * LANES)
-    UNROLL for (int u = 0; u < 4; u++) {
-      const vf a = v_load(x + i + u * LANES);
-      sum[u] = v_fma(a, a, sum[u]);
-    }
+  for (; i + 4 * LANES <= k; i += 4 * LANES) UNROLL
+  for (int u = 0; u < 4; u++) {
+    const vf a = v_load(x + i + u * LANES);
+    sum[u] = v_fma(a, a, sum[u]);
+  }
   for (; i < k; i += LANES) {
     const vf a = v_load(x + i);
     sum[0] = v_fma(a, a, sum[0]);
@@ -46,7 +47,8 @@ static void pack_column(uint32_t *out, const float *x, const float *weight, floa
   const vf scale = v_set1(weight ? norm_scale(x, k, epsilon) : 1);
   for (int64_t i = 0; i < k; i += LANES * UNIT_K) {
     vf a[UNIT_K];
-    UNROLL for (int u = 0; u < UNIT_K; u++) {
+    UNROLL
+    for (int u = 0; u < UNIT_K; u++) {
       a[u] = v_load(x + i + u * LANES);
       if (weight) a[u] = v_mul(v_mul(a[u], scale), v_load(weight + i + u * LANES));
     }
@@ -57,56 +59,70 @@ static void pack_column(uint32_t *out, const float *x, const float *weight, floa
 // ---- weights
 
 // A panel: TILE_COLS rows of weights, from `row` on, as units [K / UNIT_K][TILE_COLS]; rows beyond `rows` are 0.
-#define DEFINE_PANEL(type, read)                                                                              \
-  static void panel_##read(uint32_t *out, const uint8_t *w, size_t row_bytes, int rows, int64_t k) {          \
-    for (int v = 0; v < TILE_VECS; v++) {                                                                     \
-      const int n = (int)pkv_min(rows - v * LANES, LANES);                                                    \
-      for (int b = 0; b < k / BLOCK; b++) {                                                                   \
-        vu units[BLOCK_UNIT_VECS][LANES];                                                                     \
-        for (int r = 0; r < LANES; r++) {                                                                     \
-          vf f[BLOCK_VECS];                                                                                   \
-          if (r < n) read(w + (size_t)(v * LANES + r) * row_bytes, b, f);                                     \
-          else UNROLL for (int i = 0; i < BLOCK_VECS; i++) f[i] = v_zero();                                   \
-          UNROLL for (int i = 0; i < BLOCK_UNIT_VECS; i++) units[i][r] = u_pack(f + i * UNIT_K);              \
-        }                                                                                                     \
-        UNROLL for (int i = 0; i < BLOCK_UNIT_VECS; i++) {                                                    \
-          u_transpose(units[i]);                                                                              \
-          uint32_t *o = out + ((size_t)b * BLOCK_UNITS + i * LANES) * TILE_COLS + v * LANES;                  \
-          UNROLL for (int r = 0; r < LANES; r++) u_store(o + (size_t)r * TILE_COLS, units[i][r]);             \
-        }                                                                                                     \
-      }                                                                                                       \
-    }                                                                                                         \
+#define DEFINE_PANEL(type, read)                                                                                       \
+  static void panel_##read(uint32_t *out, const uint8_t *w, size_t row_bytes, int rows, int64_t k) {                   \
+    for (int v = 0; v < TILE_VECS; v++) {                                                                              \
+      const int n = (int)pkv_min(rows - v * LANES, LANES);                                                             \
+      for (int b = 0; b < k / BLOCK; b++) {                                                                            \
+        vu units[BLOCK_UNIT_VECS][LANES];                                                                              \
+        for (int r = 0; r < LANES; r++) {                                                                              \
+          vf f[BLOCK_VECS];                                                                                            \
+          if (r < n)                                                                                                   \
+            read(w + (size_t)(v * LANES + r) * row_bytes, b, f);                                                       \
+          else                                                                                                         \
+            UNROLL                                                                                                     \
+          for (int i = 0; i < BLOCK_VECS; i++) f[i] = v_zero();                                                        \
+          UNROLL                                                                                                       \
+          for (int i = 0; i < BLOCK_UNIT_VECS; i++) units[i][r] = u_pack(f + i * UNIT_K);                              \
+        }                                                                                                              \
+        UNROLL                                                                                                         \
+        for (int i = 0; i < BLOCK_UNIT_VECS; i++) {                                                                    \
+          u_transpose(units[i]);                                                                                       \
+          uint32_t *o = out + ((size_t)b * BLOCK_UNITS + i * LANES) * TILE_COLS + v * LANES;                           \
+          UNROLL                                                                                                       \
+          for (int r = 0; r < LANES; r++) u_store(o + (size_t)r * TILE_COLS, units[i][r]);                             \
+        }                                                                                                              \
+      }                                                                                                                \
+    }                                                                                                                  \
   }
 WEIGHT_TYPES(DEFINE_PANEL)
 
 // sums[c][ROWS_FINISHED] of `nr` rows and `nc` columns, both constants where this is inlined.
-#define DEFINE_DOTS(type, read)                                                                               \
-  INLINE void dots_##read(float *sums, const uint8_t *w, size_t row_bytes, int nr, const float *x, int64_t k, \
-                          int nc) {                                                                           \
-    vf acc[ROWS_AT_ONCE][COLUMNS_AT_ONCE][BLOCK_VECS > 1 ? 2 : 1];                                            \
-    UNROLL for (int r = 0; r < nr; r++)                                                                       \
-      UNROLL for (int c = 0; c < nc; c++) acc[r][c][0] = acc[r][c][1] = v_zero();                             \
-    for (int b = 0; b < k / BLOCK; b++) {                                                                     \
-      UNROLL for (int r = 0; r < nr; r++) {                                                                   \
-        vf f[BLOCK_VECS];                                                                                     \
-        read(w + (size_t)r * row_bytes, b, f);                                                                \
-        __builtin_prefetch(w + (size_t)r * row_bytes + b * row_bytes * BLOCK / k + BYTES_AHEAD);              \
-        UNROLL for (int c = 0; c < nc; c++)                                                                   \
-          UNROLL for (int i = 0; i < BLOCK_VECS; i++)                                                         \
-            acc[r][c][i % 2] = v_fma(f[i], v_load(x + (size_t)c * k + b * BLOCK + i * LANES), acc[r][c][i % 2]); \
-      }                                                                                                       \
-    }                                                                                                         \
-    UNROLL for (int r = 0; r < nr; r++)                                                                       \
-      UNROLL for (int c = 0; c < nc; c++)                                                                     \
-        sums[c * ROWS_FINISHED + r] = v_sum(v_add(acc[r][c][0], acc[r][c][1]));                             \
-  }                                                                                                           \
-  static void rows_##read(float *sums, const uint8_t *w, size_t row_bytes, int nr, const float *x, int64_t k, \
-                          int nc) {                                                                           \
-    if (nr == ROWS_AT_ONCE && nc == 1) { dots_##read(sums, w, row_bytes, ROWS_AT_ONCE, x, k, 1); return; }    \
-    for (int r = 0; r < nr; r++, sums++, w += row_bytes) {                                                    \
-      if (nc == COLUMNS_AT_ONCE) dots_##read(sums, w, row_bytes, 1, x, k, COLUMNS_AT_ONCE);                   \
-      else for (int c = 0; c < nc; c++) dots_##read(sums + c * ROWS_FINISHED, w, row_bytes, 1, x + (size_t)c * k, k, 1); \
-    }                                                                                                         \
+#define DEFINE_DOTS(type, read)                                                                                        \
+  INLINE void dots_##read(float *sums, const uint8_t *w, size_t row_bytes, int nr, const float *x, int64_t k,          \
+                          int nc) {                                                                                    \
+    vf acc[ROWS_AT_ONCE][COLUMNS_AT_ONCE][BLOCK_VECS > 1 ? 2 : 1];                                                     \
+    UNROLL                                                                                                             \
+    for (int r = 0; r < nr; r++) UNROLL                                                                                \
+    for (int c = 0; c < nc; c++) acc[r][c][0] = acc[r][c][1] = v_zero();                                               \
+    for (int b = 0; b < k / BLOCK; b++) {                                                                              \
+      UNROLL                                                                                                           \
+      for (int r = 0; r < nr; r++) {                                                                                   \
+        vf f[BLOCK_VECS];                                                                                              \
+        read(w + (size_t)r * row_bytes, b, f);                                                                         \
+        __builtin_prefetch(w + (size_t)r * row_bytes + b * row_bytes * BLOCK / k + BYTES_AHEAD);                       \
+        UNROLL                                                                                                         \
+        for (int c = 0; c < nc; c++) UNROLL                                                                            \
+        for (int i = 0; i < BLOCK_VECS; i++)                                                                           \
+          acc[r][c][i % 2] = v_fma(f[i], v_load(x + (size_t)c * k + b * BLOCK + i * LANES), acc[r][c][i % 2]);         \
+      }                                                                                                                \
+    }                                                                                                                  \
+    UNROLL                                                                                                             \
+    for (int r = 0; r < nr; r++) UNROLL                                                                                \
+    for (int c = 0; c < nc; c++) sums[c * ROWS_FINISHED + r] = v_sum(v_add(acc[r][c][0], acc[r][c][1]));               \
+  }                                                                                                                    \
+  static void rows_##read(float *sums, const uint8_t *w, size_t row_bytes, int nr, const float *x, int64_t k,          \
+                          int nc) {                                                                                    \
+    if (nr == ROWS_AT_ONCE && nc == 1) {                                                                               \
+      dots_##read(sums, w, row_bytes, ROWS_AT_ONCE, x, k, 1);                                                          \
+      return;                                                                                                          \
+    }                                                                                                                  \
+    for (int r = 0; r < nr; r++, sums++, w += row_bytes) {                                                             \
+      if (nc == COLUMNS_AT_ONCE)                                                                                       \
+        dots_##read(sums, w, row_bytes, 1, x, k, COLUMNS_AT_ONCE);                                                     \
+      else                                                                                                             \
+        for (int c = 0; c < nc; c++) dots_##read(sums + c * ROWS_FINISHED, w, row_bytes, 1, x + (size_t)c * k, k, 1);  \
+    }                                                                                                                  \
   }
 WEIGHT_TYPES(DEFINE_DOTS)
 
@@ -114,13 +130,15 @@ typedef void (*panel_fn)(uint32_t *, const uint8_t *, size_t, int, int64_t);
 typedef void (*rows_fn)(float *, const uint8_t *, size_t, int, const float *, int64_t, int);
 
 static panel_fn panel_of(int type) {
-#define CASE(t, read) if (type == t) return panel_##read;
+#define CASE(t, read)                                                                                                  \
+  if (type == t) return panel_##read;
   WEIGHT_TYPES(CASE)
 #undef CASE
   return 0;
 }
 static rows_fn rows_of(int type) {
-#define CASE(t, read) if (type == t) return rows_##read;
+#define CASE(t, read)                                                                                                  \
+  if (type == t) return rows_##read;
   WEIGHT_TYPES(CASE)
 #undef CASE
   return 0;
@@ -188,7 +206,8 @@ static void linear_few(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
   const pkv_tensor *w0 = dst->src[1]; // its first rows are on their way while x is normed
   for (size_t at = 0; at < BYTES_AHEAD; at += 64)
     __builtin_prefetch((const char *)w0->data + w0->ne[1] / ROWS_AT_ONCE * ith / nth * ROWS_AT_ONCE * w0->nb[1] + at);
-  for (int64_t j = 0; j < n; j++) copy_column(columns + j * k, (const float *)((const char *)x->data + j * x->nb[1]), norm, a->epsilon, k);
+  for (int64_t j = 0; j < n; j++)
+    copy_column(columns + j * k, (const float *)((const char *)x->data + j * x->nb[1]), norm, a->epsilon, k);
   int64_t offset = 0;
   for (int i = 0; i < (a->gated ? 1 : a->n_weights); i++) {
     const pkv_tensor *w = dst->src[1 + i], *up = a->gated ? dst->src[2] : 0;
@@ -203,8 +222,11 @@ static void linear_few(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
         float value[COLUMNS_AT_ONCE][ROWS_FINISHED], gate[COLUMNS_AT_ONCE][ROWS_FINISHED];
         for (int64_t r = from; r < to; r += ROWS_AT_ONCE) {
           const int nr = (int)pkv_min(to - r, ROWS_AT_ONCE);
-          rows((up ? gate[0] : value[0]) + (r - from), (const uint8_t *)w->data + r * w->nb[1], w->nb[1], nr, columns + c * k, k, nc);
-          if (up) up_rows(value[0] + (r - from), (const uint8_t *)up->data + r * up->nb[1], up->nb[1], nr, columns + c * k, k, nc);
+          rows((up ? gate[0] : value[0]) + (r - from), (const uint8_t *)w->data + r * w->nb[1], w->nb[1], nr,
+               columns + c * k, k, nc);
+          if (up)
+            up_rows(value[0] + (r - from), (const uint8_t *)up->data + r * up->nb[1], up->nb[1], nr, columns + c * k, k,
+                    nc);
         }
         for (int j = 0; j < nc; j++) {
           f.residual = residual_at(dst, a, c + j, offset + from);
@@ -228,8 +250,10 @@ static void linear_many(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
   uint32_t *gate_panel = panel + PKV_ALIGN((size_t)ku * TILE_COLS * 4) / 4;
   const float *norm = vector_of(dst, a->norm);
   for (int64_t j = padded * ith / nth; j < padded * (ith + 1) / nth; j++) {
-    if (j < n) pack_column(columns + j * ku, (const float *)((const char *)x->data + j * x->nb[1]), norm, a->epsilon, k);
-    else memset(columns + j * ku, 0, ku * 4);
+    if (j < n)
+      pack_column(columns + j * ku, (const float *)((const char *)x->data + j * x->nb[1]), norm, a->epsilon, k);
+    else
+      memset(columns + j * ku, 0, ku * 4);
   }
   int unit = pkv_take(&a->sync), first = 0;
   int64_t offset = 0;
@@ -245,7 +269,8 @@ static void linear_many(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
       panel_of(w->type)(panel, (const uint8_t *)w->data + row * w->nb[1], w->nb[1], rows, k);
       if (g) panel_of(g->type)(gate_panel, (const uint8_t *)g->data + row * g->nb[1], g->nb[1], rows, k);
       for (int64_t j = 0; j < padded; j += TILE_ROWS) {
-        float value[TILE_ROWS * TILE_COLS] __attribute__((aligned(64))), gate[TILE_ROWS * TILE_COLS] __attribute__((aligned(64)));
+        float value[TILE_ROWS * TILE_COLS] __attribute__((aligned(64))),
+            gate[TILE_ROWS * TILE_COLS] __attribute__((aligned(64)));
         tile_product(value, columns + j * ku, ku, panel, (int)ku, 0);
         if (g) tile_product(gate, columns + j * ku, ku, gate_panel, (int)ku, 0);
         for (int c = 0; c < pkv_min(TILE_ROWS, n - j); c++) {
@@ -263,8 +288,10 @@ static void linear_many(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
 
 static void linear(pkv_tensor *dst, int ith, int nth, void *args) {
   pkv_linear_args *a = args;
-  if (dst->src[0]->ne[1] > FEW_COLUMNS) linear_many(dst, ith, nth, a);
-  else linear_few(dst, ith, nth, a);
+  if (dst->src[0]->ne[1] > FEW_COLUMNS)
+    linear_many(dst, ith, nth, a);
+  else
+    linear_few(dst, ith, nth, a);
   pkv_leave(&a->sync, nth);
 }
 

@@ -1,6 +1,7 @@
 // The operations, as ggml calls them (ggml_custom_4d): fn(dst, thread, threads, args). Each instruction set
 // has one of each, made from the same skeletons. Arguments and workspace belong to the caller; the kernels
-// allocate nothing and cannot fail: what they cannot do is refused before a graph is built (src/ggml/kernels/kernels.ts).
+// allocate nothing and cannot fail: what they cannot do is refused before a graph is built
+// (src/ggml/kernels/kernels.ts).
 #pragma once
 #include "sync.h"
 #include "tensor.h"
@@ -18,12 +19,12 @@ typedef struct {
 typedef struct {
   pkv_sync sync;
   pkv_workspace *workspace;
-  int32_t n_weights;     // src[1 ..]: [K, M], their results one under the other
-  int32_t gated;         // two weights, gate and up: dst [M, n] = silu(gate x) * (up x)
-  int32_t norm;          // index of the source that x is RMS-normed with, f32 [K]; -1: none
+  int32_t n_weights; // src[1 ..]: [K, M], their results one under the other
+  int32_t gated;     // two weights, gate and up: dst [M, n] = silu(gate x) * (up x)
+  int32_t norm;      // index of the source that x is RMS-normed with, f32 [K]; -1: none
   float epsilon;
-  int32_t residual;      // index of the source that is added, f32 like dst; -1: none
-  int32_t bias[3];       // index of each weight's bias, f32 [M]; -1: none
+  int32_t residual; // index of the source that is added, f32 like dst; -1: none
+  int32_t bias[3];  // index of each weight's bias, f32 [M]; -1: none
 } pkv_linear_args;
 
 // q f32 [headDim, nq, nHead], k and v f16 [headDim, nkv, nHeadKv]; query i sees the keys up to nkv - nq + i.
@@ -31,10 +32,10 @@ typedef struct {
   pkv_sync sync;
   pkv_workspace *workspace;
   float scale;
-  int32_t window;        // keys that a query sees, itself included; 0: all
-  int32_t values;        // 1: src[2] is v and dst f32 [headDim, nHead, nq]; 0: only sums
-  int32_t sums;          // index of the source f32 [nkv, nHead] that attention received is added to; -1: none
-  int32_t distance;      // ... by queries at least so far away
+  int32_t window;   // keys that a query sees, itself included; 0: all
+  int32_t values;   // 1: src[2] is v and dst f32 [headDim, nHead, nq]; 0: only sums
+  int32_t sums;     // index of the source f32 [nkv, nHead] that attention received is added to; -1: none
+  int32_t distance; // ... by queries at least so far away
 } pkv_attention_args;
 
 // dst f32 [headDim, nHead, n]: the queries of qkv f32 [headDim * (nHead + 2 nHeadKv), n] (src[0]), rotated by

@@ -1,5 +1,5 @@
-// The same operations as plain loops in double precision: what the kernels are compared with, when the library is loaded
-// and in the tests. Slow, and meant to be obviously right.
+// The same operations as plain loops in double precision: what the kernels are compared with, when the library is
+// loaded and in the tests. Slow, and meant to be obviously right.
 #pragma once
 #include "ops.h"
 #include <math.h>
@@ -18,24 +18,37 @@ static double reference_weight(int type, const uint8_t *row, int64_t i) {
   float f;
   uint32_t bits;
   switch (type) {
-  case T_F32: memcpy(&f, row + 4 * i, 4); return f;
-  case T_F16: return reference_half(row + 2 * i);
-  case T_BF16: bits = (uint32_t)row[2 * i] << 16 | (uint32_t)row[2 * i + 1] << 24; memcpy(&f, &bits, 4); return f;
-  case T_Q8_0: return reference_half(row + 34 * b) * (int8_t)row[34 * b + 2 + r];
-  case T_Q4_0: return reference_half(row + 18 * b) * ((row[18 * b + 2 + r % 16] >> (r / 16 * 4) & 15) - 8);
-  case T_Q4_1: return reference_half(row + 20 * b) * (row[20 * b + 4 + r % 16] >> (r / 16 * 4) & 15) + reference_half(row + 20 * b + 2);
+  case T_F32:
+    memcpy(&f, row + 4 * i, 4);
+    return f;
+  case T_F16:
+    return reference_half(row + 2 * i);
+  case T_BF16:
+    bits = (uint32_t)row[2 * i] << 16 | (uint32_t)row[2 * i + 1] << 24;
+    memcpy(&f, &bits, 4);
+    return f;
+  case T_Q8_0:
+    return reference_half(row + 34 * b) * (int8_t)row[34 * b + 2 + r];
+  case T_Q4_0:
+    return reference_half(row + 18 * b) * ((row[18 * b + 2 + r % 16] >> (r / 16 * 4) & 15) - 8);
+  case T_Q4_1:
+    return reference_half(row + 20 * b) * (row[20 * b + 4 + r % 16] >> (r / 16 * 4) & 15) +
+           reference_half(row + 20 * b + 2);
   case T_Q4_K: {
     const uint8_t *p = row + 144 * s, *c = p + 4;
-    const int scale = j < 4 ? c[j] & 63 : (c[j + 4] & 15) | c[j - 4] >> 6 << 4, least = j < 4 ? c[j + 4] & 63 : c[j + 4] >> 4 | c[j] >> 6 << 4;
+    const int scale = j < 4 ? c[j] & 63 : (c[j + 4] & 15) | c[j - 4] >> 6 << 4,
+              least = j < 4 ? c[j + 4] & 63 : c[j + 4] >> 4 | c[j] >> 6 << 4;
     return reference_half(p) * scale * (p[16 + j / 2 * 32 + r] >> (j % 2 * 4) & 15) - reference_half(p + 2) * least;
   }
   case T_Q6_K: {
     const uint8_t *p = row + 210 * s;
     const int half = (int)j / 4, quarter = (int)j % 4;
-    const int low = p[half * 64 + quarter % 2 * 32 + r] >> (quarter / 2 * 4) & 15, high = p[128 + half * 32 + r] >> (2 * quarter) & 3;
+    const int low = p[half * 64 + quarter % 2 * 32 + r] >> (quarter / 2 * 4) & 15,
+              high = p[128 + half * 32 + r] >> (2 * quarter) & 3;
     return reference_half(p + 208) * (int8_t)p[192 + half * 8 + quarter * 2 + r / 16] * ((low | high << 4) - 32);
   }
-  default: return NAN;
+  default:
+    return NAN;
   }
 }
 
@@ -60,7 +73,8 @@ static double reference_dot(const pkv_tensor *dst, const pkv_linear_args *a, int
 static double reference_linear(const pkv_tensor *dst, const pkv_linear_args *a, int64_t at, int64_t j) {
   int64_t row = at;
   int weight = 0;
-  if (!a->gated) while (row >= dst->src[1 + weight]->ne[1]) row -= dst->src[1 + weight++]->ne[1];
+  if (!a->gated)
+    while (row >= dst->src[1 + weight]->ne[1]) row -= dst->src[1 + weight++]->ne[1];
   double y = reference_dot(dst, a, a->gated ? 1 : weight, row, j);
   if (a->gated) {
     const double g = reference_dot(dst, a, 0, row, j);
@@ -78,7 +92,8 @@ static double *reference_halves(const pkv_tensor *t) {
 }
 
 // Weights of query `i` of a head over its keys, to p[nkv].
-static void reference_softmax(double *p, const pkv_tensor *q, const pkv_tensor *k, const double *keys, int64_t i, int64_t head, float scale, int window) {
+static void reference_softmax(double *p, const pkv_tensor *q, const pkv_tensor *k, const double *keys, int64_t i,
+                              int64_t head, float scale, int window) {
   const int64_t nkv = k->ne[1], last = nkv - q->ne[1] + i, kv = head / (q->ne[2] / k->ne[2]);
   double most = -INFINITY, sum = 0;
   for (int64_t j = 0; j < nkv; j++) {

@@ -4,7 +4,8 @@
 
 // x rotated by (cos, sin) pairs, to out. The table lies as ggml rotates (1, 0): side by side, or half of the rotated
 // dimensions apart (neox). What lies behind the rotated dimensions is copied.
-static void rotate_head(float *restrict out, const float *restrict x, const float *restrict table, int64_t dim, const pkv_rotate_args *a) {
+static void rotate_head(float *restrict out, const float *restrict x, const float *restrict table, int64_t dim,
+                        const pkv_rotate_args *a) {
   const int64_t half = a->rope_dims / 2;
   if (a->neox) {
     for (int64_t d = 0; d < half; d++) {
@@ -42,6 +43,7 @@ static void rotate(pkv_tensor *dst, int ith, int nth, void *args) {
       rotate_head(turned, in, turn, dim, a);
       row_to_f16((char *)k->data + i * k->nb[1] + h * k->nb[2], turned, dim);
     }
-    for (int64_t h = 0; h < a->n_head_kv; h++, in += dim) row_to_f16((char *)v->data + i * v->nb[1] + h * v->nb[2], in, dim);
+    for (int64_t h = 0; h < a->n_head_kv; h++, in += dim)
+      row_to_f16((char *)v->data + i * v->nb[1] + h * v->nb[2], in, dim);
   }
 }

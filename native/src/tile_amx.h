@@ -1,5 +1,6 @@
-// The product in AMX tiles: c[32][32] (+)= a b, with bf16 pairs. Tiles 0 to 3 hold the sums, 4 and 5 rows of a, 6 and 7 of b;
-// each is 16 rows of 64 bytes. `a` is read as it lies, 16 units a step; `b` has its units in the order that tiles want.
+// The product in AMX tiles: c[32][32] (+)= a b, with bf16 pairs. Tiles 0 to 3 hold the sums, 4 and 5 rows of a, 6 and 7
+// of b; each is 16 rows of 64 bytes. `a` is read as it lies, 16 units a step; `b` has its units in the order that tiles
+// want.
 #pragma once
 #include "amx.h"
 
@@ -27,8 +28,10 @@ static void tile_begin(void) {
 
 static void tile_end(void) {
   FENCE;
-  if (tiles_before.palette) amx_load_config(&tiles_before);
-  else amx_release();
+  if (tiles_before.palette)
+    amx_load_config(&tiles_before);
+  else
+    amx_release();
   FENCE;
 }
 

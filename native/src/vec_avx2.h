@@ -35,7 +35,9 @@ INLINE void v_to_f16(void *p, vf a) { _mm_storeu_si128((__m128i *)p, _mm256_cvtp
 INLINE vf v_from_bf16(const void *p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
-INLINE vf v_from_s8(const void *p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p))); }
+INLINE vf v_from_s8(const void *p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
 INLINE float f16_to_float(uint16_t h) { return _cvtsh_ss(h); }
 
 // Lane by lane: value where first <= x <= last, else other.
@@ -67,17 +69,20 @@ INLINE vf v_exp2(vf x) {
 // 8 x 8 transpose of 32-bit elements.
 INLINE void u_transpose(vu *r) {
   vu t[8];
-  UNROLL for (int i = 0; i < 8; i += 2) {
+  UNROLL
+  for (int i = 0; i < 8; i += 2) {
     t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
     t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
   }
-  UNROLL for (int i = 0; i < 8; i += 4) {
+  UNROLL
+  for (int i = 0; i < 8; i += 4) {
     r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
     r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
     r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
     r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
   }
-  UNROLL for (int i = 0; i < 4; i++) {
+  UNROLL
+  for (int i = 0; i < 4; i++) {
     const vu low = _mm256_permute2x128_si256(r[i], r[i + 4], 0x20);
     r[i + 4] = _mm256_permute2x128_si256(r[i], r[i + 4], 0x31);
     r[i] = low;
@@ -87,10 +92,12 @@ INLINE void u_transpose(vu *r) {
 // LANES bytes, shifted right and masked, as floats.
 INLINE vf v_bits(const uint8_t *p, int shift, int mask) {
   const vu bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
-  return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srl_epi32(bytes, _mm_cvtsi32_si128(shift)), _mm256_set1_epi32(mask)));
+  return _mm256_cvtepi32_ps(
+      _mm256_and_si256(_mm256_srl_epi32(bytes, _mm_cvtsi32_si128(shift)), _mm256_set1_epi32(mask)));
 }
 
 // 16 weights of 4 bits, q * d + m.
 INLINE void v_nibbles(const uint8_t *q, int high, float d, float m, vf *w) {
-  UNROLL for (int i = 0; i < 2; i++) w[i] = v_fma(v_bits(q + 8 * i, high ? 4 : 0, 15), v_set1(d), v_set1(m));
+  UNROLL
+  for (int i = 0; i < 2; i++) w[i] = v_fma(v_bits(q + 8 * i, high ? 4 : 0, 15), v_set1(d), v_set1(m));
 }

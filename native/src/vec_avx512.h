@@ -31,7 +31,9 @@ INLINE void v_to_f16(void *p, vf a) { _mm256_storeu_si256((__m256i *)p, _mm512_c
 INLINE vf v_from_bf16(const void *p) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
 }
-INLINE vf v_from_s8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p))); }
+INLINE vf v_from_s8(const void *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
 INLINE float f16_to_float(uint16_t h) { return _cvtsh_ss(h); }
 
 // Lane by lane: value where first <= x <= last, else other.
@@ -60,23 +62,27 @@ INLINE vf v_exp2(vf x) {
 // 16 x 16 transpose of 32-bit elements.
 INLINE void u_transpose(vu *r) {
   vu t[16];
-  UNROLL for (int i = 0; i < 16; i += 2) {
+  UNROLL
+  for (int i = 0; i < 16; i += 2) {
     t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
     t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
   }
-  UNROLL for (int i = 0; i < 16; i += 4) {
+  UNROLL
+  for (int i = 0; i < 16; i += 4) {
     r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
     r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
     r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
     r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
   }
-  UNROLL for (int i = 0; i < 4; i++) {
+  UNROLL
+  for (int i = 0; i < 4; i++) {
     t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
     t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
     t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
     t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
   }
-  UNROLL for (int i = 0; i < 8; i++) {
+  UNROLL
+  for (int i = 0; i < 8; i++) {
     r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
     r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
   }
@@ -88,7 +94,8 @@ INLINE vf vf_from_u(vu a) { return _mm512_castsi512_ps(a); }
 // LANES bytes, shifted right and masked, as floats.
 INLINE vf v_bits(const uint8_t *p, int shift, int mask) {
   const vu bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
-  return _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srl_epi32(bytes, _mm_cvtsi32_si128(shift)), _mm512_set1_epi32(mask)));
+  return _mm512_cvtepi32_ps(
+      _mm512_and_si512(_mm512_srl_epi32(bytes, _mm_cvtsi32_si128(shift)), _mm512_set1_epi32(mask)));
 }
 
 // 16 weights of 4 bits, q * d + m: the 16 values as a table that is looked up.

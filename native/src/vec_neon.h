@@ -87,5 +87,6 @@ INLINE vf v_bits(const uint8_t *p, int shift, int mask) {
 
 // 16 weights of 4 bits, q * d + m.
 INLINE void v_nibbles(const uint8_t *q, int high, float d, float m, vf *w) {
-  UNROLL for (int i = 0; i < 4; i++) w[i] = v_fma(v_bits(q + 4 * i, high ? 4 : 0, 15), v_set1(d), v_set1(m));
+  UNROLL
+  for (int i = 0; i < 4; i++) w[i] = v_fma(v_bits(q + 4 * i, high ? 4 : 0, 15), v_set1(d), v_set1(m));
 }

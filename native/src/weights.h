@@ -13,21 +13,26 @@ INLINE float half_at(const uint8_t *p) {
 }
 
 INLINE void v_scale(vf *w, int n, float d) {
-  UNROLL for (int i = 0; i < n; i++) w[i] = v_mul(w[i], v_set1(d));
+  UNROLL
+  for (int i = 0; i < n; i++) w[i] = v_mul(w[i], v_set1(d));
 }
 
 INLINE void read_f32(const uint8_t *row, int b, vf *w) {
-  UNROLL for (int i = 0; i < BLOCK_VECS; i++) w[i] = v_load((const float *)row + b * BLOCK + i * LANES);
+  UNROLL
+  for (int i = 0; i < BLOCK_VECS; i++) w[i] = v_load((const float *)row + b * BLOCK + i * LANES);
 }
 INLINE void read_f16(const uint8_t *row, int b, vf *w) {
-  UNROLL for (int i = 0; i < BLOCK_VECS; i++) w[i] = v_from_f16((const uint16_t *)row + b * BLOCK + i * LANES);
+  UNROLL
+  for (int i = 0; i < BLOCK_VECS; i++) w[i] = v_from_f16((const uint16_t *)row + b * BLOCK + i * LANES);
 }
 INLINE void read_bf16(const uint8_t *row, int b, vf *w) {
-  UNROLL for (int i = 0; i < BLOCK_VECS; i++) w[i] = v_from_bf16((const uint16_t *)row + b * BLOCK + i * LANES);
+  UNROLL
+  for (int i = 0; i < BLOCK_VECS; i++) w[i] = v_from_bf16((const uint16_t *)row + b * BLOCK + i * LANES);
 }
 INLINE void read_q8_0(const uint8_t *row, int b, vf *w) {
   const uint8_t *p = row + b * 34;
-  UNROLL for (int i = 0; i < BLOCK_VECS; i++) w[i] = v_from_s8(p + 2 + i * LANES);
+  UNROLL
+  for (int i = 0; i < BLOCK_VECS; i++) w[i] = v_from_s8(p + 2 + i * LANES);
   v_scale(w, BLOCK_VECS, half_at(p));
 }
 INLINE void read_q4_0(const uint8_t *row, int b, vf *w) {
@@ -66,7 +71,8 @@ INLINE void read_q6_K(const uint8_t *row, int b, vf *w) {
   const int8_t *scales = (const int8_t *)p + 192 + half * 8 + quarter * 2;
   const int shift = quarter < 2 ? 0 : 4;
   const float d = half_at(p + 208);
-  UNROLL for (int i = 0; i < BLOCK_VECS; i++) {
+  UNROLL
+  for (int i = 0; i < BLOCK_VECS; i++) {
     const vf four = v_bits(low + i * LANES, shift, 15), two = v_bits(high + i * LANES, 2 * quarter, 3);
     const float scale = d * scales[2 * i / BLOCK_VECS];
     w[i] = v_fma(v_fma(two, v_set1(16), four), v_set1(scale), v_set1(-32 * scale));

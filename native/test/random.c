@@ -41,14 +41,16 @@ int main(int argc, char **argv) {
     for (int c = 0; c < cases; c++)
       for (int o = 0; o < N_CHECKS; o++) {
         pkv_random r = {.state = (uint64_t)c * N_CHECKS + o};
-        const double error = CHECKS[o].run(isa, &r, together, 1 + c % 4, (check_size){c % 20 ? 50 : 200, 0, -1}); // some of several tiles
+        const double error = CHECKS[o].run(isa, &r, together, 1 + c % 4,
+                                           (check_size){c % 20 ? 50 : 200, 0, -1}); // some of several tiles
         if (!(error <= worst[o])) worst[o] = error;
         if (!(error < limit)) {
           failed++;
           printf("%s %s case %d: error %g\n", isa->name, CHECKS[o].name, c, error);
         }
       }
-    for (int o = 0; o < N_CHECKS; o++) printf("%s %s: %d cases, largest error %.2g\n", isa->name, CHECKS[o].name, cases, worst[o]);
+    for (int o = 0; o < N_CHECKS; o++)
+      printf("%s %s: %d cases, largest error %.2g\n", isa->name, CHECKS[o].name, cases, worst[o]);
   }
   return failed > 0;
 }
