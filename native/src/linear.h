@@ -126,22 +126,18 @@ WEIGHT_TYPES(DEFINE_PANEL)
   }
 WEIGHT_TYPES(DEFINE_DOTS)
 
-typedef void (*panel_fn)(uint32_t *, const uint8_t *, size_t, int, int64_t);
-typedef void (*rows_fn)(float *, const uint8_t *, size_t, int, const float *, int64_t, int);
+// The loops over one type of weights.
+typedef struct {
+  void (*panel)(uint32_t *, const uint8_t *, size_t, int, int64_t);
+  void (*rows)(float *, const uint8_t *, size_t, int, const float *, int64_t, int);
+} weight_loops;
 
-static panel_fn panel_of(int type) {
+static weight_loops loops_of(int type) {
 #define CASE(t, read)                                                                                                  \
-  if (type == t) return panel_##read;
+  if (type == t) return (weight_loops){panel_##read, rows_##read};
   WEIGHT_TYPES(CASE)
 #undef CASE
-  return 0;
-}
-static rows_fn rows_of(int type) {
-#define CASE(t, read)                                                                                                  \
-  if (type == t) return rows_##read;
-  WEIGHT_TYPES(CASE)
-#undef CASE
-  return 0;
+  return (weight_loops){0, 0};
 }
 
 // ---- results
@@ -211,7 +207,7 @@ static void linear_few(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
   int64_t offset = 0;
   for (int i = 0; i < (a->gated ? 1 : a->n_weights); i++) {
     const pkv_tensor *w = dst->src[1 + i], *up = a->gated ? dst->src[2] : 0;
-    const rows_fn rows = rows_of(w->type), up_rows = up ? rows_of(up->type) : 0;
+    const weight_loops loops = loops_of(w->type), up_loops = loops_of(up ? up->type : w->type);
     const int64_t groups = (w->ne[1] + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
     const int64_t end = pkv_min(groups * (ith + 1) / nth * ROWS_AT_ONCE, w->ne[1]);
     finish_args f = finish_of(dst, a, i);
@@ -222,10 +218,10 @@ static void linear_few(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
         float value[COLUMNS_AT_ONCE][ROWS_FINISHED], gate[COLUMNS_AT_ONCE][ROWS_FINISHED];
         for (int64_t r = from; r < to; r += ROWS_AT_ONCE) {
           const int nr = (int)pkv_min(to - r, ROWS_AT_ONCE);
-          rows((up ? gate[0] : value[0]) + (r - from), (const uint8_t *)w->data + r * w->nb[1], w->nb[1], nr,
+          loops.rows((up ? gate[0] : value[0]) + (r - from), (const uint8_t *)w->data + r * w->nb[1], w->nb[1], nr,
                columns + c * k, k, nc);
           if (up)
-            up_rows(value[0] + (r - from), (const uint8_t *)up->data + r * up->nb[1], up->nb[1], nr, columns + c * k, k,
+            up_loops.rows(value[0] + (r - from), (const uint8_t *)up->data + r * up->nb[1], up->nb[1], nr, columns + c * k, k,
                     nc);
         }
         for (int j = 0; j < nc; j++) {
@@ -262,12 +258,13 @@ static void linear_many(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
   for (int i = 0; i < (a->gated ? 1 : a->n_weights); i++) {
     const pkv_tensor *w = dst->src[a->gated ? 2 : 1 + i], *g = a->gated ? dst->src[1] : 0;
     finish_args f = finish_of(dst, a, i);
+    const weight_loops loops = loops_of(w->type), gate_loops = loops_of(g ? g->type : w->type);
     const int units = (int)((w->ne[1] + TILE_COLS - 1) / TILE_COLS);
     for (; unit < first + units; unit = pkv_take(&a->sync)) {
       const int64_t row = (int64_t)(unit - first) * TILE_COLS;
       const int rows = (int)pkv_min(w->ne[1] - row, TILE_COLS);
-      panel_of(w->type)(panel, (const uint8_t *)w->data + row * w->nb[1], w->nb[1], rows, k);
-      if (g) panel_of(g->type)(gate_panel, (const uint8_t *)g->data + row * g->nb[1], g->nb[1], rows, k);
+      loops.panel(panel, (const uint8_t *)w->data + row * w->nb[1], w->nb[1], rows, k);
+      if (g) gate_loops.panel(gate_panel, (const uint8_t *)g->data + row * g->nb[1], g->nb[1], rows, k);
       for (int64_t j = 0; j < padded; j += TILE_ROWS) {
         float value[TILE_ROWS * TILE_COLS] __attribute__((aligned(64))),
             gate[TILE_ROWS * TILE_COLS] __attribute__((aligned(64)));

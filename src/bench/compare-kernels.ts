@@ -1,7 +1,7 @@
 import { Engine } from "../engine/engine.ts";
 import { Backend } from "../ggml/backend.ts";
 import { Executor } from "../ggml/executor.ts";
-import { chooseKernels } from "../ggml/kernels/choices.ts";
+import { chooseKernels, type KernelInfo } from "../ggml/kernels/choices.ts";
 import { Kernels } from "../ggml/kernels/kernels.ts";
 import { kernelLibrary } from "../ggml/kernels/library.ts";
 import { Libllama } from "../ggml/libllama.ts";
@@ -49,7 +49,7 @@ export interface PromptSpeeds {
 }
 
 export interface KernelComparison {
-  readonly kernels: { readonly name: string; readonly precision: string; readonly reason?: string };
+  readonly kernels: KernelInfo;
   readonly attention: readonly { headDim: number; ggml: number; ours: number; ratio: number }[];
   readonly prompts: readonly PromptSpeeds[];
   /** Mean KL to products in f32, by our f32 kernels. */

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { requireInteger } from "../errors.ts";
 import { Backend } from "../ggml/backend.ts";
 import { Executor } from "../ggml/executor.ts";
-import { chooseKernels } from "../ggml/kernels/choices.ts";
+import { chooseKernels, kernelInfo, type KernelInfo } from "../ggml/kernels/choices.ts";
 import { Kernels } from "../ggml/kernels/kernels.ts";
 import { kernelLibrary } from "../ggml/kernels/library.ts";
 import { NATIVE_VERSION, PLATFORMS } from "../ggml/platform.ts";
@@ -14,7 +14,7 @@ export interface Diagnosis {
   readonly cpu: string;
   readonly threads: number;
   readonly ggml: { readonly package: string; readonly version: string };
-  readonly kernels: { readonly name: string; readonly precision: string; readonly reason?: string };
+  readonly kernels: KernelInfo;
   readonly variants: readonly {
     readonly name: string;
     readonly available: boolean;
@@ -48,7 +48,8 @@ export async function diagnose(
   onStep?: (done: number, total: number) => void,
 ): Promise<Diagnosis> {
   const threads = requireInteger("threads", options.threads ?? availableParallelism(), 1, 512);
-  const { variant, reason } = chooseKernels(options.kernels ?? "auto");
+  const chosen = chooseKernels(options.kernels ?? "auto");
+  const { variant } = chosen;
   using backend = new Backend(threads);
   using ggml = new Executor(backend);
   using own = variant && new Executor(backend, new Kernels(variant, threads, backend.bufferType));
@@ -84,11 +85,7 @@ export async function diagnose(
   const result = {
     ...{ cpu, threads, speeds: rows, estimate: estimate(rows) },
     ggml: { package: PLATFORMS[platform] ?? platform, version: NATIVE_VERSION },
-    kernels: {
-      name: variant?.name ?? "ggml",
-      precision: variant?.precision ?? "int8",
-      ...(reason === undefined ? {} : { reason }),
-    },
+    kernels: kernelInfo(chosen),
     variants: (typeof library === "string" ? [] : library.variants).map((v) => ({
       ...{ name: v.name, available: v.available },
       ...(v.available ? { passes: v.passes(), errors: v.errors() } : {}),

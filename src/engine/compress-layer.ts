@@ -5,7 +5,7 @@ import { compact, type KeptTokens } from "../kvcache/compact.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
 import type { Model } from "../models/model.ts";
-import type { HeadRun } from "./head-runs.ts";
+import { queryHeads, type HeadRun } from "./head-runs.ts";
 import type { Observation } from "./observation.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
 import { summedScores, type ScoreInput } from "./scoring.ts";
@@ -70,7 +70,7 @@ function scoreRun(job: LayerJob, run: HeadRun, budget: number): ScoresOfHead | u
     method.needs === "window-queries"
       ? observation.windowScores.get(run, Math.min(options.alpha, nNew))
       : summedScores(observation, input, run);
-  const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
+  const nHead = queryHeads(run, hp);
   const scores = { values, n, nHead, nHeadKv: run.nHeadKv };
   return (head) => reduceGroup(scores, head, options.gqa);
 }

@@ -4,7 +4,7 @@ import { resolveCompression } from "../compression/resolve.ts";
 import { PyramidKVError, requireInteger } from "../errors.ts";
 import { Backend } from "../ggml/backend.ts";
 import { Executor } from "../ggml/executor.ts";
-import { chooseKernels, type ChosenKernels } from "../ggml/kernels/choices.ts";
+import { chooseKernels, kernelInfo, type KernelInfo } from "../ggml/kernels/choices.ts";
 import { Kernels } from "../ggml/kernels/kernels.ts";
 import { openGguf } from "../gguf/file.ts";
 import { resolveModel } from "../hub/resolve.ts";
@@ -46,16 +46,6 @@ export interface SessionOptions extends CompressionOptions {
   readonly kvType?: string;
   /** Tokens per layer, averaged, beyond which later turns are compressed again. Defaults to 2 · kvSize. */
   readonly kvLimit?: number;
-}
-
-/** What an engine computes attention and matmuls with. */
-export interface KernelInfo {
-  /** `ggml`, or the variant of our own kernels. */
-  readonly name: string;
-  /** Of the products: ggml rounds activations to 8 bits for quantized weights, we use f32 or bf16. */
-  readonly precision: "int8" | "f32" | "bf16";
-  /** Why ggml's operations are used. */
-  readonly reason?: string;
 }
 
 /** A loaded model. Everything that runs on it is a session. */
@@ -213,11 +203,6 @@ export class Engine implements AsyncDisposable {
   #assertAlive(): void {
     if (this.#disposed) throw new PyramidKVError("DISPOSED", "this engine was disposed");
   }
-}
-
-function kernelInfo({ variant, reason }: ChosenKernels): KernelInfo {
-  if (variant !== undefined) return { name: variant.name, precision: variant.precision };
-  return { name: "ggml", precision: "int8", reason: reason ?? "" };
 }
 
 function withPath(path: string, error: unknown): Error {

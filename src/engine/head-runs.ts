@@ -16,3 +16,11 @@ export function headRuns(pastPerHead: readonly number[]): HeadRun[] {
   });
   return runs;
 }
+
+/** Query heads that attend to a run's kv heads. */
+export function queryHeads(
+  run: Pick<HeadRun, "nHeadKv">,
+  model: { readonly nHead: number; readonly nHeadKv: number },
+): number {
+  return (run.nHeadKv * model.nHead) / model.nHeadKv;
+}

@@ -1,1 +1,1 @@
-export { KERNEL_CHOICES } from "../ggml/kernels/choices.ts";
+export { KERNEL_CHOICES, type KernelInfo } from "../ggml/kernels/choices.ts";

@@ -5,7 +5,7 @@ import { readTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
 import type { Chunk } from "./chunks.ts";
-import type { HeadRun } from "./head-runs.ts";
+import { queryHeads, type HeadRun } from "./head-runs.ts";
 import type { Observation, ScoreShape } from "./observation.ts";
 
 /** Scores of all queries are computed in blocks of at most this many bytes of attention weights. */
@@ -37,7 +37,7 @@ export async function observe(
         for (const run of input.runs) {
           const nPast = run.nPast + chunk.first + at;
           const score = runScores(g, input, run, queries, { nPast, stride: chunk.n, at, n });
-          const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
+          const nHead = queryHeads(run, hp);
           const into = observation.sumsOf(g, run, pastRows - run.nPast, nPast + n) as Tensor;
           g.expand(g.copy(g.add(into, g.reshape(score, nPast + n, nHead)), into));
         }
@@ -68,7 +68,7 @@ export function scoreWindow(
       const at = observation.alpha - alpha;
       const block = { nPast: nKv - alpha, stride: observation.alpha, at, n: alpha };
       const score = g.output(scores(g, input, run, queries, block));
-      const size = (nKv * run.nHeadKv * hp.nHead) / hp.nHeadKv;
+      const size = nKv * queryHeads(run, hp);
       return () =>
         observation.windowScores.set(run, alpha, readTensor(score, new Float32Array(size)));
     }),
@@ -112,7 +112,7 @@ function runScores(
 ): Tensor {
   const { hp } = input;
   const { nPast, n } = block;
-  const nHead = (run.nHeadKv * hp.nHead) / hp.nHeadKv;
+  const nHead = queryHeads(run, hp);
   const { q, k } = scored(g, input, run, queries, block);
   return attentionScores(g, {
     ...{ q, nPast, scale: hp.attentionScale },
@@ -130,7 +130,7 @@ function kernelScores(
   block: QueryBlock,
 ): Tensor {
   const { hp } = input;
-  const shape = [block.nPast + block.n, (run.nHeadKv * hp.nHead) / hp.nHeadKv] as const;
+  const shape = [block.nPast + block.n, queryHeads(run, hp)] as const;
   const sums = g.zeros(shape);
   const scale = hp.attentionScale;
   const inputs = { ...scored(g, input, run, queries, block), scale, sums };

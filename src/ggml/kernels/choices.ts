@@ -56,3 +56,19 @@ export function chooseKernels(choice: string): ChosenKernels {
   }
   return { variant };
 }
+
+/** What attention and matmuls are computed with. */
+export interface KernelInfo {
+  /** `ggml`, or the variant of our own kernels. */
+  readonly name: string;
+  /** Of the products: ggml rounds activations to 8 bits for quantized weights, we use f32 or bf16. */
+  readonly precision: "int8" | "f32" | "bf16";
+  /** Why ggml's operations are used. */
+  readonly reason?: string;
+}
+
+/** A choice in words. */
+export function kernelInfo({ variant, reason }: ChosenKernels): KernelInfo {
+  if (variant !== undefined) return { name: variant.name, precision: variant.precision };
+  return { name: "ggml", precision: "int8", reason: reason ?? "" };
+}
