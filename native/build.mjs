@@ -15,7 +15,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 
 const AVX2 = ["-mavx2", "-mfma", "-mf16c"];
 const AVX512 = [...AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"];
-const BF16 = [...AVX512, "-mavx512bf16"];
+const BF16 = [...AVX512, "-mavx512bf16", "-mavx512vnni"];
 
 /** The variants of each architecture, one file each, and the instructions that the compiler may use in them. */
 const VARIANTS = {

@@ -15,7 +15,7 @@
 
 typedef struct {
   int64_t dim, padded_dim, nq, nkv, past, group, vectors, tiles, blocks;
-  int values, sums, distance, window;
+  int values, sums, distance, window, peaks;
 } shape;
 
 // Where things lie in the workspace.
@@ -223,7 +223,7 @@ static void store_values(const tile_memory *t, char *dst, const size_t *nb, cons
   }
 }
 
-// Adds what each key received of a tile's queries to sums [group][keys].
+// Adds (or, for peaks, keeps the largest of) what each key received of a tile's queries to sums [group][keys].
 static void add_sums(const tile_memory *t, float *sums, const shape *s, int64_t first, int64_t first_block,
                      int64_t blocks, int64_t least_last) {
   const int64_t stride = s->blocks * KEYS;
@@ -258,7 +258,8 @@ static void add_sums(const tile_memory *t, float *sums, const shape *s, int64_t 
         u_transpose(r);
         vf total = v_load(out + b * KEYS + j);
         UNROLL
-        for (int i = 0; i < LANES; i++) total = v_add(total, vf_from_u(r[i]));
+        for (int i = 0; i < LANES; i++)
+          total = s->peaks ? v_max(total, vf_from_u(r[i])) : v_add(total, vf_from_u(r[i]));
         v_store(out + b * KEYS + j, total);
       }
     }
@@ -310,7 +311,10 @@ static void reduce_sums(const pkv_tensor *sums, const float *partial, size_t str
   for (int64_t h = 0; h < s->group; h++) {
     float *out = (float *)((char *)sums->data + (head * s->group + h) * sums->nb[1]);
     for (int thread = 0; thread < nth; thread++)
-      for (int64_t j = from; j < to; j++) out[j] += partial[thread * stride + h * row + j];
+      for (int64_t j = from; j < to; j++) {
+        const float x = partial[thread * stride + h * row + j];
+        out[j] = !s->peaks ? out[j] + x : x > out[j] ? x : out[j];
+      }
   }
 }
 
@@ -327,7 +331,7 @@ static void attention(pkv_tensor *dst, int ith, int nth, void *args) {
   s.vectors = (s.nq + LANES - 1) / LANES * s.group;
   s.tiles = (s.vectors + TILE_VECS - 1) / TILE_VECS;
   s.blocks = (s.nkv + KEYS - 1) / KEYS;
-  s.values = a->values, s.sums = sums != 0, s.distance = a->distance, s.window = a->window;
+  s.values = a->values, s.sums = sums != 0, s.distance = a->distance, s.window = a->window, s.peaks = a->peaks;
 
   char *at = a->workspace->data;
   const size_t packed = packed_bytes(s.dim, s.nkv), own = own_bytes(s.dim, s.nkv, s.sums),

@@ -145,7 +145,8 @@ static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int
                           .window = random_below(r, 2) ? 1 + random_below(r, 100) : 0,
                           .values = random_below(r, 4) > 0,
                           .sums = -1,
-                          .distance = random_below(r, 2) ? random_below(r, 70) : 0};
+                          .distance = random_below(r, 2) ? random_below(r, 70) : 0,
+                          .peaks = random_below(r, 3) == 0};
   const int summed = !a.values || random_below(r, 2);
   dst.src[0] = &q, dst.src[1] = &k, dst.src[2] = a.values ? &v : &sums;
   if (summed) a.sums = a.values ? 3 : 2, dst.src[a.sums] = &sums;
@@ -163,7 +164,7 @@ static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int
     for (int64_t i = 0; i < nq; i++) {
       reference_softmax(p, &q, &k, keys, i, h, a.scale, a.window);
       for (int64_t j = 0; j < nkv; j++)
-        if (nkv - nq + i - j >= a.distance) received[j] += p[j];
+        if (nkv - nq + i - j >= a.distance) received[j] = a.peaks ? fmax(received[j], p[j]) : received[j] + p[j];
       for (int64_t d = 0; d < dim && a.values; d++) {
         double x = 0;
         for (int64_t j = 0; j < nkv; j++) x += p[j] * values[(h / (heads / kv) * nkv + j) * dim + d];

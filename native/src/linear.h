@@ -12,6 +12,7 @@
 #define ROWS_FINISHED 64 // rows whose sums are collected before they are finished
 #define BYTES_AHEAD                                                                                                    \
   12288 // prefetched: the CPU's own prefetchers do not follow several short rows (8 against 34 GB/s, Zen 5)
+#include "bytes.h"
 #define BLOCK_UNITS (BLOCK / UNIT_K)
 #define BLOCK_UNIT_VECS (BLOCK_UNITS / LANES)
 
@@ -110,34 +111,51 @@ WEIGHT_TYPES(DEFINE_PANEL)
     UNROLL                                                                                                             \
     for (int r = 0; r < nr; r++) UNROLL                                                                                \
     for (int c = 0; c < nc; c++) sums[c * ROWS_FINISHED + r] = v_sum(v_add(acc[r][c][0], acc[r][c][1]));               \
-  }                                                                                                                    \
-  static void rows_##read(float *sums, const uint8_t *w, size_t row_bytes, int nr, const float *x, int64_t k,          \
-                          int nc) {                                                                                    \
+  }
+WEIGHT_TYPES(DEFINE_DOTS)
+
+// The same for any number of rows and columns. `columns` are floats, or blocks of bytes, `per` values each.
+#define DEFINE_ROWS(name, dots, column, per)                                                                           \
+  static void name(float *sums, const uint8_t *w, size_t row_bytes, int nr, const void *columns, int64_t k, int nc) {  \
+    const column *x = columns;                                                                                         \
     if (nr == ROWS_AT_ONCE && nc == 1) {                                                                               \
-      dots_##read(sums, w, row_bytes, ROWS_AT_ONCE, x, k, 1);                                                          \
+      dots(sums, w, row_bytes, ROWS_AT_ONCE, x, k, 1);                                                                 \
       return;                                                                                                          \
     }                                                                                                                  \
     for (int r = 0; r < nr; r++, sums++, w += row_bytes) {                                                             \
       if (nc == COLUMNS_AT_ONCE)                                                                                       \
-        dots_##read(sums, w, row_bytes, 1, x, k, COLUMNS_AT_ONCE);                                                     \
+        dots(sums, w, row_bytes, 1, x, k, COLUMNS_AT_ONCE);                                                            \
       else                                                                                                             \
-        for (int c = 0; c < nc; c++) dots_##read(sums + c * ROWS_FINISHED, w, row_bytes, 1, x + (size_t)c * k, k, 1);  \
+        for (int c = 0; c < nc; c++) dots(sums + c * ROWS_FINISHED, w, row_bytes, 1, x + c * (k / per), k, 1);         \
     }                                                                                                                  \
   }
-WEIGHT_TYPES(DEFINE_DOTS)
+#define DEFINE_FLOAT_ROWS(type, read) DEFINE_ROWS(rows_##read, dots_##read, float, 1)
+WEIGHT_TYPES(DEFINE_FLOAT_ROWS)
+#ifdef CODED_TYPES
+#define DEFINE_BYTE_ROWS(type, name, halves) DEFINE_ROWS(byte_rows_##name, byte_dots_##name, byte_block, BLOCK)
+CODED_TYPES(DEFINE_BYTE_ROWS)
+#endif
 
 // The loops over one type of weights.
 typedef struct {
   void (*panel)(uint32_t *, const uint8_t *, size_t, int, int64_t);
-  void (*rows)(float *, const uint8_t *, size_t, int, const float *, int64_t, int);
+  void (*rows)(float *, const uint8_t *, size_t, int, const void *, int64_t, int);
+  int bytes; // whether `rows` takes columns of bytes
 } weight_loops;
 
 static weight_loops loops_of(int type) {
+  weight_loops loops = {0, 0, 0};
 #define CASE(t, read)                                                                                                  \
-  if (type == t) return (weight_loops){panel_##read, rows_##read};
+  if (type == t) loops = (weight_loops){panel_##read, rows_##read, 0};
   WEIGHT_TYPES(CASE)
 #undef CASE
-  return (weight_loops){0, 0};
+#ifdef CODED_TYPES
+#define CASE(t, name, halves)                                                                                          \
+  if (type == t) loops.rows = byte_rows_##name, loops.bytes = 1;
+  CODED_TYPES(CASE)
+#undef CASE
+#endif
+  return loops;
 }
 
 // ---- results
@@ -193,21 +211,58 @@ static const float *residual_at(const pkv_tensor *dst, const pkv_linear_args *a,
 
 // ---- few columns
 
-// Each thread has one stretch of rows: what is fetched ahead is then its own.
-static void linear_few(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
+// A thread's own copy of the columns, as floats and, where they are read so, as bytes.
+typedef struct {
+  float *floats;
+  char *bytes;
+  int64_t k;
+} few_columns;
+
+INLINE size_t bytes_of_columns(int64_t k, int64_t n) {
+#ifdef CODED_TYPES
+  return PKV_ALIGN(k / BLOCK * n * sizeof(byte_block));
+#else
+  return 0;
+#endif
+}
+
+static size_t few_workspace(int64_t k, int64_t n) { return PKV_ALIGN(k * n * 4) + bytes_of_columns(k, n); }
+
+static few_columns prepare_columns(const pkv_tensor *dst, const pkv_linear_args *a, int ith) {
   const pkv_tensor *x = dst->src[0];
   const int64_t k = x->ne[0], n = x->ne[1];
-  float *columns = (float *)(a->workspace->data + (size_t)ith * PKV_ALIGN(k * n * 4));
+  char *at = a->workspace->data + ith * few_workspace(k, n);
+  const few_columns c = {(float *)at, at + PKV_ALIGN(k * n * 4), k};
   const float *norm = vector_of(dst, a->norm);
+  for (int64_t j = 0; j < n; j++)
+    copy_column(c.floats + j * k, (const float *)((const char *)x->data + j * x->nb[1]), norm, a->epsilon, k);
+#ifdef CODED_TYPES
+  int bytes = 0;
+  for (int i = 0; i < a->n_weights; i++) bytes |= loops_of(dst->src[1 + i]->type).bytes;
+  for (int64_t j = 0; bytes && j < n; j++)
+    bytes_of_column((byte_block *)c.bytes + j * (k / BLOCK), c.floats + j * k, k);
+#endif
+  return c;
+}
+
+// Rows of a weight times columns `from .. from + nc`.
+INLINE void few_rows(float *sums, const pkv_tensor *w, int64_t row, int nr, const few_columns *x, int64_t from,
+                     int nc) {
+  const weight_loops loops = loops_of(w->type);
+  const void *columns = loops.bytes ? (const void *)(x->bytes + bytes_of_columns(x->k, from)) : x->floats + from * x->k;
+  loops.rows(sums, (const uint8_t *)w->data + row * w->nb[1], w->nb[1], nr, columns, x->k, nc);
+}
+
+// Each thread has one stretch of rows: what is fetched ahead is then its own.
+static void linear_few(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
+  const int64_t n = dst->src[0]->ne[1];
   const pkv_tensor *w0 = dst->src[1]; // its first rows are on their way while x is normed
   for (size_t at = 0; at < BYTES_AHEAD; at += 64)
     __builtin_prefetch((const char *)w0->data + w0->ne[1] / ROWS_AT_ONCE * ith / nth * ROWS_AT_ONCE * w0->nb[1] + at);
-  for (int64_t j = 0; j < n; j++)
-    copy_column(columns + j * k, (const float *)((const char *)x->data + j * x->nb[1]), norm, a->epsilon, k);
+  const few_columns columns = prepare_columns(dst, a, ith);
   int64_t offset = 0;
   for (int i = 0; i < (a->gated ? 1 : a->n_weights); i++) {
     const pkv_tensor *w = dst->src[1 + i], *up = a->gated ? dst->src[2] : 0;
-    const weight_loops loops = loops_of(w->type), up_loops = loops_of(up ? up->type : w->type);
     const int64_t groups = (w->ne[1] + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
     const int64_t end = pkv_min(groups * (ith + 1) / nth * ROWS_AT_ONCE, w->ne[1]);
     finish_args f = finish_of(dst, a, i);
@@ -218,11 +273,8 @@ static void linear_few(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
         float value[COLUMNS_AT_ONCE][ROWS_FINISHED], gate[COLUMNS_AT_ONCE][ROWS_FINISHED];
         for (int64_t r = from; r < to; r += ROWS_AT_ONCE) {
           const int nr = (int)pkv_min(to - r, ROWS_AT_ONCE);
-          loops.rows((up ? gate[0] : value[0]) + (r - from), (const uint8_t *)w->data + r * w->nb[1], w->nb[1], nr,
-               columns + c * k, k, nc);
-          if (up)
-            up_loops.rows(value[0] + (r - from), (const uint8_t *)up->data + r * up->nb[1], up->nb[1], nr, columns + c * k, k,
-                    nc);
+          few_rows((up ? gate[0] : value[0]) + (r - from), w, r, nr, &columns, c, nc);
+          if (up) few_rows(value[0] + (r - from), up, r, nr, &columns, c, nc);
         }
         for (int j = 0; j < nc; j++) {
           f.residual = residual_at(dst, a, c + j, offset + from);
@@ -293,7 +345,7 @@ static void linear(pkv_tensor *dst, int ith, int nth, void *args) {
 }
 
 static size_t linear_workspace(int64_t k, int64_t n, int gated, int nth) {
-  if (n <= FEW_COLUMNS) return nth * PKV_ALIGN(k * n * 4);
+  if (n <= FEW_COLUMNS) return nth * few_workspace(k, n);
   return PKV_ALIGN(pkv_round_up(n, TILE_ROWS) * (k / UNIT_K) * 4) +
          nth * PKV_ALIGN((size_t)(k / UNIT_K) * TILE_COLS * 4) * (gated ? 2 : 1);
 }

@@ -7,7 +7,7 @@
 #include "tensor.h"
 
 #define PKV_EXPORT __attribute__((visibility("default")))
-#define PKV_VERSION 1
+#define PKV_VERSION 2
 
 // One workspace serves all operations of a graph, which run one after the other.
 typedef struct {
@@ -36,6 +36,7 @@ typedef struct {
   int32_t values;   // 1: src[2] is v and dst f32 [headDim, nHead, nq]; 0: only sums
   int32_t sums;     // index of the source f32 [nkv, nHead] that attention received is added to; -1: none
   int32_t distance; // ... by queries at least so far away
+  int32_t peaks;    // 1: the largest is kept instead of the sum
 } pkv_attention_args;
 
 // dst f32 [headDim, nHead, n]: the queries of qkv f32 [headDim * (nHead + 2 nHeadKv), n] (src[0]), rotated by

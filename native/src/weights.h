@@ -48,14 +48,19 @@ INLINE void read_q4_1(const uint8_t *row, int b, vf *w) {
   v_nibbles(p + 4, 1, d, m, w + BLOCK_VECS / 2);
 }
 // 256 weights: f16 scale and minimum, eight pairs of 6-bit scales and minima in 12 bytes, 128 bytes of nibbles.
-INLINE void read_q4_K(const uint8_t *row, int b, vf *w) {
+// Scale and minimum of block b, and its 32 bytes: low nibbles are an even block's, high ones the next one's.
+INLINE const uint8_t *q4_K_block(const uint8_t *row, int b, float *d, float *m) {
   const uint8_t *p = row + (b / 8) * 144, *s = p + 4;
   const int j = b % 8;
   const int scale = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | (s[j - 4] >> 6) << 4;
   const int least = j < 4 ? s[j + 4] & 63 : (s[j + 4] >> 4) | (s[j] >> 6) << 4;
-  const float d = half_at(p) * scale, m = -half_at(p + 2) * least;
-  const uint8_t *q = p + 16 + (j / 2) * 32;
-  if (j & 1) {
+  *d = half_at(p) * scale, *m = -half_at(p + 2) * least;
+  return p + 16 + (j / 2) * 32;
+}
+INLINE void read_q4_K(const uint8_t *row, int b, vf *w) {
+  float d, m;
+  const uint8_t *q = q4_K_block(row, b, &d, &m);
+  if (b & 1) {
     v_nibbles(q, 1, d, m, w);
     v_nibbles(q + 16, 1, d, m, w + BLOCK_VECS / 2);
   } else {
@@ -64,17 +69,28 @@ INLINE void read_q4_K(const uint8_t *row, int b, vf *w) {
   }
 }
 // 256 weights: low 4 bits in 128 bytes, high 2 bits in 64, sixteen 8-bit scales, f16 scale.
-INLINE void read_q6_K(const uint8_t *row, int b, vf *w) {
+typedef struct {
+  const uint8_t *low, *high;
+  int low_shift, high_shift;
+  float d;
+  const int8_t *scales; // of its two halves
+} q6_K_block;
+INLINE q6_K_block q6_K_block_at(const uint8_t *row, int b) {
   const uint8_t *p = row + (b / 8) * 210;
   const int half = (b / 4) % 2, quarter = b % 4;
-  const uint8_t *low = p + half * 64 + (quarter % 2) * 32, *high = p + 128 + half * 32;
-  const int8_t *scales = (const int8_t *)p + 192 + half * 8 + quarter * 2;
-  const int shift = quarter < 2 ? 0 : 4;
-  const float d = half_at(p + 208);
+  return (q6_K_block){p + half * 64 + (quarter % 2) * 32,
+                      p + 128 + half * 32,
+                      quarter < 2 ? 0 : 4,
+                      2 * quarter,
+                      half_at(p + 208),
+                      (const int8_t *)p + 192 + half * 8 + quarter * 2};
+}
+INLINE void read_q6_K(const uint8_t *row, int b, vf *w) {
+  const q6_K_block p = q6_K_block_at(row, b);
   UNROLL
   for (int i = 0; i < BLOCK_VECS; i++) {
-    const vf four = v_bits(low + i * LANES, shift, 15), two = v_bits(high + i * LANES, 2 * quarter, 3);
-    const float scale = d * scales[2 * i / BLOCK_VECS];
+    const vf four = v_bits(p.low + i * LANES, p.low_shift, 15), two = v_bits(p.high + i * LANES, p.high_shift, 3);
+    const float scale = p.d * p.scales[2 * i / BLOCK_VECS];
     w[i] = v_fma(v_fma(two, v_set1(16), four), v_set1(scale), v_set1(-32 * scale));
   }
 }
