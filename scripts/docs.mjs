@@ -1,6 +1,5 @@
 // Writes what is made from the code: docs/methods.md and docs/pyramid.svg. Run by `npm run docs`.
 import { writeFileSync } from "node:fs";
-import { layerBudgets } from "../dist/compression/keep.js";
 import { describeMethods } from "../dist/compression/describe.js";
 import { resolveCompression } from "../dist/compression/resolve.js";
 
@@ -10,7 +9,10 @@ writeFileSync("docs/pyramid.svg", pyramid());
 /** Tokens kept per layer, pyramid beside uniform, for 30 layers and 128 kept on average. */
 function pyramid() {
   const [layers, tokens, kvSize] = [30, 6000, 128];
-  const kept = (method) => layerBudgets(resolveCompression({ method, kvSize }), layers, tokens);
+  const kept = (name) => {
+    const { method, options } = resolveCompression({ method: name, kvSize });
+    return method.budget.layers({ nLayer: layers, nHeadKv: 1, nTokens: tokens, options });
+  };
   const [rowHeight, scale, left, right] = [11, 1.1, 190, 330];
   const height = layers * rowHeight + 70;
   const bars = [

@@ -1,18 +1,25 @@
+import { EVIDENCE } from "./evidence.ts";
 import { METHODS } from "./methods.ts";
 import type { Method } from "./method.ts";
 import { PRESETS } from "./presets.ts";
+import { WRAPPERS, type Wrapper } from "./wrappers.ts";
 
-const SCORED_BY = {
-  nothing: "positions alone",
-  "window-queries": "attention of the last α prompt tokens",
-  "all-queries": "attention of all prompt tokens",
-} as const;
+/** What a method ranks tokens by, in words. */
+export function scoredBy({ needs }: Pick<Method, "needs">): string {
+  return needs.length === 0 ? "positions alone" : needs.map((kind) => EVIDENCE[kind]).join("; ");
+}
 
 /** The reference page of methods and presets, as Markdown: `docs/methods.md` is this. */
 export function describeMethods(): string {
   const methods = Object.values(METHODS).map((m: Method) => {
     const options = m.options.map((o) => `\`${o}\``).join(" ");
-    return `| \`${m.name}\` | ${m.summary} | ${SCORED_BY[m.needs]} | ${options} | ${m.paper ?? ""} |`;
+    const budget = m.budget.name;
+    const aware = m.queryAware ? "yes" : "no";
+    return `| \`${m.name}\` | ${m.summary} | ${scoredBy(m)} | ${budget} | ${aware} | ${options} | ${m.paper ?? ""} |`;
+  });
+  const wrappers = Object.entries(WRAPPERS).map(([name, w]: [string, Wrapper]) => {
+    const call = w.argument === undefined ? `${name}(…)` : `${name}:N(…)`;
+    return `| \`${call}\` | ${w.argument ?? ""} | ${w.summary} |`;
   });
   const presets = Object.entries(PRESETS).map(
     ([name, p]) =>
@@ -23,9 +30,19 @@ export function describeMethods(): string {
     "",
     "Made from the tables in `src/compression` by `npm run docs`.",
     "",
-    "| method | what it does | scored by | options | paper |",
-    "|---|---|---|---|---|",
+    "Query-aware methods follow what the end of the prompt asks; the others hold for any question.",
+    "",
+    "| method | what it does | ranks by | budget | query-aware | options | source |",
+    "|---|---|---|---|---|---|---|",
     ...methods,
+    "",
+    "## Wrappers",
+    "",
+    "Put around a method, and around each other: `every:128(ada(snapkv))`.",
+    "",
+    "| wrapper | argument | what it changes |",
+    "|---|---|---|",
+    ...wrappers,
     "",
     "## Presets",
     "",

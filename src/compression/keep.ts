@@ -1,30 +1,25 @@
-import type { Compression } from "./resolve.ts";
-import { pool } from "./scores/reduce.ts";
-import { selectTokens } from "./select.ts";
-
-/** Tokens to keep per layer; everything where the tokens fit into `kvSize`. */
-export function layerBudgets(c: Compression, nLayer: number, nTokens: number): number[] {
-  const { method, options } = c;
-  const keepsAll = method.options.includes("kvSize") && nTokens <= options.kvSize;
-  if (keepsAll) return new Array<number>(nLayer).fill(nTokens);
-  return method.budget({ nLayer, nTokens, options }).map((b) => Math.min(b, nTokens));
-}
+import type { Ranking } from "./ranking.ts";
+import { selectTokens, type Forced } from "./select.ts";
 
 /**
- * The tokens that a kv head keeps, as ascending indices into its own tokens: pools the scores, selects.
+ * The tokens that a kv head keeps, as ascending indices into its own tokens. A smaller budget keeps a part
+ * of what a larger one keeps.
  *
- * @param scores the head's score per token, or null where none are needed
+ * @param ranking how it ranks its tokens, or null to keep the newest
  */
 export function keepTokens(
-  { method, options }: Compression,
-  scores: Float32Array | null,
+  ranking: Ranking | null,
   nTokens: number,
   budget: number,
+  forced: Forced,
 ): Int32Array {
-  if (scores === null || budget >= nTokens) return selectTokens(nTokens, budget, null, options);
-  const end = Math.max(options.sinks, nTokens - options.window);
-  const ranked = method.pools
-    ? pool(scores, options.sinks, end, options.pool, options.kernel)
-    : scores;
-  return selectTokens(nTokens, budget, ranked, options);
+  const second = ranking?.second;
+  if (ranking === null || second === undefined || budget >= nTokens) {
+    return selectTokens(nTokens, budget, ranking?.scores ?? null, forced);
+  }
+  const rest = Math.max(0, budget - forced.sinks - forced.window);
+  const first = budget - Math.round(second.share * rest);
+  const scores = second.scores.slice();
+  for (const i of selectTokens(nTokens, first, ranking.scores, forced)) scores[i] = Infinity;
+  return selectTokens(nTokens, budget, scores, forced);
 }

@@ -1,27 +1,42 @@
 import type { BudgetPolicy } from "./budgets/budget.ts";
+import type { EvidenceKind, LayerEvidence } from "./evidence.ts";
 import type { OptionName, ResolvedOptions } from "./options.ts";
+import type { HeadProfile } from "./profile.ts";
+import type { Ranking } from "./ranking.ts";
 
-/** What a score is computed from; prefill computes no more than the method needs. */
-export type ScoreNeeds =
-  /** Positions alone. */
-  | "nothing"
-  /** Attention of the last α prompt tokens. */
-  | "window-queries"
-  /** Attention of every prompt token. */
-  | "all-queries";
+/** Ranks the tokens of each kv head; null keeps the newest. A pure function of what it is given. */
+export type Scorer = (
+  layer: LayerEvidence,
+  options: ResolvedOptions,
+) => readonly (Ranking | null)[];
 
-/** A compression method: a budget per layer, a score per token, and what is kept by force. */
+/**
+ * What is read after the prompt and forgotten: a request to list every fact, or the prompt itself once more.
+ */
+export type Probe = "facts" | "replay";
+
+/** A compression method: what ranks tokens, how the budget is divided, and what is done besides. */
 export interface Method {
+  /** Its name in the table, or the composition that made it. */
   readonly name: string;
   /** What it does, for help and docs. */
   readonly summary: string;
   readonly paper?: string;
-  readonly needs: ScoreNeeds;
-  /** Whether scores are pooled over neighbouring positions. */
-  readonly pools: boolean;
+  /** Whether the ranking follows what the end of the prompt asks for, or holds for any question. */
+  readonly queryAware: boolean;
+  readonly needs: readonly EvidenceKind[];
+  readonly score: Scorer;
+  readonly budget: BudgetPolicy;
   /** The options that have an effect on it. */
   readonly options: readonly OptionName[];
   /** Its own defaults, over the preset's. */
   readonly defaults?: Partial<ResolvedOptions>;
-  readonly budget: BudgetPolicy;
+  /** Text that is read after the prompt and forgotten: its queries observe the prompt instead of the prompt's own last ones. */
+  readonly probe?: Probe;
+  /** The same method with what is known of a model. */
+  readonly calibrated?: (profile: HeadProfile) => Method;
+  /** Tokens decoded between two recompressions; none unless asked. */
+  readonly every?: number;
+  /** Whether kept tokens move to the positions 0, 1, 2, … so that the context never fills. */
+  readonly rerotates?: boolean;
 }

@@ -7,7 +7,7 @@ export type Rounding = "exact" | "kvcache-factory" | "kvpress";
 
 /** What a user may ask of compression. Everything has a default; `kvSize` is the one that matters. */
 export interface CompressionOptions {
-  /** One of `METHODS`. Defaults to `pyramidkv`. */
+  /** One of `METHODS`, or wrappers around one: `every:128(ada(snapkv))`. Defaults to `pyramidkv`. */
   readonly method?: string;
   /** Tokens kept per layer and kv head, averaged over the layers, the window included. Defaults to 128. */
   readonly kvSize?: number;
@@ -25,6 +25,12 @@ export interface CompressionOptions {
   readonly gqa?: string;
   /** Attention sinks: how many of the first tokens are kept by force. */
   readonly sinks?: number;
+  /** Seed of `random`. */
+  readonly seed?: number;
+  /** Tokens of the stretches that `lagkv` compares. */
+  readonly lag?: number;
+  /** Whether `funnel` uses what was calibrated for the model: `auto` where there is such a profile, or `none`. */
+  readonly profile?: string;
 }
 
 /** Every option with its value, as results record them. */
@@ -39,6 +45,10 @@ export interface ResolvedOptions {
   readonly gqa: GqaReduce;
   readonly sinks: number;
   readonly rounding: Rounding;
+  readonly seed: number;
+  readonly lag: number;
+  /** Where the profile in use came from; `none` where budgets come from the prompt. */
+  readonly profile: string;
 }
 
 export type OptionName = keyof ResolvedOptions;

@@ -16,7 +16,7 @@ describe("resolveCompression", () => {
   });
 
   it.each([
-    [{ method: "pyramid" }, /unknown method "pyramid"; known: full, streaming-llm/],
+    [{ method: "pyramid" }, /unknown method "pyramid"; known: full, random, streaming-llm/],
     [{ preset: "best" }, /unknown preset "best"; known: paper/],
     [{ kvSize: 0 }, /kvSize must be an integer of at least 1, got 0/],
     [{ kvSize: -5 }, /got -5/],

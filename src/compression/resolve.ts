@@ -1,8 +1,10 @@
 import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
+import { composeMethod } from "./compose.ts";
 import type { Method } from "./method.ts";
-import { METHODS, type MethodName } from "./methods.ts";
+import type { MethodName } from "./methods.ts";
 import type { CompressionOptions, OptionName, ResolvedOptions } from "./options.ts";
 import { PRESETS, type PresetName } from "./presets.ts";
+import type { HeadProfile } from "./profile.ts";
 
 /** A method with all its options fixed: all that compression needs to know. */
 export interface Compression {
@@ -18,10 +20,18 @@ const DEFAULT_METHOD: MethodName = "pyramidkv";
 const DEFAULT_KV_SIZE = 128;
 const MAX_KERNEL = 255;
 
-/** Fills in defaults and checks every value; throws `USAGE` with the value and the limit. */
-export function resolveCompression(asked: CompressionOptions = {}): Compression {
-  const names = Object.keys(METHODS) as MethodName[];
-  const method: Method = METHODS[requireOneOf("method", asked.method ?? DEFAULT_METHOD, names)];
+/**
+ * Fills in defaults and checks every value; throws `USAGE` with the value and the limit.
+ *
+ * @param profile what was calibrated for the model, for the methods that use it
+ */
+export function resolveCompression(
+  asked: CompressionOptions = {},
+  profile?: HeadProfile,
+): Compression {
+  const wants = requireOneOf("profile", asked.profile ?? "auto", ["auto", "none"]);
+  const used = wants === "none" ? undefined : profile;
+  const method = composeMethod(asked.method ?? DEFAULT_METHOD, used);
   const unused = Object.keys(asked).filter(
     (name) =>
       name !== "method" &&
@@ -47,6 +57,9 @@ export function resolveCompression(asked: CompressionOptions = {}): Compression 
     gqa: requireOneOf("gqa", given.gqa ?? base.gqa, ["mean", "max"]),
     sinks: requireInteger("sinks", given.sinks ?? base.sinks, 0),
     rounding: base.rounding,
+    seed: requireInteger("seed", given.seed ?? base.seed, 0),
+    lag: requireInteger("lag", given.lag ?? base.lag, 2),
+    profile: used?.model ?? "none",
   };
   checkForced(method, options);
   return { method, options, alphaGiven: given.alpha !== undefined, unused };

@@ -1,7 +1,12 @@
 /** A stretch of the tokens being prefilled. */
 export interface Chunk {
+  /** Index of its first token among all that are read, and among those whose keys it sees. */
   readonly first: number;
+  readonly row: number;
   readonly n: number;
+  /** Whether it belongs to the prompt, or to a probe that is read after it and forgotten. */
+  readonly of: "prompt" | "probe";
+  /** Whether it is the last of its kind. */
   readonly isLast: boolean;
 }
 
@@ -18,10 +23,23 @@ export function defaultChunkTokens(nPrompt: number, ownKernels: boolean): number
   return nPrompt > LONG_PROMPT ? 2048 : 1024;
 }
 
-/** Splits `n` tokens into chunks of `size`; the last one may be shorter. */
+/** Splits a prompt of `n` tokens into chunks of `size`; the last one may be shorter. */
 export function chunksOf(n: number, size: number): Chunk[] {
   return Array.from({ length: Math.ceil(n / size) }, (_, i) => {
     const first = i * size;
-    return { first, n: Math.min(size, n - first), isLast: first + size >= n };
+    return {
+      ...{ first, row: first, n: Math.min(size, n - first) },
+      ...{ of: "prompt", isLast: first + size >= n },
+    };
+  });
+}
+
+/** A probe's pieces as chunks after a prompt of `nPrompt` tokens: each sees the prompt and itself, none another. */
+export function probeChunks(pieces: readonly ArrayLike<number>[], nPrompt: number): Chunk[] {
+  let first = nPrompt;
+  return pieces.map((piece, i) => {
+    const n = piece.length;
+    first += n;
+    return { first: first - n, row: nPrompt, n, of: "probe", isLast: i === pieces.length - 1 };
   });
 }

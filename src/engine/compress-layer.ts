@@ -1,94 +1,199 @@
-import { keepTokens, layerBudgets } from "../compression/keep.ts";
-import { reduceGroup } from "../compression/scores/reduce.ts";
+import { BudgetPlan } from "../compression/budgets/plan.ts";
+import type { LayerEvidence } from "../compression/evidence.ts";
+import { keepTokens } from "../compression/keep.ts";
+import type { Ranking } from "../compression/ranking.ts";
 import type { Executor } from "../ggml/executor.ts";
 import { compact, type KeptTokens } from "../kvcache/compact.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
+import { shrink } from "../kvcache/shrink.ts";
 import type { Model } from "../models/model.ts";
-import { queryHeads, type HeadRun } from "./head-runs.ts";
-import type { Observation } from "./observation.ts";
-import type { PrefillTarget } from "./prefill-target.ts";
-import { summedScores, type ScoreInput } from "./scoring.ts";
+import type { HeadRun } from "./head-runs.ts";
+import { windowOf, type Observation, type PromptLengths } from "./observation.ts";
+import { outputErrors } from "./output-errors.ts";
+import { PrefillEvidence } from "./prefill-evidence.ts";
+import { neededBy, type PrefillTarget } from "./prefill-target.ts";
+import { meanRotation } from "./rotation.ts";
 
-export interface LayerJob {
+export interface CompressorJob {
   readonly model: Model;
   readonly executor: Executor;
-  readonly target: PrefillTarget;
   readonly targets: readonly PrefillTarget[];
-  readonly il: number;
   readonly scratch: PrefillScratch;
-  readonly runs: readonly HeadRun[];
   readonly observation: Observation;
   readonly firstPosition: number;
-  /** Tokens that this prefill added. */
-  readonly nNew: number;
+  /** Rows of the scratch before the new tokens. */
+  readonly pastRows: number;
+  readonly lengths: PromptLengths;
 }
 
-/** Cuts one layer to its budget: scores, selection per kv head, and a cache of just that size, staged. */
-export async function compressLayer(job: LayerJob): Promise<void> {
-  const { target, il, executor, scratch, nNew } = job;
-  const budget = layerBudget(job);
-  const before = target.cache.layers[il];
-  const kept: KeptTokens[] = [];
-  for (const run of job.runs) {
-    const scores = scoreRun(job, run, budget);
-    for (let i = 0; i < run.nHeadKv; i++) {
-      const nTokens = run.nPast + nNew;
-      const own = scores?.(i) ?? null;
-      const indices = keepTokens(target.compression, own, nTokens, budget);
-      kept.push(keptOf(job, run, run.firstHead + i, indices, before));
+/** Positions to come that queries are expected from. */
+const FUTURE = 512;
+
+/** A layer that was cut, and may be cut again when later layers claim their share. */
+interface CutLayer {
+  readonly rankings: readonly (Ranking | null)[];
+  /** Tokens of each head before. */
+  readonly lengths: readonly number[];
+  /** What each head keeps, as indices into its own tokens. */
+  kept: Int32Array[];
+}
+
+interface TargetState {
+  readonly target: PrefillTarget;
+  readonly plan: BudgetPlan;
+  readonly layers: CutLayer[];
+}
+
+/** Cuts layer after layer to its budget: evidence, rankings, selection per kv head, and caches of just that size. */
+export class Compressor {
+  readonly #states: TargetState[];
+
+  private constructor(
+    private readonly job: CompressorJob,
+    private readonly futureRotation: Float32Array | undefined,
+  ) {
+    const { nLayer, nHeadKv } = job.model.hp;
+    // The fullest head before: layers already cut hold this turn's result.
+    const nTokens = job.pastRows + job.lengths.prompt;
+    this.#states = job.targets.map((target) => ({
+      target,
+      plan: new BudgetPlan(target.compression, { nLayer, nHeadKv, nTokens }),
+      layers: [],
+    }));
+  }
+
+  static async create(job: CompressorJob): Promise<Compressor> {
+    const needsFuture = job.targets.some((t) => neededBy(t).includes("queries"));
+    const next = job.firstPosition + job.lengths.prompt;
+    const future = needsFuture
+      ? await meanRotation(job.executor, job.model, next, FUTURE)
+      : undefined;
+    return new Compressor(job, future);
+  }
+
+  /** The position of the next token of each target. */
+  get nextPositions(): number[] {
+    const next = this.job.firstPosition + this.job.lengths.prompt;
+    return this.#states.map(({ target, plan }) => (rerotates(target) ? plan.longest : next));
+  }
+
+  /** Stages layer `il` of every target, and cuts earlier layers again where their budgets fell. */
+  async compress(il: number, runs: readonly HeadRun[]): Promise<void> {
+    const { model, observation, pastRows, lengths } = this.job;
+    const { samples } = observation;
+    const headsOf = (run: HeadRun) =>
+      Array.from({ length: run.nHeadKv }, () => ({
+        firstRow: pastRows - run.nPast,
+        nPast: run.nPast,
+      }));
+    const heads = runs.flatMap(headsOf);
+    const errors = samples && (await outputErrors({ ...this.job, samples, il, heads }));
+    const evidence = new PrefillEvidence({
+      ...{ ...this.job, il, runs, hp: model.hp, nPrompt: lengths.prompt },
+      ...{ futureRotation: this.futureRotation, outputErrors: errors },
+    });
+    for (const state of this.#states) await this.#cut(state, il, evidence, runs);
+  }
+
+  async #cut(
+    { target, plan, layers }: TargetState,
+    il: number,
+    seen: PrefillEvidence,
+    runs: readonly HeadRun[],
+  ): Promise<void> {
+    const { method, options } = target.compression;
+    const evidence = seen.observedBy(windowOf(target, this.job.lengths));
+    const lengths = evidence.heads.map(({ n }) => n);
+    const ranks = target.cut && !plan.keepsAll(il, evidence.heads);
+    const rankings = ranks ? method.score(evidence, options) : evidence.heads.map(() => null);
+    const budgets = target.cut ? plan.add(il, { evidence, rankings }) : [];
+    const own = target.cut ? (budgets[il] as readonly number[]) : lengths;
+    const kept = keptBy({ rankings, lengths }, own, target);
+    const newest = rerotates(target) ? plan.longest - 1 : undefined;
+    await this.#stage(target, il, evidence, kept, runs, newest);
+    target.onCut?.(evidence, kept);
+    layers[il] = { rankings, lengths, kept };
+    if (method.budget.kind !== "weighed" || !target.cut) return;
+    for (let before = 0; before < il; before++) {
+      await this.#cutAgain(target, before, layers[before] as CutLayer, budgets[before] ?? []);
     }
   }
-  const evicted = kept.some((k) => k.positions.length < job.firstPosition + nNew);
-  const padding = evicted ? "compressed" : "full";
-  const layer = await compact(executor, scratch, kept, {
-    type: target.cache.type,
-    padding,
-    mayTakeOver: job.targets.length === 1,
+
+  async #stage(
+    target: PrefillTarget,
+    il: number,
+    evidence: LayerEvidence,
+    kept: readonly Int32Array[],
+    runs: readonly HeadRun[],
+    newest: number | undefined,
+  ): Promise<void> {
+    const { model, executor, scratch, targets, pastRows, firstPosition, lengths } = this.job;
+    const before = target.cache.layers[il];
+    const tokens = runs.flatMap((run) =>
+      Array.from({ length: run.nHeadKv }, (_, i): KeptTokens => {
+        const kvHead = run.firstHead + i;
+        const past = before?.positions(kvHead) ?? new Int32Array(0);
+        const indices = kept[kvHead] as Int32Array;
+        return {
+          rows: indices.map((at) => pastRows - run.nPast + at),
+          positions: indices.map((at) =>
+            at < run.nPast ? (past[at] as number) : firstPosition + at - run.nPast,
+          ),
+        };
+      }),
+    );
+    const evicted = kept.some((k, h) => k.length < (evidence.heads[h]?.n ?? 0));
+    const moved = newest === undefined ? tokens : tokens.map((head) => movedTo(newest, head));
+    const layer = await compact(executor, scratch, moved, {
+      type: target.cache.type,
+      padding: evicted || before?.padding === "compressed" ? "compressed" : "full",
+      room: target.room,
+      mayTakeOver: targets.length === 1 && lengths.probe === 0,
+      turn: (g, keys, by) => model.graph.turn(g, keys, by),
+    });
+    target.cache.stage(il, layer);
+  }
+
+  async #cutAgain(
+    target: PrefillTarget,
+    il: number,
+    cut: CutLayer,
+    budgets: readonly number[],
+  ): Promise<void> {
+    if (budgets.every((b, h) => b >= (cut.kept[h]?.length ?? 0))) return;
+    const kept = keptBy(cut, budgets, target);
+    const staged = target.cache.stagedLayer(il) as LayerCache;
+    const places = kept.map((indices, h) => placesIn(cut.kept[h] as Int32Array, indices));
+    const { room } = target;
+    target.cache.stage(il, await shrink(this.job.executor, staged, places, room));
+    cut.kept = kept;
+  }
+}
+
+function rerotates({ cut, compression: { method } }: PrefillTarget): boolean {
+  return cut && method.rerotates === true;
+}
+
+/** The same tokens at the positions that end with `newest`. */
+function movedTo(newest: number, { rows, positions }: KeptTokens): KeptTokens {
+  const places = positions.map((_, i) => newest - positions.length + 1 + i);
+  return { rows, positions: places, turns: places.map((p, i) => p - (positions[i] as number)) };
+}
+
+function keptBy(
+  { rankings, lengths }: Pick<CutLayer, "rankings" | "lengths">,
+  budgets: readonly number[],
+  { compression: { options } }: PrefillTarget,
+): Int32Array[] {
+  return lengths.map((n, h) => keepTokens(rankings[h] ?? null, n, budgets[h] as number, options));
+}
+
+/** Where each of `some` stands in `all`; both ascend, and all of the former are among the latter. */
+function placesIn(all: Int32Array, some: Int32Array): Int32Array {
+  let at = 0;
+  return some.map((value) => {
+    while (all[at] !== value) at++;
+    return at;
   });
-  target.cache.stage(il, layer);
-}
-
-/** Tokens that each head of this layer may keep; all of them where this prefill does not cut. */
-function layerBudget({ target, model, il, nNew }: LayerJob): number {
-  if (!target.cut) return Infinity;
-  // The lowest layer holds the most of earlier turns; layers already cut hold this turn's result.
-  const most = Math.max(0, ...target.pastLengths) + nNew;
-  return layerBudgets(target.compression, model.hp.nLayer, most)[il] ?? most;
-}
-
-type ScoresOfHead = (headOfRun: number) => Float32Array;
-
-function scoreRun(job: LayerJob, run: HeadRun, budget: number): ScoresOfHead | undefined {
-  const { target, observation, model, nNew } = job;
-  const { method, options } = target.compression;
-  const n = run.nPast + nNew;
-  if (method.needs === "nothing" || budget >= n) return undefined;
-  const { hp } = model;
-  const input: ScoreInput = { ...job, pastRows: job.scratch.rows - nNew, hp };
-  const values =
-    method.needs === "window-queries"
-      ? observation.windowScores.get(run, Math.min(options.alpha, nNew))
-      : summedScores(observation, input, run);
-  const nHead = queryHeads(run, hp);
-  const scores = { values, n, nHead, nHeadKv: run.nHeadKv };
-  return (head) => reduceGroup(scores, head, options.gqa);
-}
-
-/** Turns a head's own token indices into rows of the scratch and true positions. */
-function keptOf(
-  { scratch, nNew, firstPosition }: LayerJob,
-  run: HeadRun,
-  kvHead: number,
-  indices: Int32Array,
-  before: LayerCache | undefined,
-): KeptTokens {
-  const firstRow = scratch.rows - nNew - run.nPast;
-  const pastPositions = before?.positions(kvHead) ?? new Int32Array(0);
-  return {
-    rows: indices.map((i) => firstRow + i),
-    positions: indices.map((i) =>
-      i < run.nPast ? (pastPositions[i] as number) : firstPosition + i - run.nPast,
-    ),
-  };
 }

@@ -10,6 +10,7 @@ import { unitPairs } from "./rotation.ts";
 
 /** Decoding with our own kernels: one node a layer rotates, appends and attends, whatever each head's length. */
 export class KernelDecode implements DecodeAttention {
+  readonly survivesEviction = true;
   readonly #position: Tensor;
   readonly #pairs: Tensor;
   /** f32 [headDim, 1] */

@@ -17,6 +17,7 @@ interface MaskSlot {
 
 /** Decoding with ggml's operations: rows are written at indices that are inputs, and read through masks. */
 export class MaskedDecode implements DecodeAttention {
+  readonly survivesEviction = false;
   readonly #position: Tensor;
   readonly #rowIndices: Tensor;
   readonly #maskTensor: Tensor;

@@ -1,14 +1,34 @@
 import { describe, expect, it } from "vitest";
 import { KERNELS } from "../../test/helpers/kernels.ts";
 import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
-import { METHODS, type MethodName } from "../compression/methods.ts";
+import { resolveCompression } from "../compression/resolve.ts";
+import { METHODS } from "../compression/methods.ts";
+import { WRAPPERS, type WrapperName } from "../compression/wrappers.ts";
 import { Engine } from "./engine.ts";
 import type { Session } from "./session.ts";
 
 /** What every method in the table must do; one suite for all, and for all that are to come. */
-const NAMES = Object.keys(METHODS) as MethodName[];
+const WRAPPED: Readonly<Record<WrapperName, string>> = {
+  uniform: "uniform(pyramidkv)",
+  pyramid: "pyramid(h2o)",
+  inverted: "inverted(snapkv)",
+  ada: "ada(snapkv)",
+  cake: "cake(snapkv)",
+  coverage: "coverage:0.9(snapkv)",
+  chunk: "chunk:8(snapkv)",
+  local: "local:2(h2o)",
+  probe: "probe(snapkv)",
+  every: "every:16(snapkv)",
+  rerotate: "rerotate(streaming-llm)",
+};
+const NAMES = [...Object.keys(METHODS), ...Object.values(WRAPPED)];
 const KV_SIZE = 64;
+const CHUNK = 512;
 const cases = KERNELS.flatMap((kernels) => NAMES.map((method) => [method, kernels] as const));
+
+it("has a case for every wrapper", () => {
+  expect(Object.keys(WRAPPED)).toEqual(Object.keys(WRAPPERS));
+});
 
 function eachHead(session: Session, visit: (positions: Int32Array, il: number) => void): void {
   session.cache.layers.forEach((layer, il) => {
@@ -19,12 +39,16 @@ function eachHead(session: Session, visit: (positions: Int32Array, il: number) =
 describe.each(cases)("%s with %s", (method, kernels) => {
   async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void> {
     using folder = new TestFolder();
-    const options = { model: folder.tiny({ nLayer: 4 }), threads: 1, kernels, chunkTokens: 512 };
+    const model = folder.tiny({ nLayer: 4, vocabulary: true });
+    const options = { model, threads: 1, kernels, chunkTokens: CHUNK };
     await using engine = await Engine.load(options);
     await test(engine);
   }
 
-  const evicts = (METHODS[method].options as readonly string[]).includes("kvSize");
+  const { method: resolved } = resolveCompression({ method, kvSize: KV_SIZE });
+  const evicts = resolved.options.includes("kvSize");
+  const exact = resolved.budget.kind !== "measured";
+  const keepsNewest = (window: number) => resolved.needs.length === 0 || window > 0;
 
   it("keeps its budget exactly, as sorted unique positions", () =>
     withEngine(async (engine) => {
@@ -32,10 +56,12 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       await session.prefill(randomTokens(700));
       const { layers } = session.cache;
       const total = layers.reduce((sum, l) => sum + l.kept, 0);
-      expect(total).toBe(layers.length * (evicts ? KV_SIZE : 700));
+      if (exact) expect(total).toBeCloseTo(layers.length * (evicts ? KV_SIZE : 700), 6);
+      const { window } = session.compression.options;
       eachHead(session, (positions) => {
         positions.forEach((p, i) => expect(p).toBeGreaterThan(positions[i - 1] ?? -1));
-        expect(positions.at(-1)).toBe(699);
+        expect(positions.at(-1)).toBeLessThan(700);
+        if (keepsNewest(window)) expect(positions.at(-1)).toBe(session.nPast - 1);
       });
     }));
 
@@ -46,7 +72,10 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       const { options } = session.compression;
       eachHead(session, (positions) => {
         const sinks = Array.from({ length: options.sinks }, (_, i) => i);
-        const window = Array.from({ length: options.window }, (_, i) => 700 - options.window + i);
+        const window = Array.from(
+          { length: options.window },
+          (_, i) => session.nPast - options.window + i,
+        );
         expect(Array.from(positions)).toEqual(expect.arrayContaining([...sinks, ...window]));
       });
     }));
@@ -90,12 +119,15 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       await session.prefill(randomTokens(1500));
       const { cache } = session;
       const full = cache.fullBytes(1500);
-      if (evicts) expect(cache.bytes).toBeLessThan(full / 10);
-      else expect(cache.bytes).toBeGreaterThanOrEqual(full);
+      if (!evicts) expect(cache.bytes).toBeGreaterThanOrEqual(full);
+      else if (exact) expect(cache.bytes).toBeLessThan(full / 8);
       expect(cache.ledger.current).toBe(cache.bytes);
-      // At most one layer in full besides what is kept, and one layer's padding.
-      const scratch = full / cache.layers.length;
-      if (evicts) expect(cache.ledger.peak).toBeLessThan((scratch + cache.bytes) * 1.2);
+      // At most one layer in full besides what is kept, and one layer's padding; a probe's piece comes on top.
+      const probe = resolved.probe === undefined ? 0 : CHUNK / 1500;
+      const scratch = (full / cache.layers.length) * (1 + probe);
+      // Budgets that depend on all layers hold the whole total from the first layers on.
+      const padded = exact && resolved.budget.kind === "weighed" ? 1.5 : 1.2;
+      if (evicts) expect(cache.ledger.peak).toBeLessThan((scratch + cache.bytes) * padded);
     }));
 
   it("keeps the same tokens when several methods share one prefill", () =>
@@ -103,9 +135,15 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       const tokens = randomTokens(600);
       using alone = engine.createSession({ method, kvSize: KV_SIZE });
       await alone.prefill(tokens);
-      const together = NAMES.map((name) => engine.createSession({ method: name, kvSize: KV_SIZE }));
+      const compatible = NAMES.filter((name) => {
+        const { probe } = resolveCompression({ method: name }).method;
+        return probe === undefined || probe === resolved.probe;
+      });
+      const together = compatible.map((name) =>
+        engine.createSession({ method: name, kvSize: KV_SIZE }),
+      );
       await engine.prefillTogether(together, tokens);
-      const same = together[NAMES.indexOf(method)] as Session;
+      const same = together[compatible.indexOf(method)] as Session;
       alone.cache.layers.forEach((layer, il) => {
         layer.heads.forEach((_, h) =>
           expect(same.cache.layers[il]?.positions(h)).toEqual(layer.positions(h)),
@@ -122,10 +160,10 @@ describe.each(cases)("%s with %s", (method, kernels) => {
         await session.prefill(randomTokens(80, turn));
         for (let i = 0; i < 10; i++) await session.decode(4 + i);
       }
-      expect(session.nPast).toBe(6 * 90);
-      if (evicts) expect(session.cache.meanKept).toBeLessThanOrEqual(2 * KV_SIZE + 10);
-      else expect(session.cache.meanKept).toBe(540);
-      eachHead(session, (positions) => expect(positions.at(-1)).toBe(539));
+      if (resolved.rerotates !== true) expect(session.nPast).toBe(6 * 90);
+      if (evicts && exact) expect(session.cache.meanKept).toBeLessThanOrEqual(2 * KV_SIZE + 10);
+      if (!evicts) expect(session.cache.meanKept).toBe(540);
+      eachHead(session, (positions) => expect(positions.at(-1)).toBe(session.nPast - 1));
       expect(session.logits.every(Number.isFinite)).toBe(true);
     }));
 });

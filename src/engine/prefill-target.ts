@@ -1,3 +1,4 @@
+import type { EvidenceKind, LayerEvidence } from "../compression/evidence.ts";
 import type { Compression } from "../compression/resolve.ts";
 import type { KvCache } from "../kvcache/kv-cache.ts";
 
@@ -5,8 +6,15 @@ import type { KvCache } from "../kvcache/kv-cache.ts";
 export interface PrefillTarget {
   readonly cache: KvCache;
   readonly compression: Compression;
-  /** Tokens that each layer's fullest kv head held before this prefill; empty for a new cache. */
-  readonly pastLengths: readonly number[];
   /** Whether the cache is cut to its budgets after this prefill; otherwise it only grows. */
   readonly cut: boolean;
+  /** Rows to keep free in each head's cache beyond what it holds. */
+  readonly room: number;
+  /** Told what a layer showed, and what its heads kept of it: indices into their own tokens. */
+  readonly onCut?: ((layer: LayerEvidence, kept: readonly Int32Array[]) => void) | undefined;
+}
+
+/** What a target's method ranks and divides by. */
+export function neededBy({ cut, compression: { method } }: PrefillTarget): readonly EvidenceKind[] {
+  return cut ? [...method.needs, ...(method.budget.needs ?? [])] : [];
 }

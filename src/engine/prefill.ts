@@ -3,23 +3,25 @@ import type { Executor, InputGraph } from "../ggml/executor.ts";
 import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import { PrefillScratch } from "../kvcache/scratch.ts";
-import type { Kernels } from "../ggml/kernels/kernels.ts";
-import { attention, queriesOf, type KvGroup } from "../models/blocks/attention.ts";
+import { attention, type KvGroup } from "../models/blocks/attention.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import type { Model } from "../models/model.ts";
-import { chunksOf, type Chunk } from "./chunks.ts";
-import { compressLayer } from "./compress-layer.ts";
+import { chunksOf, probeChunks, type Chunk } from "./chunks.ts";
+import { ACCUMULATIONS } from "./accumulators.ts";
+import { Compressor } from "./compress-layer.ts";
 import { headRuns, type HeadRun } from "./head-runs.ts";
 import { MaskCache } from "./masks.ts";
 import { Observation } from "./observation.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
 import { Rotation } from "./rotation.ts";
-import { observe, scoreWindow } from "./scoring.ts";
+import { observe, scoreWindows, sumAttention } from "./scoring.ts";
 
 export interface PrefillJob {
   readonly model: Model;
   readonly executor: Executor;
   readonly tokens: Int32Array;
+  /** Read after the tokens and forgotten, piece by piece: its queries observe them. All targets that have a probe have this one. */
+  readonly probe: readonly Int32Array[];
   /** True position of the first token. */
   readonly firstPosition: number;
   /** The caches to fill. Several may share one prefill if all of them are empty. */
@@ -35,6 +37,8 @@ export interface PrefillResult {
   readonly logits: Float32Array;
   /** Milliseconds spent on selecting and compacting, all targets together; scores come with the prompt's graphs. */
   readonly compressMs: number;
+  /** Of each target: where its next token stands. */
+  readonly nextPositions: readonly number[];
 }
 
 /**
@@ -54,10 +58,19 @@ export async function prefill(job: PrefillJob): Promise<PrefillResult> {
 }
 
 async function prefillLayers(job: PrefillJob): Promise<PrefillResult> {
-  const { model, executor, targets } = job;
+  const { model, executor, targets, tokens, probe } = job;
   const { hp } = model;
-  const n = job.tokens.length;
-  const chunks = chunksOf(n, job.chunkTokens);
+  const lengths = {
+    prompt: tokens.length,
+    probe: Math.max(0, ...probe.map((piece) => piece.length)),
+    lastPiece: probe.at(-1)?.length ?? 0,
+  };
+  const chunks = [
+    ...chunksOf(tokens.length, job.chunkTokens),
+    ...probeChunks(probe, tokens.length),
+  ];
+  const n = chunks.reduce((sum, chunk) => sum + chunk.n, 0);
+  const rows = lengths.prompt + lengths.probe;
   const past = targets[0]?.cache.layers ?? [];
   const pastRows = Math.max(0, ...past.flatMap((l) => l.heads.map((h) => h.length)));
 
@@ -66,10 +79,12 @@ async function prefillLayers(job: PrefillJob): Promise<PrefillResult> {
   ]);
   const x = hidden.tensors[0] as Tensor;
   const ledgers = targets.map((t) => t.cache.ledger);
-  using scratch = new PrefillScratch(executor, hp, pastRows + n, ledgers);
+  using scratch = new PrefillScratch(executor, hp, pastRows + rows, ledgers);
   using masks = new MaskCache(executor);
-  using rotation = await Rotation.create(executor, model, job.firstPosition, n);
-  using observation = new Observation(executor, hp, targets, pastRows + n, n, job.chunkTokens);
+  using rotation = await Rotation.create(executor, model, job.firstPosition, rows);
+  const observed = { rows: pastRows + rows, lengths, chunkTokens: job.chunkTokens };
+  using observation = new Observation(executor, hp, targets, observed);
+  const compressor = await Compressor.create({ ...job, scratch, observation, pastRows, lengths });
 
   for (const chunk of chunks) await embed(job, x, chunk);
   let compressMs = 0;
@@ -86,12 +101,11 @@ async function prefillLayers(job: PrefillJob): Promise<PrefillResult> {
       job.onProgress?.((il + (chunk.first + chunk.n) / n) / hp.nLayer);
     }
     const before = performance.now();
-    for (const target of targets) {
-      await compressLayer({ ...job, target, il, scratch, runs, observation, nNew: n });
-    }
+    await compressor.compress(il, runs);
     compressMs += performance.now() - before;
   }
-  return { logits: await lastLogits(job, x), compressMs };
+  const { nextPositions } = compressor;
+  return { logits: await lastLogits(job, x), compressMs, nextPositions };
 }
 
 interface LayerState {
@@ -114,47 +128,56 @@ async function runLayer(
 ): Promise<void> {
   const { scratch, runs, pastRows, observation } = state;
   const { hp } = model;
-  const { first, n } = chunk;
+  const { first, row: firstRow, n } = chunk;
   const ownKernels = executor.kernels?.attends(hp) === true;
   const isLastLayer = il === hp.nLayer - 1;
-  const span = isLastLayer ? lastLayerSpan(chunk, ownKernels) : { attend: 0, finish: 0 };
-  const scores = { executor, scratch, runs, pastRows, hp };
+  const sampled = observation.samples !== undefined && chunk.of === "prompt";
+  const span = isLastLayer ? lastLayerSpan(chunk, ownKernels, sampled) : { attend: 0, finish: 0 };
+  const scores = { executor, scratch, runs, pastRows, hp, chunk };
   await executor.run(
     (g) => {
       const input = g.rows(x, TYPES.f32, hp.nEmbd, first, n);
-      const q = state.rotation.store(g, model.graph.queryKeyValue(g, il, input), chunk, {
-        k: scratch.view(g, scratch.k, pastRows + first, n),
-        v: scratch.view(g, scratch.v, pastRows + first, n),
+      const qkv = model.graph.queryKeyValue(g, il, input);
+      if (chunk.of === "prompt") observation.querySums?.add(g, qkv.q, chunk);
+      const q = state.rotation.store(g, qkv, chunk, {
+        k: scratch.view(g, scratch.k, pastRows + firstRow, n),
+        v: scratch.view(g, scratch.v, pastRows + firstRow, n),
       });
-      observation.capture(g, g.permute(q, 0, 2, 1, 3), chunk);
-      if (ownKernels && isLastLayer) sumAttention(g, state, q, chunk, hp);
+      observation.capture(g, q, chunk);
+      if (ownKernels) sumAttention(g, observation, scores, q, !isLastLayer);
       if (span !== undefined) {
         const nQueries = n - span.attend;
         const row = hp.headDim * 4;
         const shape = [hp.headDim, hp.nHead, nQueries] as const;
         const queries = g.view3d(q, shape, [row, row * hp.nHead], span.attend * row * hp.nHead);
-        const groups = runs.map((run) => {
-          const group = scratchGroup(g, state, run, chunk, span.attend);
-          return isLastLayer ? { ...group, sums: undefined } : group;
-        });
+        const groups = runs.map((run) =>
+          scratchGroup(g, state, run, chunk, span.attend, isLastLayer),
+        );
         const scale = hp.attentionScale;
         const attended = attention(g, queries, groups, { ...hp, n: nQueries, scale });
+        if (sampled) {
+          const rows = g.reshape(g.contiguous(q), hp.headDim * hp.nHead, n);
+          observation.samples?.capture(g, [rows, attended, input], chunk);
+        }
         const rest = n - span.finish;
-        const width = hp.headDim * hp.nHead;
-        const finished = g.rows(attended, TYPES.f32, width, span.finish - span.attend, rest);
-        const residual = g.rows(x, TYPES.f32, hp.nEmbd, first + span.finish, rest);
-        g.expand(g.copy(model.graph.finishLayer(g, il, residual, finished), residual));
+        if (rest > 0) {
+          const width = hp.headDim * hp.nHead;
+          const finished = g.rows(attended, TYPES.f32, width, span.finish - span.attend, rest);
+          const residual = g.rows(x, TYPES.f32, hp.nEmbd, first + span.finish, rest);
+          g.expand(g.copy(model.graph.finishLayer(g, il, residual, finished), residual));
+        }
       }
-      return chunk.isLast ? scoreWindow(g, observation, scores) : () => undefined;
+      return scoreWindows(g, observation, scores);
     },
-    layerNodes(hp, observation.alphas.length),
+    layerNodes(hp, observation),
   );
-  await observe(observation, { ...scores, chunk });
+  await observe(observation, scores);
 }
 
 /** More nodes than one layer can have: ragged heads take an attention node each, experts and scores a few. */
-function layerNodes({ nHeadKv, nExpertUsed }: HyperParameters, nAlphas: number): number {
-  return 128 + 16 * nHeadKv * (1 + nAlphas) + 4 * nExpertUsed;
+function layerNodes({ nHeadKv, nExpertUsed }: HyperParameters, observation: Observation): number {
+  const scored = observation.windows.reduce((sum, w) => sum + w.alphas.length, 1);
+  return 192 + 16 * nHeadKv * (scored + observation.accumulated.size) + 4 * nExpertUsed;
 }
 
 /** ggml attends in tiles of 64 queries, and sums fewer than a tile in another order. */
@@ -165,30 +188,16 @@ const QUERY_TILE = 64;
  * same: a query alone would be summed otherwise, and the logits no longer equal libllama's to the bit.
  */
 function lastLayerSpan(
-  { n, isLast }: Chunk,
+  { n, isLast, of }: Chunk,
   ownKernels: boolean,
+  sampled: boolean,
 ): { attend: number; finish: number } | undefined {
-  if (!isLast) return undefined;
+  const used = isLast && of === "prompt";
+  if (sampled) return { attend: 0, finish: used ? n - 1 : n };
+  if (!used) return undefined;
   if (ownKernels) return { attend: n - 1, finish: n - 1 };
   const tiles = Math.max(0, Math.floor(n / QUERY_TILE) - 1);
   return { attend: tiles * QUERY_TILE, finish: n - 1 };
-}
-
-/** In the last layer, where not all queries attend, a node of its own: what tokens receive of all of them. */
-function sumAttention(
-  g: InputGraph,
-  state: LayerState,
-  q: Tensor,
-  chunk: Chunk,
-  hp: HyperParameters,
-): void {
-  if (state.observation.sums === undefined) return;
-  for (const run of state.runs) {
-    const { k, sums } = scratchGroup(g, state, run, chunk, 0);
-    const queries = queriesOf(g, q, run, { ...hp, n: chunk.n });
-    const node = { q: queries, k, sums, scale: hp.attentionScale };
-    g.expand((g.kernels as Kernels).attention(g, node));
-  }
 }
 
 /** A run's keys and values so far, and the mask of the queries from `skip` on. */
@@ -196,30 +205,47 @@ function scratchGroup(
   g: InputGraph,
   { scratch, masks, pastRows, observation }: LayerState,
   run: HeadRun,
-  { first, n }: Chunk,
+  chunk: Chunk,
   skip: number,
+  isLastLayer: boolean,
 ): KvGroup {
-  const nPast = run.nPast + first;
+  const { row, n } = chunk;
+  const nPast = run.nPast + row;
   const firstRow = pastRows - run.nPast;
   const view = (of: Tensor) => scratch.view(g, of, firstRow, nPast + n, run.firstHead, run.nHeadKv);
+  const [kind] = observation.kindsOf(chunk);
+  const sums =
+    isLastLayer || kind === undefined
+      ? undefined
+      : {
+          into: observation.sumsOf(g, kind, run, firstRow, nPast + n),
+          ...ACCUMULATIONS[kind],
+        };
   return {
     ...run,
     k: view(scratch.k),
     v: view(scratch.v),
-    sums: observation.sumsOf(g, run, firstRow, nPast + n),
+    sums,
     mask: () =>
       g.rows(masks.get(g, nPast, n, run.nPast === 0), TYPES.f16, nPast + n, skip, n - skip),
   };
 }
 
-async function embed({ model, executor, tokens }: PrefillJob, x: Tensor, chunk: Chunk) {
+async function embed({ model, executor, ...job }: PrefillJob, x: Tensor, chunk: Chunk) {
   const { first, n } = chunk;
+  const tokens = tokensOf(job, chunk);
   await executor.run((g) => {
-    const ids = g.constant(TYPES.i32, [n], tokens.slice(first, first + n));
+    const ids = g.constant(TYPES.i32, [n], tokens);
     const into = g.rows(x, TYPES.f32, model.hp.nEmbd, first, n);
     g.expand(g.copy(model.graph.embed(g, ids), into));
     return () => undefined;
   });
+}
+
+function tokensOf({ tokens, probe }: Pick<PrefillJob, "tokens" | "probe">, chunk: Chunk) {
+  if (chunk.of === "prompt") return tokens.slice(chunk.first, chunk.first + chunk.n);
+  let first = tokens.length;
+  return probe.find((piece) => (first += piece.length) > chunk.first) as Int32Array;
 }
 
 function lastLogits({ model, executor, tokens }: PrefillJob, x: Tensor): Promise<Float32Array> {

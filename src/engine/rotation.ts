@@ -2,7 +2,7 @@ import type { Executor, InputGraph } from "../ggml/executor.ts";
 import type { Graph } from "../ggml/graph.ts";
 import { ROPE_NEOX } from "../ggml/kernels/kernels.ts";
 import { NativeOwner } from "../ggml/owner.ts";
-import { TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
+import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import { joinHeads, type QueryKeyValue } from "../models/blocks/heads.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
@@ -84,7 +84,7 @@ export class Rotation extends NativeOwner {
   store(
     g: InputGraph,
     qkv: QueryKeyValue,
-    { first, n }: Chunk,
+    { row: first, n }: Chunk,
     { k, v }: { readonly k: Tensor; readonly v: Tensor },
   ): Tensor {
     this.assertAlive();
@@ -110,4 +110,24 @@ export class Rotation extends NativeOwner {
   protected release(): void {
     this.#table?.[Symbol.dispose]();
   }
+}
+
+/** The rotation of the next `n` positions, averaged: (cos, sin) where a rotated pair has them, [headDim]. */
+export function meanRotation(
+  executor: Executor,
+  { hp, graph }: Model,
+  first: number,
+  n: number,
+): Promise<Float32Array> {
+  return executor.run((g) => {
+    const pairs = g.constant(TYPES.f32, [hp.headDim, 1, n], unitPairs(hp, n));
+    const positions = Int32Array.from({ length: n }, (_, i) => first + i);
+    const table = g.output(graph.rotate(g, pairs, g.constant(TYPES.i32, [n], positions)));
+    return () => {
+      const all = readTensor(table, new Float32Array(hp.headDim * n));
+      const mean = new Float32Array(hp.headDim);
+      all.forEach((x, i) => (mean[i % hp.headDim] = (mean[i % hp.headDim] as number) + x / n));
+      return mean;
+    };
+  });
 }

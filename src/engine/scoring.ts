@@ -4,6 +4,7 @@ import type { Kernels } from "../ggml/kernels/kernels.ts";
 import { readTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
+import { ACCUMULATIONS, type Accumulation } from "./accumulators.ts";
 import type { Chunk } from "./chunks.ts";
 import { queryHeads, type HeadRun } from "./head-runs.ts";
 import type { Observation, ScoreShape } from "./observation.ts";
@@ -20,78 +21,115 @@ export interface ScoreInput {
   readonly hp: ScoreShape;
 }
 
-/** Adds the attention of a chunk's queries to the sums, block by block. */
+/** With ggml's operations: adds the attention of a chunk's queries to the sums, block by block. */
 export async function observe(
   observation: Observation,
   input: ScoreInput & { readonly chunk: Chunk },
 ): Promise<void> {
   const { queries } = observation;
-  if (queries === undefined) return;
   const { hp, chunk, pastRows } = input;
-  const perQuery = (pastRows + chunk.first + chunk.n) * hp.nHead * 4;
+  const kinds = observation.kindsOf(chunk);
+  if (queries === undefined || kinds.length === 0) return;
+  const perQuery = (pastRows + chunk.row + chunk.n) * hp.nHead * 4;
   const block = Math.min(chunk.n, Math.max(8, Math.floor(BLOCK_BYTES / perQuery)));
+  const add = (g: InputGraph, run: HeadRun, at: number, n: number) => {
+    const nPast = run.nPast + chunk.row + at;
+    for (const kind of kinds) {
+      const rule = ACCUMULATIONS[kind];
+      // Queries that have nothing so far away add nothing; what is left starts at a whole query.
+      const skip = Math.min(n, Math.max(0, rule.distance - nPast));
+      if (skip === n) continue;
+      const part = { nPast: nPast + skip, stride: chunk.n, at: at + skip, n: n - skip };
+      const score = runScores(g, input, run, queries, part, rule);
+      const nKv = nPast + n;
+      const into = observation.sumsOf(g, kind, run, pastRows - run.nPast, nKv);
+      const scores = g.reshape(score, nKv, queryHeads(run, hp));
+      g.expand(g.copy(rule.peaks ? larger(g, into, scores) : g.add(into, scores), into));
+    }
+  };
   for (let at = 0; at < chunk.n; at += block) {
     const n = Math.min(block, chunk.n - at);
     await input.executor.run(
       (g) => {
-        for (const run of input.runs) {
-          const nPast = run.nPast + chunk.first + at;
-          const score = runScores(g, input, run, queries, { nPast, stride: chunk.n, at, n });
-          const nHead = queryHeads(run, hp);
-          const into = observation.sumsOf(g, run, pastRows - run.nPast, nPast + n) as Tensor;
-          g.expand(g.copy(g.add(into, g.reshape(score, nPast + n, nHead)), into));
-        }
+        for (const run of input.runs) add(g, run, at, n);
         return () => undefined;
       },
-      128 + 16 * input.runs.length,
+      128 + 32 * input.runs.length * kinds.length,
     );
   }
 }
 
+/** The larger of two, element by element: b + max(0, a − b). */
+function larger(g: InputGraph, a: Tensor, b: Tensor): Tensor {
+  return g.add(b, g.relu(g.sub(a, b)));
+}
+
 /**
- * Adds the scores by the last α queries to the graph of the last chunk.
+ * With our own operations: one node a run of heads for each kind of sums that attention itself, which takes
+ * one along, does not gather.
+ */
+export function sumAttention(
+  g: InputGraph,
+  observation: Observation,
+  input: ScoreInput & { readonly chunk: Chunk },
+  q: Tensor,
+  alongside: boolean,
+): void {
+  const { hp, chunk, pastRows, scratch } = input;
+  for (const kind of observation.kindsOf(chunk).slice(alongside ? 1 : 0)) {
+    for (const run of input.runs) {
+      const [firstRow, nKv] = [pastRows - run.nPast, run.nPast + chunk.row + chunk.n];
+      const nHead = queryHeads(run, hp);
+      const row = hp.headDim * 4;
+      const group = hp.nHead / hp.nHeadKv;
+      const queries = g.view3d(
+        g.permute(q, 0, 2, 1, 3),
+        [hp.headDim, chunk.n, nHead],
+        [row * hp.nHead, row],
+        run.firstHead * group * row,
+      );
+      const k = scratch.view(g, scratch.k, firstRow, nKv, run.firstHead, run.nHeadKv);
+      const sums = observation.sumsOf(g, kind, run, firstRow, nKv);
+      const { distance, peaks } = ACCUMULATIONS[kind];
+      const how = { scale: hp.attentionScale, distance, peaks, likeAttention: true };
+      const node = { q: queries, k, sums, ...how };
+      g.expand((g.kernels as Kernels).attention(g, node));
+    }
+  }
+}
+
+/**
+ * Adds the scores by the observation windows that end with this chunk.
  *
  * @returns reads them, once the graph has run
  */
-export function scoreWindow(
+export function scoreWindows(
   g: InputGraph,
   observation: Observation,
-  input: ScoreInput,
+  input: ScoreInput & { readonly chunk: Chunk },
 ): () => void {
-  const { hp, pastRows, scratch, runs } = input;
-  const queries = observation.window;
-  if (queries === undefined) return () => undefined;
+  const { hp, chunk, runs } = input;
+  const end = chunk.row + chunk.n;
   const scores = g.kernels?.attends(hp) === true ? kernelScores : runScores;
-  const reads = runs.flatMap((run) =>
-    observation.alphas.map((alpha) => {
-      const nKv = run.nPast + scratch.rows - pastRows;
-      const at = observation.alpha - alpha;
-      const block = { nPast: nKv - alpha, stride: observation.alpha, at, n: alpha };
-      const score = g.output(scores(g, input, run, queries, block));
-      const size = nKv * queryHeads(run, hp);
-      return () =>
-        observation.windowScores.set(run, alpha, readTensor(score, new Float32Array(size)));
-    }),
-  );
+  const reads = observation.windows
+    .filter((window) => chunk.isLast && window.of === chunk.of)
+    .flatMap(({ of, alpha: widest, alphas, queries }) =>
+      runs.flatMap((run) =>
+        alphas.map((alpha) => {
+          const nKv = run.nPast + end;
+          const block = { nPast: nKv - alpha, stride: widest, at: widest - alpha, n: alpha };
+          const score = g.output(scores(g, input, run, queries, block));
+          const size = nKv * queryHeads(run, hp);
+          return () => {
+            const values = readTensor(score, new Float32Array(size));
+            observation.setWindowScores(of, alpha, run, values);
+          };
+        }),
+      ),
+    );
   return () => {
     for (const read of reads) read();
   };
-}
-
-/** The summed attention of all queries for one run of heads: [tokens, nHead of the run]. */
-export function summedScores(
-  observation: Observation,
-  { hp, pastRows, scratch }: ScoreInput,
-  run: HeadRun,
-): Float32Array {
-  const group = hp.nHead / hp.nHeadKv;
-  const nKv = run.nPast + scratch.rows - pastRows;
-  const out = new Float32Array(nKv * run.nHeadKv * group);
-  for (let h = 0; h < run.nHeadKv * group; h++) {
-    const offset = ((run.firstHead * group + h) * observation.rows + pastRows - run.nPast) * 4;
-    readTensor(observation.sums as Tensor, out.subarray(h * nKv, (h + 1) * nKv), offset);
-  }
-  return out;
 }
 
 interface QueryBlock {
@@ -109,15 +147,16 @@ function runScores(
   run: HeadRun,
   queries: Tensor,
   block: QueryBlock,
+  rule: Pick<Accumulation, "distance" | "peaks"> = { distance: 0, peaks: false },
 ): Tensor {
   const { hp } = input;
   const { nPast, n } = block;
   const nHead = queryHeads(run, hp);
   const { q, k } = scored(g, input, run, queries, block);
   return attentionScores(g, {
-    ...{ q, nPast, scale: hp.attentionScale },
+    ...{ q, nPast, scale: hp.attentionScale, ...rule },
     k: g.cast(k, TYPES.f32),
-    ones: g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1)),
+    ones: () => g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1)),
   });
 }
 

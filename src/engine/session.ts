@@ -12,7 +12,9 @@ import { defaultChunkTokens } from "./chunks.ts";
 import { DecodeGraph } from "./decode-graph.ts";
 import { generateTokens, type GenerateOptions, type Piece } from "./generate.ts";
 import { prefill } from "./prefill.ts";
+import { probePieces } from "./probe.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
+import { Recompression } from "./recompression.ts";
 import { createSampler } from "./sampler.ts";
 import { SessionTimings } from "./timings.ts";
 
@@ -57,6 +59,7 @@ export class Session implements Disposable {
   #nPast = 0;
   #pendingToken: number | undefined;
   #decodeGraph: DecodeGraph | undefined;
+  readonly #recompression: Recompression | undefined;
   #generating = false;
   #disposed = false;
   /** Ends a prefill within a chunk when the session is disposed. */
@@ -68,6 +71,9 @@ export class Session implements Disposable {
     this.compression = parts.compression;
     const { hp } = parts.model;
     this.cache = new KvCache(hp, parts.kvType);
+    if (parts.compression.method.every !== undefined) {
+      this.#recompression = new Recompression(parts.executor, parts.model, parts.compression);
+    }
   }
 
   /** Tokens seen so far, evicted ones included: the true position of the next one. */
@@ -154,6 +160,7 @@ export class Session implements Disposable {
       this.#decodeGraph?.[Symbol.dispose]();
       this.#decodeGraph = undefined;
       this.cache.clear();
+      this.#recompression?.reset();
       this.#nPast = 0;
       this.#logits = undefined;
       this.#pendingToken = undefined;
@@ -178,6 +185,7 @@ export class Session implements Disposable {
   #free(): void {
     this.#parts.onFree();
     this.#decodeGraph?.[Symbol.dispose]();
+    this.#recompression?.[Symbol.dispose]();
     this.cache[Symbol.dispose]();
   }
 
@@ -205,21 +213,24 @@ export class Session implements Disposable {
       throw contextFull(this.#nPast + tokens.length, 0, model.hp.nCtx);
     }
     const targets = sessions.map((s) => s.#target(tokens.length));
+    const size = chunkTokens ?? defaultChunkTokens(tokens.length, executor.kernels !== undefined);
+    const probe = this.#probe(tokens, targets, size);
     const started = performance.now();
-    const { logits, compressMs } = await prefill({
+    const { logits, compressMs, nextPositions } = await prefill({
       model,
       executor,
       tokens,
+      probe,
       firstPosition: this.#nPast,
       targets,
-      chunkTokens: chunkTokens ?? defaultChunkTokens(tokens.length, executor.kernels !== undefined),
+      chunkTokens: size,
       signal: AbortSignal.any([this.#stopping.signal, ...(options.signal ? [options.signal] : [])]),
       onProgress: options.onProgress,
     });
     const prefillMs = performance.now() - started;
-    for (const session of sessions) {
+    for (const [i, session] of sessions.entries()) {
       session.#logits = Float32Array.from(logits);
-      session.#nPast += tokens.length;
+      session.#nPast = nextPositions[i] as number;
       session.#pendingToken = undefined;
       session.timings.addPrefill(tokens.length, prefillMs, compressMs);
     }
@@ -236,9 +247,24 @@ export class Session implements Disposable {
         `alpha ${alpha} is larger than the prompt of ${nNew} tokens; use --alpha ${nNew} or less`,
       );
     }
-    const pastLengths = cache.layers.map((l) => Math.max(...l.heads.map((h) => h.length)));
-    const cut = isFirst ? nNew > kvSize : cache.meanKept + nNew > this.#parts.kvLimit;
-    return { cache, compression, pastLengths, cut };
+    const measured = compression.method.budget.kind === "measured";
+    const cut = isFirst ? measured || nNew > kvSize : cache.meanKept + nNew > this.#parts.kvLimit;
+    const room = compression.method.every ?? 0;
+    const onCut: PrefillTarget["onCut"] = (layer, kept) => this.#recompression?.adopt(layer, kept);
+    return { cache, compression, cut, room, onCut };
+  }
+
+  /** What is read after the prompt to observe it, where the methods want that. */
+  #probe(prompt: Int32Array, targets: readonly PrefillTarget[], chunk: number): Int32Array[] {
+    const kinds = targets.flatMap((t) => (t.cut ? (t.compression.method.probe ?? []) : []));
+    const [kind, ...others] = new Set(kinds);
+    if (kind === undefined) return [];
+    if (others.length > 0) {
+      throw new PyramidKVError("USAGE", "methods with different probes cannot share a prefill");
+    }
+    const { tokenizer, model } = this.#parts;
+    const longest = Math.min(chunk, model.hp.nCtx - this.#nPast - prompt.length);
+    return probePieces(kind, { prompt, tokenizer, longest });
   }
 
   /** Puts the last token of an answer that ended early into the cache, so that the logits follow it. */
@@ -257,7 +283,15 @@ export class Session implements Disposable {
     const computeMs = await this.#step(token);
     this.#nPast++;
     this.#pendingToken = undefined;
+    if (this.#recompression?.due === true) await this.#recompress(this.#recompression);
     this.timings.addDecode(performance.now() - started, computeMs);
+  }
+
+  async #recompress(recompression: Recompression): Promise<void> {
+    this.#nPast = await recompression.run(this.cache, this.#nPast);
+    if (this.#decodeGraph?.survivesEviction === true) return;
+    this.#decodeGraph?.[Symbol.dispose]();
+    this.#decodeGraph = undefined;
   }
 
   async #step(token: number): Promise<number> {
@@ -275,7 +309,7 @@ export class Session implements Disposable {
     const { model, executor } = this.#parts;
     if (this.#decodeGraph?.fits(this.cache) !== true) {
       this.#decodeGraph?.[Symbol.dispose]();
-      this.#decodeGraph = new DecodeGraph(model, executor, this.cache);
+      this.#decodeGraph = new DecodeGraph(model, executor, this.cache, this.#recompression);
     }
     return this.#decodeGraph;
   }

@@ -24,6 +24,7 @@ export function bindGgml(lib: Library) {
     setOutput: f<[P], void>("void ggml_set_output(void*)"),
     // operations
     add: f<[P, P, P], P>("void* ggml_add(void*,void*,void*)"),
+    sub: f<[P, P, P], P>("void* ggml_sub(void*,void*,void*)"),
     mul: f<[P, P, P], P>("void* ggml_mul(void*,void*,void*)"),
     div: f<[P, P, P], P>("void* ggml_div(void*,void*,void*)"),
     clamp: f<[P, P, number, number], P>("void* ggml_clamp(void*,void*,float,float)"),
@@ -37,6 +38,11 @@ export function bindGgml(lib: Library) {
       "void* ggml_soft_max_ext(void*,void*,void*,float,float)",
     ),
     diagMaskInfInplace: f<[P, P, number], P>("void* ggml_diag_mask_inf_inplace(void*,void*,int)"),
+    diagMaskZero: f<[P, P, number], P>("void* ggml_diag_mask_zero(void*,void*,int)"),
+    relu: f<[P, P], P>("void* ggml_relu(void*,void*)"),
+    pool1d: f<[P, P, number, number, number, number], P>(
+      "void* ggml_pool_1d(void*,void*,int,int,int,int)",
+    ),
     sumRows: f<[P, P], P>("void* ggml_sum_rows(void*,void*)"),
     argsortTopK: f<[P, P, number], P>("void* ggml_argsort_top_k(void*,void*,int)"),
     ropeExt: f<

@@ -4,8 +4,17 @@ import type { CustomNodes, Kernels } from "./kernels/kernels.ts";
 import { allocateStruct, freeStruct, type KernelStruct } from "./kernels/structs.ts";
 import { native } from "./native.ts";
 import { NativeOwner } from "./owner.ts";
-import { newTensor, type Tensor, type TensorSpec } from "./tensor-buffer.ts";
+import {
+  newTensor,
+  tensorShape,
+  tensorStrides,
+  type Tensor,
+  type TensorSpec,
+} from "./tensor-buffer.ts";
 import { rowBytes, TYPES, type TensorType } from "./types.ts";
+
+/** GGML_OP_POOL_MAX (ggml.h). */
+const POOL_MAX = 0;
 
 /** Parameters of rotary position embedding, as `ggml_rope_ext` takes them. */
 export interface RopeParameters {
@@ -102,6 +111,9 @@ export class Graph extends NativeOwner implements CustomNodes {
   add(a: Tensor, b: Tensor): Tensor {
     return this.#ggml.add(this.#context, a, b);
   }
+  sub(a: Tensor, b: Tensor): Tensor {
+    return this.#ggml.sub(this.#context, a, b);
+  }
   mul(a: Tensor, b: Tensor): Tensor {
     return this.#ggml.mul(this.#context, a, b);
   }
@@ -139,6 +151,18 @@ export class Graph extends NativeOwner implements CustomNodes {
   /** Sets `a[j, i, …]` to −∞ for `j > nPast + i`, in place. */
   causalMask(a: Tensor, nPast: number): Tensor {
     return this.#ggml.diagMaskInfInplace(this.#context, a, nPast);
+  }
+  /** Sets `a[j, i, …]` to 0 for `j > nPast + i`. */
+  causalZero(a: Tensor, nPast: number): Tensor {
+    return this.#ggml.diagMaskZero(this.#context, a, nPast);
+  }
+  relu(a: Tensor): Tensor {
+    return this.#ggml.relu(this.#context, a);
+  }
+  /** The largest of each row, `[n, m, …]` → `[1, m, …]`. */
+  maxOfRows(a: Tensor): Tensor {
+    const n = tensorShape(a)[0] as number;
+    return this.#ggml.pool1d(this.#context, a, POOL_MAX, n, n, 0);
   }
   /** `[n, …]` → `[1, …]`. */
   sumRows(a: Tensor): Tensor {
@@ -211,6 +235,13 @@ export class Graph extends NativeOwner implements CustomNodes {
     byteOffset: number,
   ): Tensor {
     return this.#ggml.view3d(this.#context, a, ne0, ne1, ne2, nb1, nb2, byteOffset);
+  }
+  /** `[ne0, ne1, n]` without the first `skip` of the `n`. */
+  skipColumns(a: Tensor, skip: number): Tensor {
+    if (skip === 0) return a;
+    const [ne0 = 1, ne1 = 1, ne2 = 1] = tensorShape(a);
+    const [, nb1 = 0, nb2 = 0] = tensorStrides(a);
+    return this.view3d(a, [ne0, ne1, ne2 - skip], [nb1, nb2], skip * nb2);
   }
   /** Rows `[first, first + n)` of a matrix with rows of `width` elements. */
   rows(a: Tensor, type: TensorType, width: number, first: number, n: number): Tensor {

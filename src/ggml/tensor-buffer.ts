@@ -27,12 +27,18 @@ export function newTensor(context: Pointer, spec: TensorSpec): Tensor {
   return tensor;
 }
 
-/** `struct ggml_tensor` (ggml.h): `type`, `buffer`, `ne[4]`, … */
-export const TENSOR_OFFSETS = { type: 0, buffer: 8, shape: 16 } as const;
+/** `struct ggml_tensor` (ggml.h): `type`, `buffer`, `ne[4]`, `nb[4]`, … */
+export const TENSOR_OFFSETS = { type: 0, buffer: 8, shape: 16, strides: 48 } as const;
 
 /** A tensor's four sizes, in ggml order. */
 export function tensorShape(tensor: Tensor): number[] {
   const bytes = viewNative((tensor + BigInt(TENSOR_OFFSETS.shape)) as Pointer, 32);
+  return Array.from(new BigInt64Array(bytes), Number);
+}
+
+/** A tensor's four strides in bytes. */
+export function tensorStrides(tensor: Tensor): number[] {
+  const bytes = viewNative((tensor + BigInt(TENSOR_OFFSETS.strides)) as Pointer, 32);
   return Array.from(new BigInt64Array(bytes), Number);
 }
 

@@ -1,20 +1,24 @@
 import type { Executor } from "../ggml/executor.ts";
-import { TYPES, type TensorType } from "../ggml/types.ts";
+import type { TensorType } from "../ggml/types.ts";
+import { gather, type HeadRows, type TurnKeys } from "./gather.ts";
 import { LayerCache } from "./layer-cache.ts";
 import { capacityFor, type Padding } from "./padding.ts";
 import type { PrefillScratch } from "./scratch.ts";
 
-/** What one kv head keeps: rows of the scratch and the true positions of their tokens, both ascending. */
-export interface KeptTokens {
-  readonly rows: Int32Array;
+/** What one kv head keeps: rows of the scratch and the positions of their tokens, both ascending. */
+export interface KeptTokens extends HeadRows {
   readonly positions: Int32Array;
 }
 
 export interface CompactOptions {
   readonly type: TensorType;
   readonly padding: Padding;
+  /** Rows to keep free in each head. Defaults to 0. */
+  readonly room?: number;
   /** Whether nobody else needs this layer's scratch any more. */
   readonly mayTakeOver: boolean;
+  /** How keys turn, where tokens move to other positions. */
+  readonly turn?: TurnKeys | undefined;
 }
 
 /**
@@ -25,7 +29,7 @@ export async function compact(
   executor: Executor,
   scratch: PrefillScratch,
   kept: readonly KeptTokens[],
-  { type, padding, mayTakeOver }: CompactOptions,
+  { type, padding, room = 0, mayTakeOver, turn }: CompactOptions,
 ): Promise<LayerCache> {
   const takesOver =
     mayTakeOver && type === scratch.type && kept.every((k) => k.rows.length === scratch.rows);
@@ -34,45 +38,21 @@ export async function compact(
     headDim: scratch.shape.headDim,
     positions: kept.map((k) => k.positions),
     capacities: kept.map((k) =>
-      takesOver ? scratch.capacity : capacityFor(k.positions.length, padding),
+      takesOver ? scratch.capacity : capacityFor(k.positions.length + room, padding),
     ),
     padding,
     ...(takesOver ? { buffer: scratch.handOver() } : {}),
   });
   if (takesOver) return layer;
+  const heads = kept.map(({ rows, turns }, h) => ({
+    rows: rows.map((row) => h * scratch.capacity + row),
+    turns,
+  }));
   try {
-    await gather(executor, scratch, kept, layer);
+    await gather(executor, scratch, heads, layer, turn);
   } catch (error) {
     layer[Symbol.dispose]();
     throw error;
   }
   return layer;
-}
-
-/** Any rows of any heads: one gather and one scatter for K, one each for V. */
-async function gather(
-  executor: Executor,
-  scratch: PrefillScratch,
-  kept: readonly KeptTokens[],
-  layer: LayerCache,
-): Promise<void> {
-  const total = kept.reduce((sum, k) => sum + k.rows.length, 0);
-  if (total === 0) return;
-  const from = new Int32Array(total);
-  const to = new Int32Array(total);
-  let at = 0;
-  kept.forEach(({ rows }, h) => {
-    const firstRow = layer.heads[h]?.row ?? 0;
-    rows.forEach((row, i) => {
-      from[at] = h * scratch.capacity + row;
-      to[at++] = firstRow + i;
-    });
-  });
-  await executor.run((g) => {
-    const fromRows = g.constant(TYPES.i32, [total], from);
-    const toRows = g.constant(TYPES.i32, [total], to);
-    g.expand(g.setRows(layer.k, g.getRows(scratch.k, fromRows), toRows));
-    g.expand(g.setRows(layer.v, g.getRows(scratch.v, fromRows), toRows));
-    return () => undefined;
-  });
 }

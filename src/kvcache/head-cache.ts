@@ -27,6 +27,12 @@ export class HeadCache {
     return this.#positions.slice(0, this.#length);
   }
 
+  /** Notes that the first rows now hold the tokens at these positions, ascending, and no others. */
+  replace(positions: Int32Array): void {
+    this.#positions.set(positions);
+    this.#length = positions.length;
+  }
+
   /** Notes that the token at `position` was written to the next free row. */
   append(position: number): void {
     this.#positions[this.#length++] = position;

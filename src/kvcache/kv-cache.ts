@@ -47,7 +47,14 @@ export class KvCache extends NativeOwner {
   stage(il: number, layer: LayerCache): void {
     this.assertAlive();
     this.ledger.add(layer.bytes);
+    const old = this.#staged[il];
+    if (old !== undefined) this.#free(old);
     this.#staged[il] = layer;
+  }
+
+  /** A layer that waits for the others. */
+  stagedLayer(il: number): LayerCache | undefined {
+    return this.#staged[il];
   }
 
   /** Puts the staged layers in place and frees those they replace. */

@@ -1,7 +1,8 @@
 import type { Executor } from "../ggml/executor.ts";
+import { fromHalf } from "../ggml/half.ts";
 import type { Graph } from "../ggml/graph.ts";
 import { NativeOwner } from "../ggml/owner.ts";
-import { TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
+import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
 import type { KvShape } from "./kv-cache.ts";
 import type { LayerCache } from "./layer-cache.ts";
@@ -67,6 +68,14 @@ export class PrefillScratch extends NativeOwner {
       [row, row * this.capacity],
       (head * this.capacity + first) * row,
     );
+  }
+
+  /** Rows `[first, first + n)` of one head's K or V as numbers: [headDim, n]. */
+  read(of: Tensor, kvHead: number, first: number, n: number): Float32Array {
+    const { headDim } = this.shape;
+    const bits = new Uint16Array(n * headDim);
+    const offset = (kvHead * this.capacity + first) * rowBytes(TYPE, headDim);
+    return fromHalf(readTensor(of, bits, offset));
   }
 
   /** Copies a layer's cached tokens in, each head's last one at row `end − 1`. */

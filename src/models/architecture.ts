@@ -30,6 +30,10 @@ export interface TransformerGraph {
   queryKeyValue(g: Graph, il: number, x: Tensor): QueryKeyValue;
   /** Queries or keys f32 [headDim, heads, n], rotated to their true `positions` i32 [n]. */
   rotate(g: Graph, heads: Tensor, positions: Tensor): Tensor;
+  /** Rotated keys f32 [headDim, heads, n], turned on by so many positions each, i32 [n]; their length stays. */
+  turn(g: Graph, keys: Tensor, by: Tensor): Tensor;
+  /** What attention's result f32 [headDim · nHead, n] adds to the residual stream, biases aside: f32 [nEmbd, n]. */
+  projectAttention(g: Graph, il: number, attention: Tensor): Tensor;
   /** `attention` f32 [headDim · nHead, n], the attention's result, and `x`, the layer's input → the next `x`. */
   finishLayer(g: Graph, il: number, x: Tensor, attention: Tensor): Tensor;
   /** `x` f32 [nEmbd, n] → f32 [nVocab, n]. */

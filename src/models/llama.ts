@@ -1,3 +1,4 @@
+import type { RopeParameters } from "../ggml/graph.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { Architecture, ModelWeights, TensorRules, TransformerGraph } from "./architecture.ts";
 import { swigluFfn } from "./blocks/ffn.ts";
@@ -86,6 +87,11 @@ function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGrap
 
     rotate: (g, heads, positions) => g.rope(heads, positions, model.ropeFactors ?? null, hp.rope),
 
+    turn: (g, keys, by) => g.rope(keys, by, model.ropeFactors ?? null, withoutScale(hp.rope)),
+
+    projectAttention: (g, il, attention) =>
+      linear(g, { weight: matrix(layer(il), "o").weight }, attention),
+
     finishLayer(g, il, x, attention) {
       const w = layer(il);
       const y = linear(g, matrix(w, "o"), attention, { residual: x });
@@ -105,6 +111,13 @@ function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGrap
         norm: norm(model.outputNorm),
       }),
   };
+}
+
+/** The same angles with keys of unchanged length: what YaRN multiplies by is in them already. */
+function withoutScale(rope: RopeParameters): RopeParameters {
+  // ggml multiplies by 1 + 0.1 ln(1 / freqScale) where extFactor is not 0 (ggml.c, rope_yarn).
+  const yarn = rope.extFactor === 0 ? 1 : 1 - 0.1 * Math.log(rope.freqScale);
+  return { ...rope, attnFactor: 1 / yarn };
 }
 
 function matrix(w: Readonly<Record<string, Tensor>>, name: string): Weight {

@@ -1,11 +1,16 @@
 import type { ReferenceInput } from "../../src/compression/reference.ts";
 import { tinyModel, type TinyOptions } from "./tiny-model.ts";
 
+export interface FirstLayer extends ReferenceInput {
+  /** Queries before rotation, [nHead][nTokens][headDim]. */
+  readonly plainQueries: Float32Array;
+}
+
 /**
- * Queries and keys of a tiny model's first layer in plain loops, from the file's own weights: embedding,
- * RMS norm, projection, RoPE on neighbouring pairs. Keys are rounded to f16, as the cache holds them.
+ * Queries, keys and values of a tiny model's first layer in plain loops, from the file's own weights: embedding,
+ * RMS norm, projection, RoPE on neighbouring pairs. Keys and values are rounded to f16, as the cache holds them.
  */
-export function firstLayerQueriesAndKeys(options: TinyOptions, tokens: Int32Array): ReferenceInput {
+export function firstLayer(options: TinyOptions, tokens: Int32Array): FirstLayer {
   const { tensors } = tinyModel(options);
   const weight = (name: string) => {
     const { data } = tensors.find((t) => t.name === name) as { data: Uint8Array };
@@ -23,7 +28,7 @@ export function firstLayerQueriesAndKeys(options: TinyOptions, tokens: Int32Arra
     return x.map((v, i) => (v / Math.sqrt(meanSquare + 1e-5)) * (norm[i] ?? 0));
   });
 
-  const heads = (matrix: Float32Array, n: number): Float32Array => {
+  const heads = (matrix: Float32Array, n: number, rotated = true): Float32Array => {
     const out = new Float32Array(n * nTokens * headDim);
     hidden.forEach((h, position) => {
       for (let head = 0; head < n; head++) {
@@ -32,7 +37,7 @@ export function firstLayerQueriesAndKeys(options: TinyOptions, tokens: Int32Arra
           return h.reduce((sum, v, i) => sum + v * (matrix[at + i] ?? 0), 0);
         };
         for (let d = 0; d < headDim; d += 2) {
-          const angle = position * 10_000 ** (-d / headDim);
+          const angle = rotated ? position * 10_000 ** (-d / headDim) : 0;
           const [a, b] = [row(d), row(d + 1)];
           const at = (head * nTokens + position) * headDim + d;
           out[at] = a * Math.cos(angle) - b * Math.sin(angle);
@@ -45,7 +50,9 @@ export function firstLayerQueriesAndKeys(options: TinyOptions, tokens: Int32Arra
 
   const q = heads(weight("blk.0.attn_q.weight"), nHead);
   const k = heads(weight("blk.0.attn_k.weight"), nHeadKv).map(roundToF16);
-  return { q, k, nTokens, nHead, nHeadKv, headDim };
+  const v = heads(weight("blk.0.attn_v.weight"), nHeadKv, false).map(roundToF16);
+  const plainQueries = heads(weight("blk.0.attn_q.weight"), nHead, false);
+  return { q, k, v, plainQueries, nTokens, nHead, nHeadKv, headDim };
 }
 
 /** The nearest f16 to a number in f16's normal range. */

@@ -3,15 +3,15 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Backend } from "../../src/ggml/backend.ts";
 import { Executor } from "../../src/ggml/executor.ts";
+import { referenceEvidence, type ReferenceInput } from "../../src/compression/reference.ts";
 import {
   compressionOf,
   expectGolden,
-  graphScores,
   isOurs,
-  lastQueries,
+  keptOf,
   type GoldenCase,
-  type QueriesAndKeys,
 } from "../helpers/golden-case.ts";
+import { graphScores } from "../helpers/graph-scores.ts";
 import { sharedPath } from "../helpers/shared.ts";
 
 /** What the Python code kept of real queries and keys: one kv head of layer 2 over 1,982 tokens. */
@@ -26,23 +26,25 @@ describe.skipIf(folder === undefined)("selections on real queries and keys", () 
   afterAll(() => executor[Symbol.dispose]());
 
   it.each(cases)("$lib $name $params", async (golden) => {
-    const real = input as QueriesAndKeys;
+    const real = input as ReferenceInput;
     const { alpha } = compressionOf(golden).options;
-    const scores = await graphScores(executor, lastQueries(real, alpha));
-    expectGolden(golden, real.nTokens, scores);
+    const scores = await graphScores(executor, real, { nQueries: alpha });
+    const [head] = referenceEvidence(real, { alpha }).heads;
+    const heads = head === undefined ? [] : [{ ...head, attention: () => scores }];
+    expectGolden(golden, keptOf(golden, { il: 0, heads }));
   });
 
   it("has cases", () => expect(cases.length).toBeGreaterThan(3));
 });
 
-function load(path: string): { cases: GoldenCase[]; input: QueriesAndKeys } {
+function load(path: string): { cases: GoldenCase[]; input: ReferenceInput } {
   const { layers } = JSON.parse(readFileSync(join(path, "real.json"), "utf8")) as {
     layers: { cases: GoldenCase[] }[];
   };
   const input = {
     q: readHalves(join(path, "real_l2_q.f16")),
     k: readHalves(join(path, "real_l2_k.f16")),
-    nQueries: 64,
+    v: new Float32Array(0),
     nTokens: 1982,
     nHead: 3,
     nHeadKv: 1,

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { resolveCompression } from "../resolve.ts";
 import { apportion } from "./apportion.ts";
-import { pyramidBudget } from "./pyramid.ts";
+import type { BudgetInput } from "./budget.ts";
+import { pyramid } from "./pyramid.ts";
 
 type Kept = readonly number[] | { all: number; L: number };
 interface GoldenRow {
@@ -23,10 +24,14 @@ const golden = JSON.parse(
 const expand = (kept: Kept): readonly number[] =>
   "all" in kept ? new Array<number>(kept.L).fill(kept.all) : kept;
 
+function layersOf(input: BudgetInput): number[] {
+  return pyramid.kind === "layers" ? pyramid.layers(input) : [];
+}
+
 function budgets(preset: string, row: GoldenRow): number[] {
   const { L: nLayer, cap: kvSize, w: window, n: nTokens, beta } = row;
   const { options } = resolveCompression({ preset, kvSize, window, beta });
-  return pyramidBudget({ nLayer, nTokens, options }).map((b) => Math.min(b, nTokens));
+  return layersOf({ nLayer, nHeadKv: 1, nTokens, options }).map((b) => Math.min(b, nTokens));
 }
 
 describe("pyramid budgets", () => {
@@ -56,7 +61,7 @@ describe("pyramid budgets", () => {
         const kvSize = window + mean;
         const nTokens = kvSize + more;
         const { options } = resolveCompression({ kvSize, window, beta });
-        const kept = pyramidBudget({ nLayer, nTokens, options });
+        const kept = layersOf({ nLayer, nHeadKv: 1, nTokens, options });
         expect(kept.reduce((a, b) => a + b, 0)).toBe(nLayer * kvSize);
         kept.forEach((b, il) => {
           expect(b).toBeGreaterThanOrEqual(window);
@@ -69,7 +74,7 @@ describe("pyramid budgets", () => {
 
   it("follow the paper's line: 2S − S/β at the bottom, S/β at the top", () => {
     const { options } = resolveCompression({ kvSize: 128, window: 8, beta: 20 });
-    const kept = pyramidBudget({ nLayer: 30, nTokens: 6000, options });
+    const kept = layersOf({ nLayer: 30, nHeadKv: 3, nTokens: 6000, options });
     expect([kept[0], kept.at(-1)]).toEqual([2 * 120 - 6 + 8, 6 + 8]);
   });
 });

@@ -7,7 +7,20 @@ import type { BudgetInput, BudgetPolicy } from "./budget.ts";
  * on top. A lowest layer beyond the prompt is cut to it and the line pivots, so that the sum stays
  * nLayer · kvSize, exactly under `rounding: "exact"`.
  */
-export const pyramidBudget: BudgetPolicy = (input) => ROUNDINGS[input.options.rounding](input);
+export const pyramid: BudgetPolicy = {
+  name: "pyramid",
+  summary: "more in low layers than in high ones, in a line",
+  kind: "layers",
+  layers: (input) => ROUNDINGS[input.options.rounding](input),
+};
+
+/** The pyramid upside down, as a control: is it the shape that helps, or any shape? */
+export const inverted: BudgetPolicy = {
+  name: "inverted",
+  summary: "more in high layers than in low ones: the pyramid's control",
+  kind: "layers",
+  layers: (input) => ROUNDINGS[input.options.rounding](input).reverse(),
+};
 
 const ROUNDINGS = {
   exact({ nLayer, nTokens, options: { kvSize, window, beta } }: BudgetInput): number[] {

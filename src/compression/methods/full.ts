@@ -4,8 +4,14 @@ import type { Method } from "../method.ts";
 export const full: Method = {
   name: "full",
   summary: "keeps every token (no compression)",
-  needs: "nothing",
-  pools: false,
+  queryAware: false,
+  needs: [],
+  score: ({ heads }) => heads.map(() => null),
   options: [],
-  budget: ({ nLayer, nTokens }) => new Array<number>(nLayer).fill(nTokens),
+  budget: {
+    name: "all",
+    summary: "everything",
+    kind: "layers",
+    layers: ({ nLayer, nTokens }) => new Array<number>(nLayer).fill(nTokens),
+  },
 };

@@ -1,22 +1,25 @@
-import { uniformBudget } from "../budgets/uniform.ts";
+import { uniform } from "../budgets/uniform.ts";
 import type { Method } from "../method.ts";
+import { reduceGroup } from "../scores/reduce.ts";
 
 /**
  * Keeps the "heavy hitters", the tokens that all prompt tokens together attend to most, and a window.
  *
  * Paper: H2O: Heavy-Hitter Oracle for Efficient Generative Inference, arXiv 2306.14048.
- * score(j) = Σ_i softmax(q_i K^T / √d)_j over all prompt queries i, mean over the group's query heads.
- * Deviations: evicts once after the prompt (the paper: at every step); sums are not divided by how
- * many queries see a key, as in KVCache-Factory; the window is 32 tokens, not half of the budget; when a
+ * score(j) = Σ_i softmax(q_i K^T / √d)_j over all queries i, mean over the group's query heads.
+ * Deviations: evicts once after the prompt, `every:1(h2o)` at every step as the paper does; sums are not divided by
+ * how many queries see a key, as in KVCache-Factory; the window is 32 tokens, not half of the budget; when a
  * later turn is cut, only that turn's queries are summed.
  */
 export const h2o: Method = {
   name: "h2o",
   summary: "keeps what all prompt tokens together attend to most",
   paper: "arXiv 2306.14048",
-  needs: "all-queries",
-  pools: false,
+  queryAware: false,
+  needs: ["sums"],
+  score: ({ heads }, { gqa }) =>
+    heads.map((head) => ({ scores: reduceGroup(head.attention("sums"), head.n, gqa) })),
   options: ["kvSize", "window", "gqa"],
   defaults: { window: 32 },
-  budget: uniformBudget,
+  budget: uniform,
 };

@@ -1,4 +1,4 @@
-import { pyramidBudget } from "../budgets/pyramid.ts";
+import { pyramid } from "../budgets/pyramid.ts";
 import type { Method } from "../method.ts";
 import { snapkv } from "./snapkv.ts";
 
@@ -17,5 +17,5 @@ export const pyramidkv: Method = {
   summary: "keeps what the last prompt tokens attend to, more in low layers than in high ones",
   paper: "arXiv 2406.02069",
   options: [...snapkv.options, "beta", "rounding"],
-  budget: pyramidBudget,
+  budget: pyramid,
 };

@@ -1,5 +1,6 @@
-import { uniformBudget } from "../budgets/uniform.ts";
+import { uniform } from "../budgets/uniform.ts";
 import type { Method } from "../method.ts";
+import { pooledAttention } from "../scores/reduce.ts";
 
 /**
  * Keeps what the last prompt tokens attend to, the same number in every layer.
@@ -13,8 +14,9 @@ export const snapkv: Method = {
   name: "snapkv",
   summary: "keeps what the last prompt tokens attend to, evenly over the layers",
   paper: "arXiv 2404.14469",
-  needs: "window-queries",
-  pools: true,
-  options: ["kvSize", "preset", "alpha", "window", "pool", "kernel", "gqa"],
-  budget: uniformBudget,
+  queryAware: true,
+  needs: ["window"],
+  score: ({ heads }, o) => heads.map((head) => ({ scores: pooledAttention(head, "window", o) })),
+  options: ["kvSize", "preset", "alpha", "window", "pool", "kernel", "gqa", "sinks"],
+  budget: uniform,
 };

@@ -1,4 +1,4 @@
-import { uniformBudget } from "../budgets/uniform.ts";
+import { uniform } from "../budgets/uniform.ts";
 import type { Method } from "../method.ts";
 
 /**
@@ -6,16 +6,18 @@ import type { Method } from "../method.ts";
  *
  * Paper: Efficient Streaming Language Models with Attention Sinks, arXiv 2309.17453.
  * kept = [0, sinks) ∪ [n − (kvSize − sinks), n), the same in every layer and head.
- * Deviation: keys stay at their true positions; re-rotation to cache positions is not applied.
+ * Deviation: keys stay at their true positions; `rerotate(streaming-llm)` moves them to cache positions, as the
+ * authors do.
  */
 export const streamingLlm: Method = {
   name: "streaming-llm",
   summary: "keeps the first tokens (sinks) and the newest ones",
   paper: "arXiv 2309.17453",
-  needs: "nothing",
-  pools: false,
+  queryAware: false,
+  needs: [],
+  score: ({ heads }) => heads.map(() => null),
   options: ["kvSize", "sinks"],
   // No window by force: without scores, what the sinks leave goes to the newest tokens.
   defaults: { sinks: 4, window: 0 },
-  budget: uniformBudget,
+  budget: uniform,
 };

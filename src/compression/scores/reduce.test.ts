@@ -2,12 +2,12 @@ import { describe, expect, it } from "vitest";
 import { pool, reduceGroup } from "./reduce.ts";
 
 describe("reduceGroup", () => {
-  const scores = { values: Float32Array.of(1, 2, 3, 6, 9, 9, 0, 0), n: 2, nHead: 4, nHeadKv: 2 };
+  const values = Float32Array.of(1, 2, 3, 6);
 
   it("averages or maximises over the query heads of a kv head", () => {
-    expect(Array.from(reduceGroup(scores, 0, "mean"))).toEqual([2, 4]);
-    expect(Array.from(reduceGroup(scores, 0, "max"))).toEqual([3, 6]);
-    expect(Array.from(reduceGroup(scores, 1, "mean"))).toEqual([4.5, 4.5]);
+    expect(Array.from(reduceGroup(values, 2, "mean"))).toEqual([2, 4]);
+    expect(Array.from(reduceGroup(values, 2, "max"))).toEqual([3, 6]);
+    expect(Array.from(values)).toEqual([1, 2, 3, 6]);
   });
 });
 

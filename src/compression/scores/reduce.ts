@@ -1,26 +1,27 @@
-import type { GqaReduce, Pool } from "../options.ts";
+import type { AttentionKind, HeadEvidence } from "../evidence.ts";
+import type { GqaReduce, Pool, ResolvedOptions } from "../options.ts";
 
-/** Scores of `nHead` query heads over `n` tokens, head after head: ggml's [n, nHead]. */
-export interface HeadScores {
-  readonly values: Float32Array;
-  readonly n: number;
-  readonly nHead: number;
-  readonly nHeadKv: number;
+/** One score per token from those of the query heads that share the kv head: `values` [n, group] → [n]. */
+export function reduceGroup(values: Float32Array, n: number, reduce: GqaReduce): Float32Array {
+  const out = values.slice(0, n);
+  const size = values.length / n;
+  for (let at = n; at < values.length; at += n) {
+    for (let i = 0; i < n; i++) {
+      const [a, b] = [out[i] as number, values[at + i] as number];
+      out[i] = reduce === "max" ? Math.max(a, b) : a + b;
+    }
+  }
+  return reduce === "max" ? out : out.map((x) => x / size);
 }
 
-/** One score per token for a kv head, from the query heads that share it. */
-export function reduceGroup(s: HeadScores, kvHead: number, reduce: GqaReduce): Float32Array {
-  const size = s.nHead / s.nHeadKv;
-  const out = new Float32Array(s.n);
-  for (let i = 0; i < s.n; i++) {
-    let value = reduce === "max" ? -Infinity : 0;
-    for (let g = 0; g < size; g++) {
-      const score = s.values[(kvHead * size + g) * s.n + i] as number;
-      value = reduce === "max" ? Math.max(value, score) : value + score;
-    }
-    out[i] = reduce === "max" ? value : value / size;
-  }
-  return out;
+/** What each token of a head receives, reduced over its query heads and pooled over its neighbours. */
+export function pooledAttention(
+  head: HeadEvidence,
+  kind: AttentionKind,
+  o: Pick<ResolvedOptions, "gqa" | "pool" | "kernel" | "sinks" | "window">,
+): Float32Array {
+  const scores = reduceGroup(head.attention(kind), head.n, o.gqa);
+  return pool(scores, o.sinks, Math.max(o.sinks, head.n - o.window), o.pool, o.kernel);
 }
 
 /**

@@ -65,6 +65,10 @@ export interface AttentionNode {
   readonly sums?: Tensor | undefined;
   /** Only attention from at least so far away is summed. Defaults to 0. */
   readonly distance?: number;
+  /** The largest is kept in `sums` instead of the sum. */
+  readonly peaks?: boolean;
+  /** Whether sums alone are computed with the products of attention, to be what they are alongside it. */
+  readonly likeAttention?: boolean;
 }
 
 /** How a layer's queries, keys and values are cut into heads and rotated. */
@@ -158,7 +162,7 @@ export class Kernels extends NativeOwner {
 
   /**
    * f32 [headDim, nHead, n]; without values a tensor of no use, which must be expanded for its sums. Sums alone are
-   * computed in f32 by all variants: they are cheap, and decide which tokens are kept.
+   * computed in f32 by all variants unless asked otherwise: a window's are cheap, and decide which tokens are kept.
    */
   attention(g: CustomNodes, node: AttentionNode): Tensor {
     const [headDim, n, nHead] = tensorShape(node.q) as [number, number, number];
@@ -171,9 +175,11 @@ export class Kernels extends NativeOwner {
       values: Number(source(node.v) > 0),
       sums: source(node.sums),
       distance: node.distance ?? 0,
+      peaks: Number(node.peaks ?? false),
     };
     const { attentionWorkspace } = this.#library.functions;
-    const variant = node.v === undefined ? this.#exact : this.variant;
+    const exact = node.v === undefined && node.likeAttention !== true;
+    const variant = exact ? this.#exact : this.variant;
     const bytes = attentionWorkspace(
       ...[variant.handle, headDim, nKv, Number(node.sums !== undefined), nHead / nHeadKv],
       this.threads,

@@ -25,6 +25,7 @@ export function declareKernelStructs(): void {
     values: "int32",
     sums: "int32",
     distance: "int32",
+    peaks: "int32",
   });
   koffi.struct("pkv_rotate_args", {
     n_head: "int32",

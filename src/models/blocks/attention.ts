@@ -12,8 +12,17 @@ export interface KvGroup {
   readonly v: Tensor;
   /** f16 [nKv, n]: 0 where a query sees a key, -infinity elsewhere. Our kernels need none: they are causal. */
   mask(): Tensor;
-  /** f32 [nKv, query heads of the group]: what each key receives is added to it. Our kernels alone do that. */
-  readonly sums?: Tensor | undefined;
+  /** What each key receives is gathered there. Our kernels alone do that. */
+  readonly sums?: KeySums | undefined;
+}
+
+export interface KeySums {
+  /** f32 [nKv, query heads of the group] */
+  readonly into: Tensor;
+  /** Only attention from at least so far away counts. */
+  readonly distance: number;
+  /** The largest is kept instead of the sum. */
+  readonly peaks: boolean;
 }
 
 export interface AttentionShape extends HeadsShape {
@@ -38,7 +47,7 @@ export function attention(
     const { k, v, sums } = group;
     const out = // [headDim, nHead, n]
       g.kernels?.attends(s) === true
-        ? g.kernels.attention(g, { q: queries, k, v, scale: s.scale, sums })
+        ? g.kernels.attention(g, { q: queries, k, v, scale: s.scale, ...sums, sums: sums?.into })
         : g.flashAttention(queries, k, v, group.mask(), s.scale);
     result = result === undefined ? out : g.concat(result, out, 1);
   }

@@ -1,0 +1,95 @@
+import type { Compression } from "../resolve.ts";
+import type { BudgetInput, RankedLayer } from "./budget.ts";
+import { share } from "./share.ts";
+
+/** What budgets are divided over. */
+export interface PlanShape {
+  readonly nLayer: number;
+  readonly nHeadKv: number;
+  /** Tokens of the fullest kv head. */
+  readonly nTokens: number;
+}
+
+/** The budgets of one prefill, layer by layer: per kv head, the sinks and the window included. */
+export class BudgetPlan {
+  readonly #input: BudgetInput;
+  readonly #keepsAll: boolean;
+  /** What is known before: per layer and kv head. */
+  readonly #known: readonly (readonly number[])[] | undefined;
+  readonly #weights: number[] = [];
+  #budgets: number[][] = [];
+
+  constructor(
+    private readonly compression: Compression,
+    shape: PlanShape,
+  ) {
+    const { method, options } = compression;
+    this.#input = { ...shape, options };
+    this.#keepsAll = method.options.includes("kvSize") && shape.nTokens <= options.kvSize;
+    const { budget } = method;
+    if (budget.kind === "heads") this.#known = budget.heads(this.#input);
+    if (budget.kind === "layers" || budget.kind === "split") {
+      const perHead = (b: number) => new Array<number>(shape.nHeadKv).fill(b);
+      this.#known = budget.layers(this.#input).map(perHead);
+    }
+  }
+
+  /** The most tokens that any head keeps, where budgets are known before. */
+  get longest(): number {
+    const { nTokens } = this.#input;
+    const known = this.#keepsAll ? [] : (this.#known?.flat() ?? []);
+    return Math.min(nTokens, known.length > 0 ? Math.max(...known) : nTokens);
+  }
+
+  /** Whether this layer's heads keep all of their tokens, whatever their scores. */
+  keepsAll(il: number, heads: readonly { readonly n: number }[]): boolean {
+    if (this.#keepsAll) return true;
+    const known = this.compression.method.budget.kind === "split" ? undefined : this.#known?.[il];
+    return known !== undefined && heads.every(({ n }, h) => n <= (known[h] as number));
+  }
+
+  /**
+   * Budgets of the layers so far, this one last, each per kv head; those of earlier layers may have
+   * become smaller, never larger.
+   */
+  add(il: number, layer: RankedLayer): readonly (readonly number[])[] {
+    const caps = layer.evidence.heads.map(({ n }) => n);
+    const own = this.#keepsAll ? caps : this.#divide(il, layer, caps);
+    this.#budgets[il] = own;
+    return this.#budgets;
+  }
+
+  #divide(il: number, layer: RankedLayer, caps: number[]): number[] {
+    const { budget } = this.compression.method;
+    const known = this.#known?.[il] ?? [];
+    switch (budget.kind) {
+      case "layers":
+      case "heads":
+        return caps.map((cap, h) => Math.min(cap, known[h] as number));
+      case "split": {
+        const total = known.reduce((a, b) => a + b, 0);
+        return budget.split(layer, total, this.#input);
+      }
+      case "measured":
+        return budget.measure(layer, this.#input).map((b, h) => Math.min(b, caps[h] as number));
+      case "weighed":
+        return this.#shareAll(layer, caps);
+    }
+  }
+
+  #shareAll(layer: RankedLayer, caps: number[]): number[] {
+    const { budget } = this.compression.method;
+    if (budget.kind !== "weighed") return caps;
+    const { nLayer, nHeadKv, options } = this.#input;
+    this.#weights.push(...budget.weigh(layer, this.#input));
+    const total = nLayer * nHeadKv * options.kvSize;
+    // What was evicted cannot come back: an earlier budget is a cap.
+    const all = share(total, this.#weights, budget.least(options), [
+      ...this.#budgets.flat(),
+      ...caps,
+    ]);
+    const perLayer = (at: number) => all.slice(at * nHeadKv, (at + 1) * nHeadKv);
+    this.#budgets = this.#budgets.map((_, at) => perLayer(at));
+    return perLayer(this.#budgets.length);
+  }
+}

@@ -1,0 +1,60 @@
+/** What a layer can be scored by. Prefill collects no more of it than the methods at hand need. */
+export const EVIDENCE = {
+  window: "attention of the last α tokens",
+  sums: "attention of all tokens",
+  "far-sums": "attention of all tokens from at least 64 tokens away",
+  peaks: "the largest attention of any replayed token",
+  keys: "the cached keys",
+  values: "the cached values",
+  queries: "mean and covariance of the queries",
+  outputs: "what attention gives sampled queries, and would give them with few keys",
+} as const;
+
+export type EvidenceKind = keyof typeof EVIDENCE;
+
+/** Evidence that is attention received: one number per token and query head. */
+export type AttentionKind = "window" | "sums" | "far-sums" | "peaks";
+
+/** Mean and covariance of a kv head's queries before rotation, per query head of its group. */
+export interface QueryStatistics {
+  /** [headDim, group] */
+  readonly mean: Float32Array;
+  /** [headDim, headDim, group] */
+  readonly covariance: Float32Array;
+  /** Mean rotation of the next positions, (cos, sin) where a rotated pair (1, 0) has them: [headDim]. */
+  readonly futureRotation: Float32Array;
+  /** Whether pairs lie half a head apart, else side by side. */
+  readonly neox: boolean;
+}
+
+/** ‖W_o (out − out of the sinks and newest tokens alone)‖ of the group, for sampled queries. */
+export interface OutputErrors {
+  /** Of queries spread over the prompt, then of the last 64; the newest last. */
+  readonly errors: Float32Array;
+  /** Median length of those tokens' residual stream at the layer's input. */
+  readonly residual: number;
+}
+
+/** What one kv head of a layer can be scored by. Arrays are in ggml's order and belong to the caller. */
+export interface HeadEvidence {
+  /** Tokens that the head holds, new ones included. */
+  readonly n: number;
+  /** Query heads that share it. */
+  readonly group: number;
+  readonly headDim: number;
+  /** Attention that each token receives of each query head: [n, group]. */
+  attention(kind: AttentionKind): Float32Array;
+  /** Rotated keys: [headDim, n]. */
+  keys(): Float32Array;
+  /** [headDim, n] */
+  values(): Float32Array;
+  queries(): QueryStatistics;
+  /** What the layer's result loses where this head sees few keys only. */
+  outputErrors(): OutputErrors;
+}
+
+/** All kv heads of one layer. */
+export interface LayerEvidence {
+  readonly il: number;
+  readonly heads: readonly HeadEvidence[];
+}

@@ -1,0 +1,90 @@
+import type { BudgetPolicy } from "../budgets/budget.ts";
+import { share } from "../budgets/share.ts";
+import type { HeadEvidence, LayerEvidence } from "../evidence.ts";
+import type { Method } from "../method.ts";
+import type { Ranking } from "../ranking.ts";
+import type { ResolvedOptions } from "../options.ts";
+import type { HeadProfile } from "../profile.ts";
+import { pooledAttention, reduceGroup } from "../scores/reduce.ts";
+
+/** Attention from nearer than this does not count: it goes to whatever is close. */
+export const FAR = 64;
+/** Tokens that every kv head keeps. */
+const LEAST = 16;
+const UNCALIBRATED_SHARE = 0.3;
+const ERROR_EXPONENT = 1.5;
+/** Of the newest queries, the worst error counts; of all sampled ones the mean square. */
+const NEWEST = 8;
+
+/**
+ * Our own method: most of the budget goes to the few kv heads that suffer without it, and each keeps what is
+ * attended to from far away, per token that could, and a share of what the last queries attend to.
+ *
+ * Ranking: far(j) = mean over the group of Σ_{i−j ≥ 64} p_ij / max(1, n − j − 64); question(j) = SnapKV's score.
+ * Budget without a profile: with e the error of the layer's result when the head sees 4 sinks and its 20 newest keys
+ * alone, E = max(max of the last 8 queries' e, rms of all sampled e), weight (E / √median residual)^1.5, at least 16
+ * tokens a head. With a profile (`pyramidkv calibrate`): its weights and shares. docs/funnel.md has the study.
+ */
+export const funnel: Method = {
+  name: "funnel",
+  summary: "gives most to the heads that suffer without, keeps what far and last tokens attend to",
+  queryAware: true,
+  needs: ["far-sums", "window", "outputs"],
+  options: ["kvSize", "alpha", "window", "pool", "kernel", "sinks", "profile"],
+  defaults: { sinks: 4, window: 8 },
+  score: (layer, o) => rank(layer, o, () => UNCALIBRATED_SHARE),
+  budget: {
+    name: "output error",
+    summary: "by what a layer's result loses where a head sees few keys",
+    kind: "weighed",
+    needs: ["outputs"],
+    least: () => LEAST,
+    weigh: ({ evidence }) => evidence.heads.map(errorWeight),
+  },
+  calibrated: (profile) => ({
+    ...funnel,
+    needs: ["far-sums", "window"],
+    score: (layer, o) => rank(layer, o, (h) => profile.shares[layer.il]?.[h] ?? UNCALIBRATED_SHARE),
+    budget: profileBudget(profile),
+  }),
+};
+
+/** Budgets by a model's profile. */
+export function profileBudget(profile: HeadProfile): BudgetPolicy {
+  return {
+    name: "profile",
+    summary: "by what a model's profile says each kv head is worth",
+    kind: "heads",
+    heads: ({ nLayer, nHeadKv, nTokens, options }) => {
+      const flat = profile.weights.flat();
+      const total = nLayer * nHeadKv * options.kvSize;
+      const budgets = share(total, flat, LEAST, flat.map(() => nTokens)); // prettier-ignore
+      return profile.weights.map((_, il) => budgets.slice(il * nHeadKv, (il + 1) * nHeadKv));
+    },
+  };
+}
+
+function rank(
+  { heads }: LayerEvidence,
+  o: ResolvedOptions,
+  shareOf: (kvHead: number) => number,
+): Ranking[] {
+  return heads.map((head, h) => ({
+    scores: farMass(head),
+    second: { scores: pooledAttention(head, "window", { ...o, gqa: "mean" }), share: shareOf(h) },
+  }));
+}
+
+/** What a token receives from far away, over how many queries are that far. */
+function farMass(head: HeadEvidence): Float32Array {
+  const sums = reduceGroup(head.attention("far-sums"), head.n, "mean");
+  return sums.map((sum, j) => sum / Math.max(1, head.n - j - FAR));
+}
+
+function errorWeight(head: HeadEvidence): number {
+  const { errors, residual } = head.outputErrors();
+  const worst = Math.max(0, ...errors.slice(-NEWEST));
+  const meanSquare = errors.reduce((sum, e) => sum + e * e, 0) / Math.max(1, errors.length);
+  const error = Math.max(worst, Math.sqrt(meanSquare));
+  return (error / Math.sqrt(Math.max(residual, 1e-9))) ** ERROR_EXPONENT;
+}

@@ -1,0 +1,22 @@
+import { uniform } from "../budgets/uniform.ts";
+import type { Method } from "../method.ts";
+import { cosinesToMean } from "../scores/vectors.ts";
+
+/**
+ * Keeps the tokens whose keys are least like the others.
+ *
+ * Paper: KeyDiff: Key Similarity-Based KV Cache Eviction, arXiv 2504.15364.
+ * score(j) = −cos(k_j, mean of all normalised keys), as in kvpress. Deviation: sinks and a window may be kept by force.
+ */
+export const keydiff: Method = {
+  name: "keydiff",
+  summary: "keeps the tokens whose keys are least like the others",
+  paper: "arXiv 2504.15364",
+  queryAware: false,
+  needs: ["keys"],
+  score: ({ heads }) =>
+    heads.map((head) => ({ scores: cosinesToMean(head.keys(), head.headDim).map((x) => -x) })),
+  options: ["kvSize", "window", "sinks"],
+  defaults: { window: 0, sinks: 0 },
+  budget: uniform,
+};

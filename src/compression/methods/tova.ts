@@ -1,0 +1,32 @@
+import { uniform } from "../budgets/uniform.ts";
+import type { Method } from "../method.ts";
+import { reduceGroup } from "../scores/reduce.ts";
+
+/**
+ * Keeps what the very last token attends to, the same tokens in all heads of a layer.
+ *
+ * Paper: Transformers are Multi-State RNNs, arXiv 2401.06104. score(j) = mean over all query heads of the last query's
+ * attention. Deviations: evicts once after the prompt, `every:1(tova)` at every step as the paper does; the last
+ * token itself is kept by force (kvpress appends the best score to it, which is the same).
+ */
+export const tova: Method = {
+  name: "tova",
+  summary: "keeps what the last token attends to, the same in all heads of a layer",
+  paper: "arXiv 2401.06104",
+  queryAware: true,
+  needs: ["window"],
+  score: ({ heads }) => {
+    const own = heads.map((head) => reduceGroup(head.attention("window"), head.n, "mean"));
+    // Heads that hold different tokens have no common ranking.
+    if (own.some((scores) => scores.length !== own[0]?.length)) {
+      return own.map((scores) => ({ scores }));
+    }
+    const scores = (own[0] as Float32Array).map(
+      (_, i) => own.reduce((sum, head) => sum + (head[i] as number), 0) / own.length,
+    );
+    return own.map(() => ({ scores }));
+  },
+  options: ["kvSize", "window"],
+  defaults: { alpha: 1, window: 1 },
+  budget: uniform,
+};

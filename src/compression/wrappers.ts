@@ -1,0 +1,142 @@
+import { PyramidKVError } from "../errors.ts";
+import { ada } from "./budgets/ada.ts";
+import { cake } from "./budgets/cake.ts";
+import { coverage } from "./budgets/coverage.ts";
+import { inverted, pyramid } from "./budgets/pyramid.ts";
+import { uniform } from "./budgets/uniform.ts";
+import { EVIDENCE, type EvidenceKind, type LayerEvidence } from "./evidence.ts";
+import type { Method } from "./method.ts";
+import type { Ranking } from "./ranking.ts";
+import type { OptionName, ResolvedOptions } from "./options.ts";
+import { inChunks } from "./scores/chunks.ts";
+
+/** What can be put around a method, `name:argument(method)`: each changes one part of it. */
+export interface Wrapper {
+  readonly summary: string;
+  /** What its argument is; absent where it takes none. */
+  readonly argument?: string;
+  wrap(method: Method, argument?: number): Method;
+}
+
+const withOptions = (method: Method, ...names: OptionName[]) => [
+  ...new Set([...method.options, ...names]),
+];
+
+/** A whole number of at least 1, or `fallback` where none is given. */
+function count(what: string, argument: number | undefined, fallback?: number): number {
+  const n = argument ?? fallback;
+  if (n === undefined || !Number.isInteger(n) || n < 1) {
+    const got = n === undefined ? "none was given" : `got ${n}`;
+    throw new PyramidKVError("USAGE", `${what} takes a whole number of at least 1, ${got}`);
+  }
+  return n;
+}
+
+type Rerank = (
+  rankings: readonly (Ranking | null)[],
+  layer: LayerEvidence,
+  options: ResolvedOptions,
+) => readonly (Ranking | null)[];
+
+const reranked = (method: Method, rerank: Rerank): Method => ({
+  ...method,
+  score: (layer, options) => rerank(method.score(layer, options), layer, options),
+});
+
+/** What is there to rank by while tokens are decoded. */
+const DECODE_EVIDENCE: readonly EvidenceKind[] = ["window", "sums", "keys", "values"];
+
+function whileDecoding(method: Method): Method {
+  const needs = [...method.needs, ...(method.budget.needs ?? [])];
+  const missing = needs.find((kind) => !DECODE_EVIDENCE.includes(kind));
+  if (missing !== undefined) {
+    const why = `${method.name} cannot compress while decoding: it ranks by ${EVIDENCE[missing]}`;
+    throw new PyramidKVError("USAGE", why);
+  }
+  if (needs.includes("sums") && method.budget.kind === "weighed") {
+    throw new PyramidKVError(
+      "USAGE",
+      `${method.name} cannot compress while decoding: its sums and its budgets both need the whole prompt`,
+    );
+  }
+  return method;
+}
+
+/** Every wrapper. Help, docs and the test matrix are made from this table. */
+export const WRAPPERS = {
+  uniform: {
+    summary: "the same budget in every layer",
+    wrap: (method) => ({ ...method, budget: uniform }),
+  },
+  pyramid: {
+    summary: "PyramidKV's budgets for any scores",
+    wrap: (method) => ({
+      ...method,
+      options: withOptions(method, "beta", "window", "rounding"),
+      budget: pyramid,
+    }),
+  },
+  inverted: {
+    summary: "the pyramid upside down, as a control",
+    wrap: (method) => ({
+      ...method,
+      options: withOptions(method, "beta", "window", "rounding"),
+      budget: inverted,
+    }),
+  },
+  ada: {
+    summary: "a layer's budget divided over its heads by their scores",
+    argument: "share of an even budget that every head keeps (0.2)",
+    wrap: ada,
+  },
+  cake: { summary: "budgets by how widely each layer's scores are spread", wrap: cake },
+  coverage: {
+    summary: "as many tokens as hold a share of the scores, instead of kvSize",
+    argument: "the share (0.95)",
+    wrap: coverage,
+  },
+  chunk: {
+    summary: "keeps whole stretches of text instead of single tokens (ChunkKV, arXiv 2502.00299)",
+    argument: "tokens of a stretch (10)",
+    wrap: (method, argument) => {
+      const size = count("chunk", argument, 10);
+      return reranked(method, (rankings) =>
+        rankings.map((r) => r && { ...r, scores: inChunks(r.scores, size) }),
+      );
+    },
+  },
+  local: {
+    summary: "the lowest layers keep their newest tokens, the others by score",
+    argument: "how many layers",
+    wrap: (method, argument) => {
+      const layers = count("local", argument);
+      return reranked(method, (rankings, { il }) =>
+        il < layers ? rankings.map(() => null) : rankings,
+      );
+    },
+  },
+  probe: {
+    summary: "the prompt is observed by a request for all its facts, which is then forgotten",
+    wrap: (method) => ({ ...method, probe: "facts", queryAware: false }),
+  },
+  every: {
+    summary: "compresses again while decoding, so that the cache keeps its size",
+    argument: "tokens between two times",
+    wrap: (method, argument) => ({
+      ...whileDecoding(method),
+      every: count("every", argument),
+    }),
+  },
+  rerotate: {
+    summary: "moves kept tokens to positions 0, 1, 2, …, so that the context never fills",
+    wrap: (method) => {
+      if (method.budget.kind !== "layers" && method.budget.kind !== "heads") {
+        const why = `rerotate needs budgets that are known before, ${method.name} has others`;
+        throw new PyramidKVError("USAGE", why);
+      }
+      return { ...method, rerotates: true };
+    },
+  },
+} as const satisfies Record<string, Wrapper>;
+
+export type WrapperName = keyof typeof WRAPPERS;

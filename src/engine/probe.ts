@@ -1,0 +1,54 @@
+import type { Probe } from "../compression/method.ts";
+import { PyramidKVError } from "../errors.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/** Asks for all that a question could ask for; the opening of an answer makes the last queries look for it. */
+const FACTS = `
+
+List every name, number, code and fact that is stated in the text above.
+
+Here are all of them:
+1.`;
+const REPLAY = "\n\nRepeat the previous text exactly:\n\n";
+/** A replayed piece repeats so many tokens of the one before, to say where it goes on. */
+const OVERLAP = 8;
+const LEAST_PIECE = 32;
+
+export interface ProbeInput {
+  readonly prompt: Int32Array;
+  readonly tokenizer: Tokenizer | undefined;
+  /** Tokens that a piece may have: a chunk's, and what the context leaves. */
+  readonly longest: number;
+}
+
+/** The pieces to read after the prompt, each on its own. Throws where there is no room or no vocabulary. */
+export function probePieces(kind: Probe, input: ProbeInput): Int32Array[] {
+  const { longest, tokenizer } = input;
+  const text = kind === "facts" ? FACTS : REPLAY;
+  const instruction =
+    tokenizer?.encode(text, { addSpecial: false, parseSpecial: false }) ?? new Int32Array(0);
+  if (longest < instruction.length + LEAST_PIECE) {
+    throw new PyramidKVError(
+      "CONTEXT_FULL",
+      `${longest} tokens of context are left for the probe, ${instruction.length + LEAST_PIECE} are needed; shorten the prompt`,
+    );
+  }
+  if (kind === "replay") return replayed(input, instruction);
+  if (instruction.length === 0) {
+    throw new PyramidKVError("UNSUPPORTED", "a probe for facts needs a model with a vocabulary");
+  }
+  return [instruction];
+}
+
+function replayed({ prompt, longest }: ProbeInput, instruction: Int32Array): Int32Array[] {
+  const size = longest - instruction.length - OVERLAP;
+  const pieces: Int32Array[] = [];
+  for (let at = 0; at < prompt.length; at += size) {
+    const body = prompt.subarray(Math.max(0, at - OVERLAP), at + size);
+    const piece = new Int32Array(instruction.length + body.length);
+    piece.set(instruction);
+    piece.set(body, instruction.length);
+    pieces.push(piece);
+  }
+  return pieces;
+}

@@ -1,0 +1,272 @@
+import { BudgetPlan } from "../compression/budgets/plan.ts";
+import type {
+  AttentionKind,
+  HeadEvidence,
+  LayerEvidence,
+  OutputErrors,
+  QueryStatistics,
+} from "../compression/evidence.ts";
+import { keepTokens } from "../compression/keep.ts";
+import type { Compression } from "../compression/resolve.ts";
+import { attentionScores } from "../compression/scores/attention-scores.ts";
+import { PyramidKVError } from "../errors.ts";
+import type { Executor, InputGraph } from "../ggml/executor.ts";
+import type { Graph } from "../ggml/graph.ts";
+import { NativeOwner } from "../ggml/owner.ts";
+import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
+import { rowBytes, TYPES } from "../ggml/types.ts";
+import type { TurnKeys } from "../kvcache/gather.ts";
+import type { KvCache } from "../kvcache/kv-cache.ts";
+import type { HeadGroup, LayerCache } from "../kvcache/layer-cache.ts";
+import { evict } from "../kvcache/shrink.ts";
+import type { Model } from "../models/model.ts";
+
+/**
+ * Compresses again while decoding, every so many tokens, so that the cache keeps its size however long the
+ * output. The queries of the last decoded tokens are kept for that, before rotation, as rows that take turns.
+ */
+export class Recompression extends NativeOwner {
+  /** Queries held at most. */
+  readonly size: number;
+  readonly #every: number;
+  readonly #buffer: TensorBuffer;
+  /** Positions of the queries held, by row. */
+  readonly #positions: Int32Array;
+  /** Tokens decoded, and those at the last time. */
+  #count = 0;
+  #before = 0;
+  /** Where a method sums over all queries: what each kept token received so far, [n, group] per layer and kv head. */
+  readonly #received: Float32Array[][] = [];
+
+  constructor(
+    private readonly executor: Executor,
+    private readonly model: Model,
+    private readonly compression: Compression,
+  ) {
+    super();
+    const { method, options } = compression;
+    this.#every = method.every as number;
+    this.size = Math.max(options.alpha, this.#sums ? this.#every : 1);
+    this.#positions = new Int32Array(this.size);
+    const { hp } = model;
+    const spec = { type: TYPES.f32, shape: [hp.headDim * hp.nHead, this.size] };
+    this.#buffer = new TensorBuffer(
+      executor.backend.bufferType,
+      Array.from({ length: hp.nLayer }, () => spec),
+    );
+  }
+
+  get #sums(): boolean {
+    return this.compression.method.needs.includes("sums");
+  }
+
+  /** The row that the next token's query is written to. */
+  get nextRow(): number {
+    return this.#count % this.size;
+  }
+
+  /** Adds the copy of a layer's query, f32 [headDim, nHead, 1] before rotation, to a decode graph. */
+  capture(g: Graph, il: number, q: Tensor, row: Tensor): void {
+    const { headDim, nHead } = this.model.hp;
+    const flat = g.view2d(q, headDim * nHead, 1, headDim * nHead * 4, 0);
+    g.expand(g.setRows(this.#buffer.tensors[il] as Tensor, flat, row));
+  }
+
+  /** Notes that a step wrote its queries. */
+  stepped(position: number): void {
+    this.#positions[this.nextRow] = position;
+    this.#count++;
+  }
+
+  /** Takes over what the prompt's tokens received, where sums go on. */
+  adopt(layer: LayerEvidence, kept: readonly Int32Array[]): void {
+    if (!this.#sums) return;
+    this.#received[layer.il] = layer.heads.map((head, h) => {
+      const all = head.attention("sums");
+      const own = kept[h] as Int32Array;
+      const out = new Float32Array(own.length * head.group);
+      for (let i = 0; i < head.group; i++) {
+        own.forEach((token, at) => (out[i * own.length + at] = all[i * head.n + token] as number));
+      }
+      return out;
+    });
+  }
+
+  /** Forgets everything. */
+  reset(): void {
+    this.#count = 0;
+    this.#before = 0;
+    this.#received.length = 0;
+  }
+
+  /** Whether it is time. */
+  get due(): boolean {
+    return this.#count - this.#before >= this.#every;
+  }
+
+  /**
+   * Cuts every layer to its budget, within its own memory.
+   *
+   * @returns the position of the next token, where tokens moved
+   */
+  async run(cache: KvCache, nextPosition: number): Promise<number> {
+    this.assertAlive();
+    const { method, options } = this.compression;
+    const lengths = cache.layers.flatMap((l) => l.heads.map((h) => h.length));
+    const { nLayer, nHeadKv } = this.model.hp;
+    const nTokens = Math.max(...lengths);
+    const plan = new BudgetPlan(this.compression, { nLayer, nHeadKv, nTokens });
+    const seen: { evidence: LayerEvidence; rankings: ReturnType<typeof method.score> }[] = [];
+    let budgets: readonly (readonly number[])[] = [];
+    for (const [il, layer] of cache.layers.entries()) {
+      const evidence = await this.#observe(il, layer, nextPosition);
+      const ranks = !plan.keepsAll(il, evidence.heads);
+      const rankings = ranks ? method.score(evidence, options) : evidence.heads.map(() => null);
+      seen.push({ evidence, rankings });
+      budgets = plan.add(il, { evidence, rankings });
+    }
+    const moves = method.rerotates === true && plan.longest < nTokens;
+    const to = plan.longest - 1;
+    for (const [il, layer] of cache.layers.entries()) {
+      const { evidence, rankings } = seen[il] as (typeof seen)[number];
+      const kept = evidence.heads.map(({ n }, h) =>
+        keepTokens(rankings[h] ?? null, n, budgets[il]?.[h] ?? n, options),
+      );
+      const { graph } = this.model;
+      const turn: TurnKeys = (g, keys, by) => graph.turn(g, keys, by);
+      const moved = moves ? { to, turn } : undefined;
+      await evict(this.executor, layer, kept, moved);
+      this.adopt(evidence, kept);
+    }
+    this.#before = this.#count;
+    if (!moves) return nextPosition;
+    const by = to + 1 - nextPosition;
+    this.#positions.forEach((p, i) => (this.#positions[i] = p + by));
+    return to + 1;
+  }
+
+  /** What the last queries see of a layer's cache. */
+  async #observe(il: number, layer: LayerCache, nextPosition: number): Promise<LayerEvidence> {
+    const { hp } = this.model;
+    const { method, options } = this.compression;
+    const needs = new Set([...method.needs, ...(method.budget.needs ?? [])]);
+    const held = Math.min(this.#count, this.size);
+    const wanted = {
+      window: needs.has("window") ? Math.min(options.alpha, held) : 0,
+      sums: needs.has("sums") ? Math.min(this.#count - this.#before, held) : 0,
+    };
+    const group = hp.nHead / hp.nHeadKv;
+    const rows = needs.has("keys") || needs.has("values");
+    const read = await this.executor.run(
+      (g) => {
+        const reads = layer.groups().flatMap((heads) => {
+          const k = this.#rowsOf(g, layer, layer.k, heads);
+          const scored = (n: number) =>
+            n === 0 ? undefined : this.#scores(g, il, { heads, k, n, nextPosition });
+          const tensors = { window: scored(wanted.window), sums: scored(wanted.sums) };
+          const values = rows ? this.#rowsOf(g, layer, layer.v, heads) : undefined;
+          if (rows) [k, values as Tensor].forEach((t) => g.output(t));
+          return Array.from({ length: heads.nHeadKv }, (_, i) => () => ({
+            n: heads.length,
+            ...{ window: part(tensors.window, i, heads.length * group) },
+            ...{ sums: part(tensors.sums, i, heads.length * group) },
+            keys: part(rows ? k : undefined, i, heads.length * hp.headDim),
+            values: part(values, i, heads.length * hp.headDim),
+          }));
+        });
+        return () => reads.map((read) => read());
+      },
+      256 + 32 * hp.nHeadKv,
+    );
+    return {
+      il,
+      heads: read.map((head, h): HeadEvidence => ({
+        ...{ n: head.n, group, headDim: hp.headDim },
+        attention: (kind: AttentionKind) =>
+          kind === "sums"
+            ? this.#summed(il, h, head.n, group, head.sums)
+            : given(head.window, kind),
+        keys: () => given(head.keys, "keys"),
+        values: () => given(head.values, "values"),
+        queries: () => given<QueryStatistics>(undefined, "queries"),
+        outputErrors: () => given<OutputErrors>(undefined, "outputs"),
+      })),
+    };
+  }
+
+  /** What a head's tokens received since the last time, on top of what they had. */
+  #summed(il: number, h: number, n: number, group: number, now?: Float32Array): Float32Array {
+    const out = now?.slice() ?? new Float32Array(n * group);
+    const before = this.#received[il]?.[h] ?? new Float32Array(0);
+    const held = before.length / group;
+    for (let i = 0; i < group; i++) {
+      for (let j = 0; j < held; j++) {
+        out[i * n + j] = (out[i * n + j] as number) + (before[i * held + j] as number);
+      }
+    }
+    return out;
+  }
+
+  /** The tokens held by heads of equal length, as f32 [headDim, length, nHeadKv]. */
+  #rowsOf(g: InputGraph, layer: LayerCache, of: Tensor, heads: HeadGroup): Tensor {
+    const { headDim } = layer;
+    const row = rowBytes(layer.type, headDim);
+    const total = heads.length * heads.nHeadKv;
+    // Quantized rows become numbers by being looked up.
+    const indices = new Int32Array(total);
+    for (let h = 0; h < heads.nHeadKv; h++) {
+      for (let i = 0; i < heads.length; i++) {
+        indices[h * heads.length + i] = heads.row + h * heads.capacity + i;
+      }
+    }
+    const all = g.view2d(of, headDim, heads.row + heads.capacity * heads.nHeadKv, row, 0);
+    const rows = g.getRows(all, g.constant(TYPES.i32, [total], indices));
+    return g.reshape(rows, headDim, heads.length, heads.nHeadKv);
+  }
+
+  /** What the last `n` queries give to the tokens of these heads: f32 [length, 1, nHead of the heads]. */
+  #scores(
+    g: InputGraph,
+    il: number,
+    { heads, k, n, nextPosition }: { heads: HeadGroup; k: Tensor; n: number; nextPosition: number },
+  ): Tensor {
+    const { hp, graph } = this.model;
+    const last = Array.from({ length: n }, (_, i) => (this.#count - n + i) % this.size);
+    const positions = last.map((row) => this.#positions[row] as number);
+    if (positions.at(-1) !== nextPosition - 1) {
+      throw new PyramidKVError("NATIVE", "the last decoded token's query was not kept");
+    }
+    const ring = this.#buffer.tensors[il] as Tensor;
+    const rows = g.getRows(ring, g.constant(TYPES.i32, [n], Int32Array.from(last)));
+    const queries = g.reshape(rows, hp.headDim, hp.nHead, n);
+    const turned = graph.rotate(g, queries, g.constant(TYPES.i32, [n], Int32Array.from(positions)));
+    const group = hp.nHead / hp.nHeadKv;
+    const nHead = heads.nHeadKv * group;
+    const row = hp.headDim * 4;
+    const q = g.view3d(
+      g.permute(turned, 0, 2, 1, 3),
+      [hp.headDim, n, nHead],
+      [row * hp.nHead, row],
+      heads.firstHead * group * row,
+    );
+    const ones = () => g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1));
+    const nPast = heads.length - n;
+    return g.output(attentionScores(g, { k, q, ones, nPast, scale: hp.attentionScale }));
+  }
+
+  protected release(): void {
+    this.#buffer[Symbol.dispose]();
+  }
+}
+
+function part(tensor: Tensor | undefined, i: number, size: number): Float32Array | undefined {
+  return tensor && readTensor(tensor, new Float32Array(size), i * size * 4);
+}
+
+/** What a method may ask for while decoding: `every` lets no others in. */
+function given<T>(value: T | undefined, kind: string): T {
+  if (value === undefined) {
+    throw new PyramidKVError("USAGE", `"${kind}" is not there to rank by while decoding`);
+  }
+  return value;
+}

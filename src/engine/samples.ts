@@ -1,0 +1,81 @@
+import type { Executor } from "../ggml/executor.ts";
+import type { Graph } from "../ggml/graph.ts";
+import type { InputGraph } from "../ggml/executor.ts";
+import { NativeOwner } from "../ggml/owner.ts";
+import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
+import { TYPES } from "../ggml/types.ts";
+import type { HyperParameters } from "../models/hyper-parameters.ts";
+import type { Chunk } from "./chunks.ts";
+
+const NEWEST = 64;
+const SPREAD = 48;
+
+/** Queries spread over the prompt, and its last 64: their tokens' indices, ascending. */
+export function sampledTokens(nPrompt: number): Int32Array {
+  const newest = Math.min(NEWEST, nPrompt);
+  const before = nPrompt - newest;
+  const spread = Math.min(SPREAD, before);
+  return Int32Array.from({ length: spread + newest }, (_, i) =>
+    i < spread ? Math.floor(((i + 0.5) * before) / spread) : before + i - spread,
+  );
+}
+
+/** What sampled tokens ask, are answered and are, in the layer at hand. */
+export class Samples extends NativeOwner {
+  readonly tokens: Int32Array;
+  readonly #buffer: TensorBuffer;
+  readonly #width: number;
+
+  constructor(
+    executor: Executor,
+    private readonly hp: Pick<HyperParameters, "headDim" | "nHead" | "nEmbd">,
+    nPrompt: number,
+  ) {
+    super();
+    this.tokens = sampledTokens(nPrompt);
+    this.#width = hp.headDim * hp.nHead;
+    const rows = (width: number) => ({ type: TYPES.f32, shape: [width, this.tokens.length] });
+    const specs = [rows(this.#width), rows(this.#width), rows(hp.nEmbd)];
+    this.#buffer = new TensorBuffer(executor.backend.bufferType, specs);
+  }
+
+  /** Adds copies of a chunk's sampled rows: queries, attention's results and the layer's input, each [width, n]. */
+  capture(g: InputGraph, rows: readonly [Tensor, Tensor, Tensor], { first, n, of }: Chunk): void {
+    if (of !== "prompt") return;
+    const from: number[] = [];
+    const to: number[] = [];
+    this.tokens.forEach((token, i) => {
+      if (token < first || token >= first + n) return;
+      from.push(token - first);
+      to.push(i);
+    });
+    if (from.length === 0) return;
+    const fromRows = g.constant(TYPES.i32, [from.length], Int32Array.from(from));
+    const toRows = g.constant(TYPES.i32, [to.length], Int32Array.from(to));
+    rows.forEach((tensor, i) => {
+      const into = this.#buffer.tensors[i] as Tensor;
+      g.expand(g.setRows(into, g.getRows(tensor, fromRows), toRows));
+    });
+  }
+
+  /** Queries and attention's results f32 [headDim · nHead, samples], inputs [nEmbd, samples]. */
+  read(): { queries: Float32Array; outputs: Float32Array; inputs: Float32Array } {
+    this.assertAlive();
+    const read = (i: number, width: number) =>
+      readTensor(this.#buffer.tensors[i] as Tensor, new Float32Array(width * this.tokens.length));
+    return {
+      queries: read(0, this.#width),
+      outputs: read(1, this.#width),
+      inputs: read(2, this.hp.nEmbd),
+    };
+  }
+
+  /** A layer's attention results or queries [headDim, nHead, n] as rows of one token each. */
+  rowsOf(g: Graph, heads: Tensor, n: number): Tensor {
+    return g.reshape(heads, this.#width, n);
+  }
+
+  protected release(): void {
+    this.#buffer[Symbol.dispose]();
+  }
+}
