@@ -1,3 +1,4 @@
+import { klDivergence } from "../engine/divergence.ts";
 import type { Engine } from "../engine/engine.ts";
 import { argmax } from "../engine/sampler.ts";
 
@@ -81,21 +82,4 @@ async function follow(
     logits.push(session.logits.slice());
   }
   return logits;
-}
-
-/** Σ p (log p − log q), with p and q the softmax of two logits. */
-export function klDivergence(p: Float32Array, q: Float32Array): number {
-  const logP = logSumExp(p);
-  const logQ = logSumExp(q);
-  let sum = 0;
-  p.forEach((value, i) => {
-    const log = value - logP;
-    sum += Math.exp(log) * (log - ((q[i] as number) - logQ));
-  });
-  return sum;
-}
-
-function logSumExp(values: Float32Array): number {
-  const most = values.reduce((a, b) => Math.max(a, b), -Infinity);
-  return most + Math.log(values.reduce((sum, v) => sum + Math.exp(v - most), 0));
 }

@@ -5,12 +5,14 @@ import { demoCommand } from "./demo.ts";
 import { evalCommand } from "./eval.ts";
 import { generateCommand } from "./generate.ts";
 import { doctorCommand } from "./doctor.ts";
+import { methodsCommand } from "./methods.ts";
 import { modelsCommand } from "./models.ts";
 
 /** Every command, in the order of the help. */
 export const COMMANDS: Readonly<Record<string, (command: Command) => void>> = {
   generate: generateCommand,
   chat: chatCommand,
+  methods: methodsCommand,
   models: modelsCommand,
   demo: demoCommand,
   bench: benchCommand,

@@ -2,7 +2,8 @@ import type { Command } from "commander";
 import { METHODS } from "../compression/methods.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { runNeedle, type NeedleCell, type NeedleRun } from "../eval/needle.ts";
-import { requireOneOf } from "../errors.ts";
+import { resolveCompression } from "../compression/resolve.ts";
+import { qualityCommand } from "./eval-quality.ts";
 import { Interrupt } from "./interrupt.ts";
 import { formatBytes, progressBar, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
@@ -17,7 +18,7 @@ type Flags = ModelFlags & {
   readonly json?: boolean;
 };
 
-/** `pyramidkv eval`: so far Needle in a Haystack. */
+/** `pyramidkv eval`: so far Needle in a Haystack, and how near methods stay to the full cache. */
 export function evalCommand(command: Command): void {
   command.description("evaluate methods on tasks").addHelpText(
     "after",
@@ -25,6 +26,7 @@ export function evalCommand(command: Command): void {
 Example:
   pyramidkv eval needle --methods full,pyramidkv,snapkv --kv-sizes 512,1024 --haystack essays/`,
   );
+  qualityCommand(command.command("quality"));
   const needle = command
     .command("needle")
     .description(
@@ -42,7 +44,7 @@ Example:
 
 async function needleEval(flags: Flags): Promise<void> {
   const runs = flags.methods.flatMap((method): NeedleRun[] => {
-    requireOneOf("method", method, Object.keys(METHODS));
+    resolveCompression({ method });
     return method === "full" ? [{ method }] : flags.kvSizes.map((kvSize) => ({ method, kvSize }));
   });
   using interrupt = new Interrupt();

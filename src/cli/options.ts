@@ -57,14 +57,22 @@ export function addModelOptions(command: Command): Command {
     );
 }
 
-export type CompressionFlags = CompressionOptions & { readonly kvType?: string };
+export type CompressionFlags = Omit<CompressionOptions, "seed"> & {
+  readonly kvType?: string;
+  /** Sampling has a seed of its own. */
+  readonly seedTokens?: number;
+};
 
 /** The options of every command that compresses; names are checked by the library, which lists them. */
 export function addCompressionOptions(command: Command): Command {
   const methods = Object.keys(METHODS).join(", ");
   const presets = Object.keys(PRESETS).join(", ");
   return command
-    .option("--method <name>", `compression method: ${methods}`, "pyramidkv")
+    .option(
+      "--method <name>",
+      `compression method, or wrappers around one: ${methods} (pyramidkv methods tells more)`,
+      "pyramidkv",
+    )
     .option(
       "--kv-size <n>",
       "tokens kept per layer and kv head, on average (default: 128)",
@@ -78,14 +86,19 @@ export function addCompressionOptions(command: Command): Command {
     .option("--kernel <n>", "neighbours pooled together, odd", integer)
     .option("--gqa <kind>", "reduction over the query heads of a kv head: mean, max")
     .option("--sinks <n>", "first tokens kept by force", integer)
+    .option("--seed-tokens <n>", "seed of the method random", integer)
+    .option("--lag <n>", "tokens of the stretches that lagkv compares", integer)
+    .option("--profile <kind>", "what funnel divides by: auto (the model's profile, if any), none")
     .addOption(new Option("--kv-type <type>", "cache type: f16, q8_0, q4_0").default("f16"));
 }
 
 /** The part of a command's flags that a session takes. */
 export function sessionOptions(flags: CompressionFlags): SessionOptions {
   const { method, kvSize, preset, alpha, window, beta, pool, kernel, gqa, sinks, kvType } = flags;
+  const { lag, profile, seedTokens: seed } = flags;
   return definedOnly({
     ...{ method, kvSize, preset, alpha, window, beta, pool, kernel, gqa, sinks, kvType },
+    ...{ lag, profile, seed },
   });
 }
 

@@ -39,6 +39,9 @@ interface CutLayer {
   kept: Int32Array[];
 }
 
+/** Rankings of the layer at hand: targets that differ in size alone rank alike. */
+type KnownRankings = Map<string, readonly (Ranking | null)[]>;
+
 interface TargetState {
   readonly target: PrefillTarget;
   readonly plan: BudgetPlan;
@@ -93,7 +96,8 @@ export class Compressor {
       ...{ ...this.job, il, runs, hp: model.hp, nPrompt: lengths.prompt },
       ...{ futureRotation: this.futureRotation, outputErrors: errors },
     });
-    for (const state of this.#states) await this.#cut(state, il, evidence, runs);
+    const known: KnownRankings = new Map();
+    for (const state of this.#states) await this.#cut(state, il, evidence, runs, known);
   }
 
   async #cut(
@@ -101,12 +105,13 @@ export class Compressor {
     il: number,
     seen: PrefillEvidence,
     runs: readonly HeadRun[],
+    known: KnownRankings,
   ): Promise<void> {
-    const { method, options } = target.compression;
+    const { method } = target.compression;
     const evidence = seen.observedBy(windowOf(target, this.job.lengths));
     const lengths = evidence.heads.map(({ n }) => n);
     const ranks = target.cut && !plan.keepsAll(il, evidence.heads);
-    const rankings = ranks ? method.score(evidence, options) : evidence.heads.map(() => null);
+    const rankings = ranks ? ranked(target, evidence, known) : evidence.heads.map(() => null);
     const budgets = target.cut ? plan.add(il, { evidence, rankings }) : [];
     const own = target.cut ? (budgets[il] as readonly number[]) : lengths;
     const kept = keptBy({ rankings, lengths }, own, target);
@@ -169,6 +174,17 @@ export class Compressor {
     target.cache.stage(il, await shrink(this.job.executor, staged, places, room));
     cut.kept = kept;
   }
+}
+
+function ranked(
+  { compression: { method, options } }: PrefillTarget,
+  evidence: LayerEvidence,
+  known: KnownRankings,
+): readonly (Ranking | null)[] {
+  const key = JSON.stringify([method.name, { ...options, kvSize: 0 }]);
+  const rankings = known.get(key) ?? method.score(evidence, options);
+  known.set(key, rankings);
+  return rankings;
 }
 
 function rerotates({ cut, compression: { method } }: PrefillTarget): boolean {

@@ -6,11 +6,28 @@ import { PyramidKVError } from "../errors.ts";
 /** The text that comes with the package: the Declaration of Independence and Article I, public domain. */
 const EMBEDDED = new URL("../../assets/founding-documents.txt", import.meta.url);
 
-/** A long text to hide things in: a file, a folder of .txt files in name order, or the embedded one. */
+/** A text file; of a .jsonl file the `context` of its lines, as LongBench has them. */
+async function readText(path: string): Promise<string> {
+  const text = await readFile(path, "utf8");
+  if (!path.endsWith(".jsonl")) return text;
+  const contexts = text.split("\n").flatMap((line, i) => {
+    if (line.trim() === "") return [];
+    try {
+      const { context } = JSON.parse(line) as { context?: unknown };
+      if (typeof context === "string") return [context];
+    } catch {
+      // Named below, like a line without a context.
+    }
+    throw new PyramidKVError("BAD_FILE", `${path}: line ${i + 1} is no JSON object with a context`);
+  });
+  return contexts.join("\n\n");
+}
+
+/** A long text to hide things in: a file (.txt, or .jsonl with a `context` in each line), a folder of .txt files in name order, or the embedded one. */
 export async function readHaystack(path?: string): Promise<string> {
   const source = path ?? fileURLToPath(EMBEDDED);
   try {
-    if (!(await stat(source)).isDirectory()) return await readFile(source, "utf8");
+    if (!(await stat(source)).isDirectory()) return await readText(source);
     const files = (await readdir(source)).filter((f) => f.endsWith(".txt")).sort();
     if (files.length === 0) throw new PyramidKVError("BAD_FILE", `${source} holds no .txt files`);
     const texts = await Promise.all(files.map((f) => readFile(join(source, f), "utf8")));

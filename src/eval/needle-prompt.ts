@@ -37,9 +37,13 @@ export function needlePrompt(
   const overhead = prompt(needle.text).length + 8;
   const raw = { addSpecial: false, parseSpecial: false };
   const tokens = tokenizer.encode(haystack, raw).slice(0, Math.max(0, length - overhead));
-  const text = tokenizer.decode(tokens);
+  return prompt(insertNeedle(tokenizer.decode(tokens), needle.text, depth));
+}
+
+/** The text with the needle at `depth`, 0 to 1, moved back to the end of a sentence. */
+export function insertNeedle(text: string, needle: string, depth: number): string {
   const cut = sentenceEnd(text, Math.floor(text.length * depth));
-  return prompt(`${text.slice(0, cut)} ${needle.text} ${text.slice(cut).trimStart()}`.trimStart());
+  return `${text.slice(0, cut)} ${needle} ${text.slice(cut).trimStart()}`.trimStart();
 }
 
 /** The end of the last sentence before `at`; 0 where there is none. */

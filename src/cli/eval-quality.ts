@@ -1,0 +1,130 @@
+import type { Command } from "commander";
+import { METHODS } from "../compression/methods.ts";
+import { resolveCompression } from "../compression/resolve.ts";
+import { requireInteger, requireOneOf } from "../errors.ts";
+import { readHaystack } from "../eval/haystack.ts";
+import { runQuality, type QualityMode, type QualityRow, type QualityRun } from "../eval/quality.ts";
+import { Interrupt } from "./interrupt.ts";
+import { markdownTable, progressBar, table } from "./io.ts";
+import { loadEngine } from "./load-engine.ts";
+import { addModelOptions, decimals, integer, integers, names, type ModelFlags } from "./options.ts";
+
+type Flags = ModelFlags & {
+  readonly methods: string[];
+  readonly kvSizes: number[];
+  readonly kvType?: string;
+  readonly modes: string[];
+  readonly texts?: string[];
+  readonly documents: number;
+  readonly lengths: number[];
+  readonly depths: number[];
+  readonly tokens: number;
+  readonly markdown?: boolean;
+  readonly json?: boolean;
+};
+
+const MODES: readonly QualityMode[] = ["aware", "agnostic"];
+
+/** `pyramidkv eval quality`: how near methods stay to the full cache, and what they still find. */
+export function qualityCommand(command: Command): void {
+  addModelOptions(command.description("divergence from the full cache, and needles, by method"))
+    .option("--methods <name,...>", "methods to compare", names, Object.keys(METHODS))
+    .option("--kv-sizes <n,...>", "tokens kept per layer", integers, [64, 128, 256, 512, 1024])
+    .option("--kv-type <type>", "cache type: f16, q8_0, q4_0 (default: f16)")
+    .option("--modes <name,...>", `when the question is seen: ${MODES.join(", ")}`, names, [
+      ...MODES,
+    ])
+    .option("--texts <path,...>", "files or folders of texts (default: the embedded text)", names)
+    .option("--documents <n>", "documents of 3,000 to 4,000 tokens", integer, 8)
+    .option("--lengths <n,...>", "prompt lengths of the needles", integers, [1000, 2000, 4000])
+    .option(
+      "--depths <x,...>",
+      "where the needles lie, 0 to 1",
+      decimals,
+      [0.1, 0.3, 0.5, 0.7, 0.9],
+    )
+    .option("--tokens <n>", "tokens forced after each document", integer, 64)
+    .option("--markdown", "print the table as Markdown")
+    .option("--json", "print one JSON object with every document and needle")
+    .addHelpText(
+      "after",
+      `
+KL is the mean divergence of the next token's probabilities from the full cache's, in nats, over the full
+cache's own answer; top-1 the share of tokens where both have the same favourite; needle how many hidden
+numbers are found. Aware: the question is in the prompt when it is compressed. Agnostic: it comes after.
+
+Example:
+  pyramidkv eval quality --methods snapkv,funnel --kv-sizes 128,512 --texts essays/`,
+    )
+    .action((flags: Flags) => qualityEval(flags));
+}
+
+async function qualityEval(flags: Flags): Promise<void> {
+  const modes = flags.modes.map((mode) => requireOneOf("mode", mode, MODES));
+  requireInteger("documents", flags.documents, 0);
+  requireInteger("tokens", flags.tokens, 1);
+  const kvType = flags.kvType === undefined ? {} : { kvType: flags.kvType };
+  const runs = flags.methods
+    .filter((method) => method !== "full")
+    .flatMap((method) =>
+      flags.kvSizes.map((kvSize): QualityRun => ({ method, kvSize, ...kvType })),
+    );
+  // What is wrong with a method is said before anything is loaded.
+  for (const { method, kvSize = 0 } of runs) resolveCompression({ method, kvSize });
+  using interrupt = new Interrupt();
+  const texts = await Promise.all((flags.texts ?? [undefined]).map(readHaystack));
+  await using engine = await loadEngine(flags, interrupt.signal);
+  const bar = progressBar("quality", "count");
+  let rows: QualityRow[];
+  try {
+    rows = await runQuality(engine, {
+      ...{ runs, modes, texts, steps: flags.tokens, documents: flags.documents },
+      ...{ lengths: flags.lengths, depths: flags.depths, signal: interrupt.signal },
+      onCase: (done, total) => bar.update(done, total),
+    });
+  } finally {
+    bar.stop();
+  }
+  if (flags.json === true) {
+    process.stdout.write(`${JSON.stringify({ model: engine.model.name, rows })}\n`);
+    return;
+  }
+  const draw = flags.markdown === true ? markdownTable : table;
+  for (const mode of modes) {
+    const own = rows.filter((row) => row.mode === mode);
+    const title = mode === "aware" ? "question in the prompt" : "question after compression";
+    process.stdout.write(`\n${title}:\n\n${draw(...qualityTable(own, flags.kvSizes))}\n`);
+  }
+}
+
+/** One line a method, KL, top-1 and needles at each size. */
+function qualityTable(
+  rows: readonly QualityRow[],
+  sizes: readonly number[],
+): [head: string[], lines: string[][]] {
+  const head = [
+    "method",
+    ...["KL", "top-1", "needle"].flatMap((x) => sizes.map((n) => `${x} ${n}`)),
+  ];
+  const methods = [...new Set(rows.map(({ run }) => run.method))];
+  const lines = methods.map((method) => {
+    const at = (size: number) =>
+      rows.find(({ run }) => run.method === method && (run.kvSize ?? size) === size);
+    const cells = (show: (row: QualityRow) => string) =>
+      sizes.map((size) => {
+        const row = at(size);
+        return row === undefined ? "" : show(row);
+      });
+    return [
+      method,
+      ...cells(({ kl }) => mean(kl).toFixed(3)),
+      ...cells(({ top1 }) => mean(top1).toFixed(2)),
+      ...cells(({ needles }) => `${needles.filter(Boolean).length}/${needles.length}`),
+    ];
+  });
+  return [head, lines];
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
+}

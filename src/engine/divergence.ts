@@ -1,0 +1,19 @@
+/** Σ p (log p − log q) in nats, with p and q the softmax of two logits. */
+export function klDivergence(p: Float32Array, q: Float32Array): number {
+  const logP = logSumExp(p);
+  const logQ = logSumExp(q);
+  let sum = 0;
+  for (let i = 0; i < p.length; i++) {
+    const log = (p[i] as number) - logP;
+    sum += Math.exp(log) * (log - ((q[i] as number) - logQ));
+  }
+  return sum;
+}
+
+function logSumExp(values: Float32Array): number {
+  let most = -Infinity;
+  for (const v of values) most = Math.max(most, v);
+  let sum = 0;
+  for (const v of values) sum += Math.exp(v - most);
+  return most + Math.log(sum);
+}

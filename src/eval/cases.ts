@@ -1,0 +1,70 @@
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { needleNumber } from "./needles.ts";
+import { insertNeedle } from "./needle-prompt.ts";
+
+/** A context and a question on it, as tokens of one chat prompt. */
+export interface EvalCase {
+  readonly name: string;
+  readonly context: Int32Array;
+  readonly question: Int32Array;
+  /** What a right answer contains, where there is one. */
+  readonly answer?: string;
+}
+
+const SUMMARY = "Summarize the text above in a few sentences.";
+/** Tokens of the shortest and the longest document. */
+const DOCUMENT = { shortest: 3000, longest: 4000 };
+
+/** Documents of 3,000 to 4,000 tokens, spread over the texts, each with a request for a summary. */
+export function documentCases(
+  tokenizer: Tokenizer,
+  texts: readonly string[],
+  count: number,
+): EvalCase[] {
+  const raw = { addSpecial: false, parseSpecial: false };
+  const sources = texts.map((text) => tokenizer.encode(text, raw));
+  return Array.from({ length: count }, (_, i) => {
+    const source = sources[i % sources.length] as Int32Array;
+    const step = (DOCUMENT.longest - DOCUMENT.shortest) / Math.max(1, count - 1);
+    const length = Math.min(source.length, Math.round(DOCUMENT.shortest + i * step));
+    const place = (Math.floor(i / sources.length) + 0.5) / Math.ceil(count / sources.length);
+    const from = Math.floor(place * (source.length - length));
+    const text = tokenizer.decode(source.slice(from, from + length));
+    return { name: `document ${i + 1}`, ...chatParts(tokenizer, text, SUMMARY) };
+  });
+}
+
+/** A number hidden in the texts, for every length and depth; each case has a needle of its own. */
+export function needleCases(
+  tokenizer: Tokenizer,
+  texts: readonly string[],
+  { lengths, depths }: { readonly lengths: readonly number[]; readonly depths: readonly number[] },
+): EvalCase[] {
+  const raw = { addSpecial: false, parseSpecial: false };
+  const sources = texts.map((text) => tokenizer.encode(text, raw));
+  const cells = lengths.flatMap((length) => depths.map((depth) => ({ length, depth })));
+  return cells.map(({ length, depth }, i) => {
+    const source = sources[i % sources.length] as Int32Array;
+    const needle = needleNumber(i);
+    const overhead = tokenizer.encode(`${needle.text} ${needle.question}`, raw).length + 48;
+    const wanted = Math.min(source.length, Math.max(0, length - overhead));
+    const from = Math.floor(((i + 0.5) / cells.length) * (source.length - wanted));
+    const text = tokenizer.decode(source.slice(from, from + wanted));
+    const hidden = insertNeedle(text, needle.text, depth);
+    const parts = chatParts(tokenizer, hidden, needle.question);
+    return { name: `needle ${length} at ${depth}`, ...parts, answer: needle.answer };
+  });
+}
+
+/** One user message, the context first and the question last, cut where the question begins. */
+function chatParts(
+  tokenizer: Tokenizer,
+  text: string,
+  question: string,
+): Pick<EvalCase, "context" | "question"> {
+  const content = `${text}\n\n${question}`;
+  const prompt = tokenizer.applyChatTemplate([{ role: "user", content }]);
+  const cut = prompt.lastIndexOf(question);
+  const encode = (part: string) => tokenizer.encode(part, { addSpecial: false });
+  return { context: encode(prompt.slice(0, cut)), question: encode(prompt.slice(cut)) };
+}

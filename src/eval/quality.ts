@@ -1,0 +1,149 @@
+import { klDivergence } from "../engine/divergence.ts";
+import type { Engine, SessionOptions } from "../engine/engine.ts";
+import { argmax } from "../engine/sampler.ts";
+import type { Session } from "../engine/session.ts";
+import { throwIfAborted } from "../errors.ts";
+import { documentCases, needleCases, type EvalCase } from "./cases.ts";
+
+/** Whether the question is part of the prompt when it is compressed, or comes after. */
+export type QualityMode = "aware" | "agnostic";
+
+/** One way to run: a method, its size, any other options. */
+export type QualityRun = SessionOptions & { readonly method: string };
+
+export interface QualityOptions {
+  readonly runs: readonly QualityRun[];
+  readonly modes: readonly QualityMode[];
+  readonly texts: readonly string[];
+  readonly documents: number;
+  readonly lengths: readonly number[];
+  readonly depths: readonly number[];
+  /** Tokens that are forced after each document. */
+  readonly steps: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onCase?: (done: number, total: number) => void;
+}
+
+export interface QualityRow {
+  readonly run: QualityRun;
+  readonly mode: QualityMode;
+  /** Mean KL divergence to the full cache's next-token probabilities, in nats, of each document. */
+  readonly kl: number[];
+  /** Share of those positions with the full cache's most likely token, of each document. */
+  readonly top1: number[];
+  /** Whether each needle's answer holds its number. */
+  readonly needles: boolean[];
+  /** The most bytes that a cache held after its prompt. */
+  kvBytes: number;
+}
+
+const ANSWER_TOKENS = 16;
+/** Never compressed again when the question comes. */
+const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+
+/**
+ * How near each way of compressing stays to the full cache: over the next tokens after documents, teacher-forced
+ * with the full cache's own greedy answer, and in finding needles. One prefill serves all runs of a case.
+ */
+export async function runQuality(engine: Engine, o: QualityOptions): Promise<QualityRow[]> {
+  const documents = documentCases(engine.tokenizer, o.texts, o.documents);
+  const needles = needleCases(engine.tokenizer, o.texts, o);
+  const rows = o.modes.flatMap((mode) =>
+    [{ method: "full" }, ...o.runs].map((run): QualityRow => ({
+      ...{ run, mode, kl: [], top1: [], needles: [], kvBytes: 0 },
+    })),
+  );
+  const total = (documents.length + needles.length) * o.modes.length;
+  let done = 0;
+  for (const mode of o.modes) {
+    const own = rows.filter((row) => row.mode === mode);
+    for (const example of [...documents, ...needles]) {
+      await runCase(engine, example, own, o);
+      o.onCase?.(++done, total);
+    }
+  }
+  return rows;
+}
+
+/** The rows of one mode on one case; the first is the full cache. */
+async function runCase(
+  engine: Engine,
+  example: EvalCase,
+  rows: readonly QualityRow[],
+  o: QualityOptions,
+): Promise<void> {
+  const { signal } = o;
+  const aware = rows[0]?.mode === "aware";
+  const prompt = aware
+    ? Int32Array.from([...example.context, ...example.question])
+    : example.context;
+  let truth: { tokens: number[]; logits: Float32Array[] } | undefined;
+  for (const group of byProbe(engine, rows)) {
+    const sessions = group.map(({ run }) => engine.createSession({ ...run, kvLimit: NO_LIMIT }));
+    try {
+      await engine.prefillTogether(sessions, prompt, signal === undefined ? {} : { signal });
+      for (const [i, session] of sessions.entries()) {
+        throwIfAborted(signal);
+        const row = group[i] as QualityRow;
+        row.kvBytes = Math.max(row.kvBytes, session.cache.bytes);
+        if (!aware) await session.prefill(example.question);
+        if (example.answer !== undefined) {
+          row.needles.push((await answer(session)).includes(example.answer));
+        } else if (truth === undefined) {
+          truth = await greedy(session, o.steps);
+          row.kl.push(0);
+          row.top1.push(1);
+        } else {
+          const { kl, top1 } = await follow(session, truth);
+          row.kl.push(kl);
+          row.top1.push(top1);
+        }
+        session[Symbol.dispose]();
+      }
+    } finally {
+      for (const session of sessions) session[Symbol.dispose]();
+    }
+  }
+}
+
+/** Rows whose methods can share a prefill, the full cache in the first group. */
+function byProbe(engine: Engine, rows: readonly QualityRow[]): QualityRow[][] {
+  const groups = new Map<string, QualityRow[]>();
+  for (const row of rows) {
+    using session = engine.createSession(row.run);
+    const key = session.compression.method.probe ?? "";
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
+  return [...groups.values()];
+}
+
+async function answer(session: Session): Promise<string> {
+  let text = "";
+  for await (const piece of session.generate({ maxTokens: ANSWER_TOKENS })) text += piece.text;
+  return text;
+}
+
+async function greedy(session: Session, steps: number) {
+  const tokens: number[] = [];
+  const logits = [session.logits.slice()];
+  while (tokens.length < steps) {
+    const token = argmax(session.logits);
+    tokens.push(token);
+    await session.decode(token);
+    logits.push(session.logits.slice());
+  }
+  return { tokens, logits };
+}
+
+async function follow(
+  session: Session,
+  truth: { readonly tokens: readonly number[]; readonly logits: readonly Float32Array[] },
+): Promise<{ kl: number; top1: number }> {
+  let [kl, same] = [0, 0];
+  for (const [i, expected] of truth.logits.entries()) {
+    if (i > 0) await session.decode(truth.tokens[i - 1] as number);
+    kl += klDivergence(expected, session.logits);
+    same += Number(argmax(expected) === argmax(session.logits));
+  }
+  return { kl: kl / truth.logits.length, top1: same / truth.logits.length };
+}
