@@ -4,7 +4,14 @@
  * @module
  */
 export { METHODS, type MethodName } from "./compression/methods.ts";
-export type { CompressionOptions, ResolvedOptions } from "./compression/options.ts";
+export type { CompressionOptions } from "./compression/compression-options.ts";
+export type { BudgetPolicy } from "./compression/budgets/budget.ts";
+export type { HeadEvidence, LayerEvidence } from "./compression/evidence.ts";
+export type { Method } from "./compression/method.ts";
+export type { ResolvedOptions } from "./compression/options.ts";
+export { parseProfile, type HeadProfile } from "./compression/profile.ts";
+export type { Ranking } from "./compression/ranking.ts";
+export { WRAPPERS, type WrapperName } from "./compression/wrappers.ts";
 export { PRESETS, type PresetName } from "./compression/presets.ts";
 export { resolveCompression, type Compression } from "./compression/resolve.ts";
 export {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { benchCommand } from "./bench.ts";
+import { calibrateCommand } from "./calibrate.ts";
 import { chatCommand } from "./chat.ts";
 import { demoCommand } from "./demo.ts";
 import { evalCommand } from "./eval.ts";
@@ -17,5 +18,6 @@ export const COMMANDS: Readonly<Record<string, (command: Command) => void>> = {
   demo: demoCommand,
   bench: benchCommand,
   eval: evalCommand,
+  calibrate: calibrateCommand,
   doctor: doctorCommand,
 };

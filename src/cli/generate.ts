@@ -73,7 +73,7 @@ async function generate(flags: Flags): Promise<void> {
     note(style("yellow", `note: ${name} has no effect on ${session.compression.method.name}`));
   }
   const prompt = encodePrompt(engine.tokenizer, text, flags);
-  checkRoom(engine, prompt.length, flags.maxTokens);
+  checkRoom(engine, prompt.length, session.endless ? 0 : flags.maxTokens);
 
   const started = performance.now();
   const bar = progressBar("prefill", "share");

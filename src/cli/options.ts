@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { METHODS } from "../compression/methods.ts";
-import type { CompressionOptions } from "../compression/options.ts";
+import type { CompressionOptions } from "../compression/compression-options.ts";
 import { PRESETS } from "../compression/presets.ts";
 import type { SessionOptions } from "../engine/engine.ts";
 import type { GenerateOptions } from "../engine/generate.ts";

@@ -29,6 +29,7 @@ export function composeMethod(text: string, profile?: HeadProfile): Method {
   if (value !== undefined && !Number.isFinite(value)) {
     throw new PyramidKVError("USAGE", `${name} takes a number, got "${argument}"`);
   }
-  const wrapped = wrapper.wrap(composeMethod(inner, profile), value);
+  const known = wrapper.ignoresProfile === true ? undefined : profile;
+  const wrapped = wrapper.wrap(composeMethod(inner, known), value);
   return { ...wrapped, name: text.trim() };
 }

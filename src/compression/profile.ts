@@ -35,3 +35,36 @@ export function parseProfile(json: string, source: string): HeadProfile {
   }
   return { model, weights, shares };
 }
+
+/** What is lost where a head is starved: mean divergence from the full cache, mean −log p of hidden numbers. */
+export interface HeadLoss {
+  readonly kl: number;
+  readonly nll: number;
+}
+
+/** Losses below this are noise. */
+const LEAST_NLL = 0.03;
+
+/**
+ * A profile from losses, head after head. With a the share of all KL and b that of all −log p: weight
+ * (a / 2 + b / 2 + 5e-4)^0.6, share of the last queries 0.1 + 0.8 b / (a + b + 0.004). docs/funnel.md.
+ */
+export function profileOf(
+  model: string,
+  losses: readonly HeadLoss[],
+  nHeadKv: number,
+): HeadProfile {
+  const shares = (values: readonly number[]) => {
+    const sum = values.reduce((a, b) => a + b, 0);
+    return values.map((x) => (sum > 0 ? x / sum : 0));
+  };
+  const a = shares(losses.map(({ kl }) => Math.max(0, kl)));
+  const b = shares(losses.map(({ nll }) => (nll < LEAST_NLL ? 0 : nll)));
+  const weights = a.map((x, i) => (0.5 * x + 0.5 * (b[i] as number) + 5e-4) ** 0.6);
+  const second = a.map((x, i) => 0.1 + (0.8 * (b[i] as number)) / (x + (b[i] as number) + 0.004));
+  const perLayer = (values: readonly number[]) =>
+    Array.from({ length: values.length / nHeadKv }, (_, il) =>
+      values.slice(il * nHeadKv, (il + 1) * nHeadKv).map((x) => Math.round(x * 1e5) / 1e5),
+    );
+  return { model, weights: perLayer(shares(weights)), shares: perLayer(second) };
+}

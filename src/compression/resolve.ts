@@ -2,7 +2,8 @@ import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
 import { composeMethod } from "./compose.ts";
 import type { Method } from "./method.ts";
 import type { MethodName } from "./methods.ts";
-import type { CompressionOptions, OptionName, ResolvedOptions } from "./options.ts";
+import type { CompressionOptions } from "./compression-options.ts";
+import type { OptionName, ResolvedOptions } from "./options.ts";
 import { PRESETS, type PresetName } from "./presets.ts";
 import type { HeadProfile } from "./profile.ts";
 
@@ -29,9 +30,9 @@ export function resolveCompression(
   asked: CompressionOptions = {},
   profile?: HeadProfile,
 ): Compression {
-  const wants = requireOneOf("profile", asked.profile ?? "auto", ["auto", "none"]);
-  const used = wants === "none" ? undefined : profile;
-  const method = composeMethod(asked.method ?? DEFAULT_METHOD, used);
+  const used = typeof asked.profile === "object" ? asked.profile : named(asked.profile, profile);
+  const wanted = asked.method ?? DEFAULT_METHOD;
+  const method = typeof wanted === "string" ? composeMethod(wanted, used) : wanted;
   const unused = Object.keys(asked).filter(
     (name) =>
       name !== "method" &&
@@ -63,6 +64,10 @@ export function resolveCompression(
   };
   checkForced(method, options);
   return { method, options, alphaGiven: given.alpha !== undefined, unused };
+}
+
+function named(name = "auto", ofModel: HeadProfile | undefined): HeadProfile | undefined {
+  return requireOneOf("profile", name, ["auto", "none"]) === "none" ? undefined : ofModel;
 }
 
 /** The options that have an effect on the method, for reports. */

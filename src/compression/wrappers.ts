@@ -15,6 +15,8 @@ export interface Wrapper {
   readonly summary: string;
   /** What its argument is; absent where it takes none. */
   readonly argument?: string;
+  /** Whether what was calibrated for the model is left aside. */
+  readonly ignoresProfile?: boolean;
   wrap(method: Method, argument?: number): Method;
 }
 
@@ -114,6 +116,11 @@ export const WRAPPERS = {
         il < layers ? rankings.map(() => null) : rankings,
       );
     },
+  },
+  online: {
+    summary: "budgets from the prompt alone, whatever was calibrated for the model",
+    ignoresProfile: true,
+    wrap: (method) => method,
   },
   probe: {
     summary: "the prompt is observed by a request for all its facts, which is then forgotten",

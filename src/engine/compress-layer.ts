@@ -30,13 +30,10 @@ export interface CompressorJob {
 /** Positions to come that queries are expected from. */
 const FUTURE = 512;
 
-/** A layer that was cut, and may be cut again when later layers claim their share. */
-interface CutLayer {
+/** How each head of a layer ranks the tokens that it holds. */
+interface RankedTokens {
   readonly rankings: readonly (Ranking | null)[];
-  /** Tokens of each head before. */
   readonly lengths: readonly number[];
-  /** What each head keeps, as indices into its own tokens. */
-  kept: Int32Array[];
 }
 
 /** Rankings of the layer at hand: targets that differ in size alone rank alike. */
@@ -45,7 +42,8 @@ type KnownRankings = Map<string, readonly (Ranking | null)[]>;
 interface TargetState {
   readonly target: PrefillTarget;
   readonly plan: BudgetPlan;
-  readonly layers: CutLayer[];
+  /** Layers that were cut, and may be cut again when later ones claim their share. */
+  readonly layers: RankedTokens[];
 }
 
 /** Cuts layer after layer to its budget: evidence, rankings, selection per kv head, and caches of just that size. */
@@ -118,10 +116,11 @@ export class Compressor {
     const newest = rerotates(target) ? plan.longest - 1 : undefined;
     await this.#stage(target, il, evidence, kept, runs, newest);
     target.onCut?.(evidence, kept);
-    layers[il] = { rankings, lengths, kept };
     if (method.budget.kind !== "weighed" || !target.cut) return;
+    layers[il] = keptOnly(rankings, kept);
     for (let before = 0; before < il; before++) {
-      await this.#cutAgain(target, before, layers[before] as CutLayer, budgets[before] ?? []);
+      const cut = layers[before] as RankedTokens;
+      layers[before] = await this.#cutAgain(target, before, cut, budgets[before] ?? []);
     }
   }
 
@@ -163,17 +162,37 @@ export class Compressor {
   async #cutAgain(
     target: PrefillTarget,
     il: number,
-    cut: CutLayer,
+    cut: RankedTokens,
     budgets: readonly number[],
-  ): Promise<void> {
-    if (budgets.every((b, h) => b >= (cut.kept[h]?.length ?? 0))) return;
+  ): Promise<RankedTokens> {
+    if (budgets.every((budget, h) => budget >= (cut.lengths[h] ?? 0))) return cut;
     const kept = keptBy(cut, budgets, target);
     const staged = target.cache.stagedLayer(il) as LayerCache;
-    const places = kept.map((indices, h) => placesIn(cut.kept[h] as Int32Array, indices));
-    const { room } = target;
-    target.cache.stage(il, await shrink(this.job.executor, staged, places, room));
-    cut.kept = kept;
+    target.cache.stage(il, await shrink(this.job.executor, staged, kept, target.room));
+    return keptOnly(cut.rankings, kept);
   }
+}
+
+/** The rankings of the tokens kept alone: a later cut chooses among those. */
+function keptOnly(
+  rankings: readonly (Ranking | null)[],
+  kept: readonly Int32Array[],
+): RankedTokens {
+  const of = (scores: Float32Array, own: Int32Array) =>
+    Float32Array.from(own, (i) => scores[i] as number);
+  return {
+    lengths: kept.map((own) => own.length),
+    rankings: rankings.map((ranking, h) => {
+      const own = kept[h] as Int32Array;
+      if (ranking === null) return null;
+      const { scores, second } = ranking;
+      if (second === undefined) return { scores: of(scores, own) };
+      return {
+        scores: of(scores, own),
+        second: { scores: of(second.scores, own), share: second.share },
+      };
+    }),
+  };
 }
 
 function ranked(
@@ -198,18 +217,9 @@ function movedTo(newest: number, { rows, positions }: KeptTokens): KeptTokens {
 }
 
 function keptBy(
-  { rankings, lengths }: Pick<CutLayer, "rankings" | "lengths">,
+  { rankings, lengths }: RankedTokens,
   budgets: readonly number[],
   { compression: { options } }: PrefillTarget,
 ): Int32Array[] {
   return lengths.map((n, h) => keepTokens(rankings[h] ?? null, n, budgets[h] as number, options));
-}
-
-/** Where each of `some` stands in `all`; both ascend, and all of the former are among the latter. */
-function placesIn(all: Int32Array, some: Int32Array): Int32Array {
-  let at = 0;
-  return some.map((value) => {
-    while (all[at] !== value) at++;
-    return at;
-  });
 }

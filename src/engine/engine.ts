@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
-import type { CompressionOptions } from "../compression/options.ts";
+import type { CompressionOptions } from "../compression/compression-options.ts";
+import type { HeadProfile } from "../compression/profile.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { PyramidKVError, requireInteger } from "../errors.ts";
 import { Backend } from "../ggml/backend.ts";
@@ -7,9 +8,11 @@ import { Executor } from "../ggml/executor.ts";
 import { chooseKernels, kernelInfo, type KernelInfo } from "../ggml/kernels/choices.ts";
 import { Kernels } from "../ggml/kernels/kernels.ts";
 import { openGguf } from "../gguf/file.ts";
+import { findProfile } from "./profiles.ts";
 import { resolveModel } from "../hub/resolve.ts";
 import { kvType } from "../kvcache/kv-type.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
+import { fingerprint } from "../models/fingerprint.ts";
 import { Model } from "../models/model.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { prefillTogether, Session, type PrefillOptions } from "./session.ts";
@@ -68,6 +71,7 @@ export class Engine implements AsyncDisposable {
     chunkTokens: number | undefined,
     /** What attention and matmuls are computed with. */
     readonly kernels: KernelInfo,
+    private readonly known: { fingerprint: string; profile: HeadProfile | undefined },
     /** Milliseconds from the start of `load` to the first possible call, without the download. */
     readonly loadMs: number,
   ) {
@@ -114,7 +118,10 @@ export class Engine implements AsyncDisposable {
     if (tokenizer.status === "fulfilled" && model.status === "fulfilled") {
       const parts = { backend, executor, model: model.value, tokenizer: tokenizer.value };
       const info = kernelInfo(chosen);
-      return new Engine(parts, chunkTokens, info, performance.now() - started);
+      const identity = await fingerprint(file);
+      const profile = profileFor(await findProfile(identity), model.value.hp);
+      const known = { fingerprint: identity, profile };
+      return new Engine(parts, chunkTokens, info, known, performance.now() - started);
     }
     if (tokenizer.status === "fulfilled") tokenizer.value?.[Symbol.dispose]();
     if (model.status === "fulfilled") model.value[Symbol.dispose]();
@@ -127,6 +134,16 @@ export class Engine implements AsyncDisposable {
   /** The model's numbers: layers, heads, context and the like. */
   get model(): HyperParameters {
     return this.#model.hp;
+  }
+
+  /** Names the model by its weights: the same for every quantization of one training. */
+  get fingerprint(): string {
+    return this.known.fingerprint;
+  }
+
+  /** What was calibrated for this model's kv heads, if anything was. */
+  get profile(): HeadProfile | undefined {
+    return this.known.profile;
   }
 
   /** Bytes held for weights. */
@@ -151,7 +168,8 @@ export class Engine implements AsyncDisposable {
   createSession(options: SessionOptions = {}): Session {
     this.#assertAlive();
     const { kvType: kvTypeName = "f16", kvLimit, ...rest } = options;
-    const compression = resolveCompression(rest);
+    const compression = resolveCompression(rest, this.profile);
+    if (typeof rest.profile === "object") requireProfile(rest.profile, this.model);
     const { kvSize } = compression.options;
     const session = new Session({
       model: this.#model,
@@ -203,6 +221,24 @@ export class Engine implements AsyncDisposable {
   #assertAlive(): void {
     if (this.#disposed) throw new PyramidKVError("DISPOSED", "this engine was disposed");
   }
+}
+
+/** A profile that fits the model's layers and heads. */
+function profileFor(
+  profile: HeadProfile | undefined,
+  { nLayer, nHeadKv }: HyperParameters,
+): HeadProfile | undefined {
+  const fits = profile?.weights.length === nLayer && profile.weights[0]?.length === nHeadKv;
+  return fits ? profile : undefined;
+}
+
+function requireProfile(profile: HeadProfile, hp: HyperParameters): void {
+  if (profileFor(profile, hp) !== undefined) return;
+  const [layers, heads] = [profile.weights.length, profile.weights[0]?.length ?? 0];
+  throw new PyramidKVError(
+    "USAGE",
+    `the profile is of ${layers} layers and ${heads} kv heads, the model has ${hp.nLayer} and ${hp.nHeadKv}`,
+  );
 }
 
 function withPath(path: string, error: unknown): Error {

@@ -17,6 +17,7 @@ const WRAPPED: Readonly<Record<WrapperName, string>> = {
   coverage: "coverage:0.9(snapkv)",
   chunk: "chunk:8(snapkv)",
   local: "local:2(h2o)",
+  online: "online(funnel)",
   probe: "probe(snapkv)",
   every: "every:16(snapkv)",
   rerotate: "rerotate(streaming-llm)",

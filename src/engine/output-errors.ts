@@ -1,10 +1,11 @@
 import type { OutputErrors } from "../compression/evidence.ts";
+import { norms, softmax } from "../compression/scores/vectors.ts";
 import type { Executor } from "../ggml/executor.ts";
 import { readTensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
 import type { Model } from "../models/model.ts";
-import type { Samples } from "./samples.ts";
+import { NEWEST_SAMPLES, type Samples } from "./samples.ts";
 
 /** What a starved head sees: the first tokens and the newest. */
 const SINKS = 4;
@@ -45,19 +46,19 @@ export async function outputErrors(input: ErrorInput): Promise<OutputErrors[]> {
     const result = g.output(model.graph.projectAttention(g, il, columns));
     return () => readTensor(result, new Float32Array(nEmbd * nSamples * nHeadKv));
   });
-  const lengthOf = (rows: Float32Array, i: number) =>
-    Math.hypot(...rows.subarray(i * nEmbd, (i + 1) * nEmbd));
-  const residuals = Float32Array.from(samples.tokens, (_, s) => lengthOf(inputs, s)).sort();
-  const residual = residuals[residuals.length >> 1] ?? 1;
+  const errors = norms(moved, nEmbd);
+  const residual = norms(inputs, nEmbd).sort()[nSamples >> 1] ?? 1;
   return heads.map((_, h) => ({
-    errors: Float32Array.from(samples.tokens, (_, s) => lengthOf(moved, h * nSamples + s)),
+    errors: errors.subarray(h * nSamples, (h + 1) * nSamples),
     residual,
   }));
 }
 
 interface StarvedRows {
-  readonly k: readonly Float32Array[];
-  readonly v: readonly Float32Array[];
+  /** [headDim, keys] */
+  readonly k: Float32Array;
+  /** [headDim, keys] */
+  readonly v: Float32Array;
 }
 
 /** The keys and values that a starved kv head has for sample `s`; none where that is all that there are. */
@@ -66,18 +67,30 @@ function starvedRows(
   kvHead: number,
 ): (s: number) => StarvedRows | undefined {
   const { firstRow, nPast } = heads[kvHead] as ErrorInput["heads"][number];
-  const stretch = (of: typeof scratch.k, from: number, n: number) =>
-    scratch.read(of, kvHead, firstRow + from, n);
-  const sinks = Math.min(SINKS, nPast + (samples.tokens.at(-1) ?? 0) + 1);
-  const first = { k: stretch(scratch.k, 0, sinks), v: stretch(scratch.v, 0, sinks) };
+  const { headDim } = scratch.shape;
+  const last = nPast + (samples.tokens.at(-1) ?? 0);
+  if (last < SINKS + NEWEST) return () => undefined;
+  // Most samples are the newest tokens, whose stretches overlap: those are read at once.
+  const tail = Math.max(SINKS, last - 2 * NEWEST_SAMPLES);
+  const read = (of: typeof scratch.k) => {
+    const stretch = (from: number, n: number) => scratch.read(of, kvHead, firstRow + from, n);
+    const [sinks, newest] = [stretch(0, SINKS), stretch(tail, last + 1 - tail)];
+    return (from: number) => {
+      const rows = new Float32Array((SINKS + NEWEST) * headDim);
+      rows.set(sinks);
+      const own =
+        from < tail
+          ? stretch(from, NEWEST)
+          : newest.subarray((from - tail) * headDim, (from - tail + NEWEST) * headDim);
+      rows.set(own, SINKS * headDim);
+      return rows;
+    };
+  };
+  const [k, v] = [read(scratch.k), read(scratch.v)];
   return (s) => {
     const at = nPast + (samples.tokens[s] as number);
     if (at < SINKS + NEWEST) return undefined;
-    const from = at - NEWEST + 1;
-    return {
-      k: [first.k, stretch(scratch.k, from, NEWEST)],
-      v: [first.v, stretch(scratch.v, from, NEWEST)],
-    };
+    return { k: k(at - NEWEST + 1), v: v(at - NEWEST + 1) };
   };
 }
 
@@ -92,29 +105,23 @@ function differOfGroup(
   if (few === undefined) return;
   const { headDim, attentionScale } = shape;
   const group = shape.nHead / shape.nHeadKv;
+  const weights = new Float32Array(few.k.length / headDim);
   for (let h = kvHead * group; h < (kvHead + 1) * group; h++) {
     const at = h * headDim;
-    const logits = few.k.flatMap((keys) => dots(own.query, at, keys, headDim));
-    const most = Math.max(...logits) * attentionScale;
-    const weights = logits.map((x) => Math.exp(x * attentionScale - most));
-    const sum = weights.reduce((a, b) => a + b, 0);
-    for (let d = 0; d < headDim; d++) row[at + d] = own.out[at + d] as number;
-    let j = 0;
-    for (const values of few.v) {
-      for (let r = 0; r < values.length / headDim; r++) {
-        const w = (weights[j++] as number) / sum;
-        for (let d = 0; d < headDim; d++) {
-          row[at + d] = (row[at + d] as number) - w * (values[r * headDim + d] as number);
-        }
+    for (let j = 0; j < weights.length; j++) {
+      let dot = 0;
+      for (let d = 0; d < headDim; d++) {
+        dot += (own.query[at + d] as number) * (few.k[j * headDim + d] as number);
       }
+      weights[j] = dot * attentionScale;
+    }
+    softmax(weights);
+    for (let d = 0; d < headDim; d++) {
+      let sum = 0;
+      for (let j = 0; j < weights.length; j++) {
+        sum += (weights[j] as number) * (few.v[j * headDim + d] as number);
+      }
+      row[at + d] = (own.out[at + d] as number) - sum;
     }
   }
-}
-
-function dots(query: Float32Array, at: number, keys: Float32Array, dim: number): number[] {
-  return Array.from({ length: keys.length / dim }, (_, r) => {
-    let dot = 0;
-    for (let d = 0; d < dim; d++) dot += (query[at + d] as number) * (keys[r * dim + d] as number);
-    return dot;
-  });
 }

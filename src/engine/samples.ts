@@ -1,5 +1,4 @@
 import type { Executor } from "../ggml/executor.ts";
-import type { Graph } from "../ggml/graph.ts";
 import type { InputGraph } from "../ggml/executor.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
@@ -7,12 +6,13 @@ import { TYPES } from "../ggml/types.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import type { Chunk } from "./chunks.ts";
 
-const NEWEST = 64;
+/** Samples that are the prompt's last tokens. */
+export const NEWEST_SAMPLES = 64;
 const SPREAD = 48;
 
 /** Queries spread over the prompt, and its last 64: their tokens' indices, ascending. */
 export function sampledTokens(nPrompt: number): Int32Array {
-  const newest = Math.min(NEWEST, nPrompt);
+  const newest = Math.min(NEWEST_SAMPLES, nPrompt);
   const before = nPrompt - newest;
   const spread = Math.min(SPREAD, before);
   return Int32Array.from({ length: spread + newest }, (_, i) =>
@@ -68,11 +68,6 @@ export class Samples extends NativeOwner {
       outputs: read(1, this.#width),
       inputs: read(2, this.hp.nEmbd),
     };
-  }
-
-  /** A layer's attention results or queries [headDim, nHead, n] as rows of one token each. */
-  rowsOf(g: Graph, heads: Tensor, n: number): Tensor {
-    return g.reshape(heads, this.#width, n);
   }
 
   protected release(): void {

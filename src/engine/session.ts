@@ -86,6 +86,14 @@ export class Session implements Disposable {
     return this.#parts.model.hp.nCtx;
   }
 
+  /** Whether tokens move back as they are evicted, so that the context never fills while decoding. */
+  get endless(): boolean {
+    const { method, options } = this.compression;
+    return (
+      method.rerotates === true && options.kvSize + (method.every ?? Infinity) < this.contextSize
+    );
+  }
+
   /** Logits after the newest token, f32 [nVocab]. Overwritten by the next step. */
   get logits(): Float32Array {
     this.#assertAlive();
@@ -127,7 +135,7 @@ export class Session implements Disposable {
       using sampler = createSampler(options, model.hp.nVocab);
       const stop = checkStops(options.stop ?? []);
       await this.#queue(() => this.#decodePending());
-      const room = model.hp.nCtx - this.#nPast;
+      const room = this.endless ? Infinity : model.hp.nCtx - this.#nPast;
       const given = options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room);
       const maxTokens = requireInteger("maxTokens", given, 0);
       if (maxTokens > room) throw contextFull(this.#nPast, maxTokens, model.hp.nCtx);

@@ -1,5 +1,5 @@
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { needleNumber } from "./needles.ts";
+import { needleNumber, type NeedleUse } from "./needles.ts";
 import { insertNeedle } from "./needle-prompt.ts";
 
 /** A context and a question on it, as tokens of one chat prompt. */
@@ -39,13 +39,14 @@ export function needleCases(
   tokenizer: Tokenizer,
   texts: readonly string[],
   { lengths, depths }: { readonly lengths: readonly number[]; readonly depths: readonly number[] },
+  use: NeedleUse = "test",
 ): EvalCase[] {
   const raw = { addSpecial: false, parseSpecial: false };
   const sources = texts.map((text) => tokenizer.encode(text, raw));
   const cells = lengths.flatMap((length) => depths.map((depth) => ({ length, depth })));
   return cells.map(({ length, depth }, i) => {
     const source = sources[i % sources.length] as Int32Array;
-    const needle = needleNumber(i);
+    const needle = needleNumber(i, use);
     const overhead = tokenizer.encode(`${needle.text} ${needle.question}`, raw).length + 48;
     const wanted = Math.min(source.length, Math.max(0, length - overhead));
     const from = Math.floor(((i + 0.5) / cells.length) * (source.length - wanted));

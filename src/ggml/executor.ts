@@ -4,17 +4,25 @@ import { GraphAllocator, type Backend } from "./backend.ts";
 import { Graph } from "./graph.ts";
 import type { Kernels } from "./kernels/kernels.ts";
 import { NativeOwner } from "./owner.ts";
-import { writeTensor, zeroTensor, type Tensor, type TensorSpec } from "./tensor-buffer.ts";
+import {
+  hasMemory,
+  writeTensor,
+  zeroTensor,
+  type Tensor,
+  type TensorSpec,
+} from "./tensor-buffer.ts";
 import { TYPES, type TensorType } from "./types.ts";
 
 /** A graph whose inputs come with their data. */
 export class InputGraph extends Graph {
   readonly #uploads: (() => void)[] = [];
 
-  /** An input tensor holding `data`, written once the graph has its memory. */
+  /** An input tensor holding `data`, written once the graph has its memory, if anything there uses it. */
   constant(type: TensorType, shape: TensorSpec["shape"], data: ArrayBufferView): Tensor {
     const tensor = this.input({ type, shape });
-    this.#uploads.push(() => writeTensor(tensor, data));
+    this.#uploads.push(() => {
+      if (hasMemory(tensor)) writeTensor(tensor, data);
+    });
     return tensor;
   }
 

@@ -47,6 +47,11 @@ export function tensorType(tensor: Tensor): TensorType | undefined {
   return typeById(new Int32Array(viewNative(tensor, 4))[0] as number);
 }
 
+/** Whether a tensor has memory: an input that no operation of a graph uses gets none. */
+export function hasMemory(tensor: Tensor): boolean {
+  return readPointer(tensor, TENSOR_OFFSETS.buffer) !== null;
+}
+
 /** Whether the data lie in plain memory, as the file has them: not so where a buffer type repacks them. */
 export function isInHostMemory(tensor: Tensor): boolean {
   const buffer = readPointer(tensor, TENSOR_OFFSETS.buffer);

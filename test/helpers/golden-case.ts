@@ -3,7 +3,7 @@ import { definedOnly } from "../../src/cli/options.ts";
 import { BudgetPlan } from "../../src/compression/budgets/plan.ts";
 import type { LayerEvidence } from "../../src/compression/evidence.ts";
 import { keepTokens } from "../../src/compression/keep.ts";
-import type { CompressionOptions } from "../../src/compression/options.ts";
+import type { CompressionOptions } from "../../src/compression/compression-options.ts";
 import { resolveCompression, type Compression } from "../../src/compression/resolve.ts";
 
 /** One selection that another implementation made (`test/golden/README.md`). */

@@ -32,18 +32,18 @@ function expected(head: HeadEvidence): Float32Array {
   for (let g = 0; g < group; g++) {
     const { mu, sigma } = rotated(statistics, g, dim);
     const logits = new Float32Array(n);
-    const row = new Float64Array(dim);
     for (let j = 0; j < n; j++) {
       const at = j * dim;
       let [linear, square] = [0, 0];
       for (let d = 0; d < dim; d++) {
-        linear += (mu[d] as number) * (keys[at + d] as number);
-        let x = 0;
-        for (let e = 0; e < dim; e++)
-          x += (sigma[d * dim + e] as number) * (keys[at + e] as number);
-        row[d] = x;
+        const key = keys[at + d] as number;
+        linear += (mu[d] as number) * key;
+        // RΣRᵀ is symmetric: half of it is enough.
+        let half = 0.5 * (sigma[d * dim + d] as number) * key;
+        for (let e = 0; e < d; e++)
+          half += (sigma[d * dim + e] as number) * (keys[at + e] as number);
+        square += 2 * half * key;
       }
-      for (let d = 0; d < dim; d++) square += (row[d] as number) * (keys[at + d] as number);
       logits[j] = linear / Math.sqrt(dim) + square / dim / 2;
     }
     softmax(logits).forEach((p, j) => (mean[j] = (mean[j] as number) + p / group));

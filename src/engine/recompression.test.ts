@@ -1,0 +1,152 @@
+import { describe, expect, it } from "vitest";
+import { KERNELS } from "../../test/helpers/kernels.ts";
+import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
+import { composeMethod } from "../compression/compose.ts";
+import type { HeadEvidence } from "../compression/evidence.ts";
+import type { Method } from "../compression/method.ts";
+import { METHODS } from "../compression/methods.ts";
+import { fromHalf } from "../ggml/half.ts";
+import { readTensor } from "../ggml/tensor-buffer.ts";
+import type { LayerCache } from "../kvcache/layer-cache.ts";
+import { Engine } from "./engine.ts";
+import type { Session } from "./session.ts";
+
+const EVERY = 8;
+const KV_SIZE = 48;
+const methods = Object.keys(METHODS).filter((name) => {
+  try {
+    composeMethod(`every:${EVERY}(${name})`);
+    return name !== "full";
+  } catch {
+    return false;
+  }
+});
+
+async function withEngine(
+  kernels: string,
+  nCtx: number,
+  test: (engine: Engine) => Promise<void>,
+): Promise<void> {
+  using folder = new TestFolder();
+  const model = folder.tiny({ nLayer: 3, nCtx });
+  await using engine = await Engine.load({ model, threads: 1, kernels, chunkTokens: 512 });
+  await test(engine);
+}
+
+async function decode(session: Session, n: number): Promise<void> {
+  for (let i = 0; i < n; i++) await session.decode((7 * i + 3) % 300);
+}
+
+const cases = KERNELS.flatMap((kernels) => methods.map((method) => [method, kernels] as const));
+
+/** The first head's keys of the first layer. */
+function keysOf(session: Session): Float32Array {
+  const layer = session.cache.layers[0] as LayerCache;
+  const { row = 0, length = 0 } = layer.heads[0] ?? {};
+  const bits = new Uint16Array(length * layer.headDim);
+  return fromHalf(readTensor(layer.k, bits, row * layer.headDim * 2));
+}
+
+describe.each(cases)("every:8(%s) with %s", (method, kernels) => {
+  it("holds the cache at its size however long the output", () =>
+    withEngine(kernels, 2048, async (engine) => {
+      using session = engine.createSession({
+        method: `every:${EVERY}(${method})`,
+        kvSize: KV_SIZE,
+      });
+      await session.prefill(randomTokens(200));
+      await decode(session, 2 * EVERY);
+      const { bytes } = session.cache;
+      for (let round = 0; round < 10; round++) {
+        await decode(session, EVERY);
+        expect(session.cache.bytes).toBe(bytes);
+        expect(session.cache.meanKept).toBeCloseTo(KV_SIZE, 6);
+        for (const layer of session.cache.layers) {
+          for (const { positions } of layer.heads) {
+            positions.forEach((p, i) => expect(p).toBeGreaterThan(positions[i - 1] ?? -1));
+          }
+        }
+      }
+      expect(session.nPast).toBe(200 + 12 * EVERY);
+      expect(session.logits.every(Number.isFinite)).toBe(true);
+    }));
+});
+
+describe.each(KERNELS)("with %s", (kernels) => {
+  it("changes nothing before it is time", () =>
+    withEngine(kernels, 2048, async (engine) => {
+      using once = engine.createSession({ method: "snapkv", kvSize: KV_SIZE });
+      using often = engine.createSession({ method: "every:100(snapkv)", kvSize: KV_SIZE });
+      for (const session of [once, often]) {
+        await session.prefill(randomTokens(200));
+        await decode(session, 40);
+      }
+      expect(often.logits).toEqual(once.logits);
+    }));
+
+  it("sums go on from what the prompt's tokens received: every query adds up to 1", () =>
+    withEngine(kernels, 2048, async (engine) => {
+      const calls: { scores: Float32Array; n: number; group: number }[] = [];
+      const method: Method = {
+        ...METHODS.h2o,
+        every: 16,
+        score: ({ il, heads }) => {
+          const [head] = heads as [HeadEvidence];
+          const { n, group } = head;
+          if (il === 1) calls.push({ scores: head.attention("sums"), n, group });
+          return heads.map(() => null); // keeps the newest
+        },
+      };
+      using session = engine.createSession({ method, kvSize: 64 });
+      await session.prefill(randomTokens(80));
+      await decode(session, 16);
+      const [prompt, later] = calls as [(typeof calls)[number], (typeof calls)[number]];
+      expect([prompt.n, later.n]).toEqual([80, 64 + 16]);
+      for (let g = 0; g < prompt.group; g++) {
+        let added = 0;
+        for (let j = 0; j < 80; j++) {
+          // The prompt's first 16 tokens were evicted.
+          const before = j < 64 ? (prompt.scores[g * 80 + 16 + j] ?? NaN) : 0;
+          const now = later.scores[g * 80 + j] ?? NaN;
+          expect(now).toBeGreaterThanOrEqual(before);
+          added += now - before;
+        }
+        expect(added).toBeCloseTo(16, 3);
+      }
+    }));
+
+  it("decodes beyond the context where tokens move back", () =>
+    withEngine(kernels, 128, async (engine) => {
+      using session = engine.createSession({
+        method: `every:${EVERY}(rerotate(streaming-llm))`,
+        kvSize: 64,
+      });
+      await session.prefill(randomTokens(100));
+      expect(session.endless).toBe(true);
+      let pieces = 0;
+      for await (const _ of session.generate({ maxTokens: 400, ignoreEndOfText: true })) pieces++;
+      expect(pieces).toBe(400);
+      expect(session.nPast).toBeLessThanOrEqual(64 + EVERY);
+      using fixed = engine.createSession({ method: "streaming-llm", kvSize: 64 });
+      await fixed.prefill(randomTokens(100));
+      const answer = fixed.generate({ maxTokens: 400 });
+      await expect(answer.next()).rejects.toThrow(/exceed the model's context of 128/);
+    }));
+
+  it("moved tokens answer as if they had always stood there", () =>
+    withEngine(kernels, 2048, async (engine) => {
+      // All but the first 20 tokens are kept: in layer 0, keys and values depend on token and position alone.
+      const tokens = randomTokens(84);
+      using moved = engine.createSession({
+        method: "rerotate(streaming-llm)",
+        ...{ kvSize: 64, sinks: 0 },
+      });
+      using plain = engine.createSession({ method: "full" });
+      await moved.prefill(tokens);
+      await plain.prefill(tokens.slice(20));
+      expect(moved.nPast).toBe(64);
+      expect(moved.cache.layers[0]?.positions(0)).toEqual(plain.cache.layers[0]?.positions(0));
+      const [ours, theirs] = [moved, plain].map((s) => keysOf(s)) as [Float32Array, Float32Array];
+      ours.forEach((x, i) => expect(Math.abs(x - (theirs[i] ?? NaN))).toBeLessThan(0.01));
+    }));
+});

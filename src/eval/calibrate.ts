@@ -1,0 +1,157 @@
+import type { Method } from "../compression/method.ts";
+import { METHODS } from "../compression/methods.ts";
+import { profileOf, type HeadLoss } from "../compression/profile.ts";
+import type { HeadProfile } from "../compression/profile.ts";
+import { klDivergence } from "../engine/divergence.ts";
+import type { Engine } from "../engine/engine.ts";
+import { argmax } from "../engine/sampler.ts";
+import type { Session } from "../engine/session.ts";
+import { throwIfAborted } from "../errors.ts";
+import { documentCases, needleCases, type EvalCase } from "./cases.ts";
+
+/** Tokens that every head keeps, and the starved one: 4 sinks and its 20 newest. */
+const KEPT = 512;
+const STARVED = 24;
+/** Tokens that are forced after a document. */
+const STEPS = 64;
+/** Sessions that share a prefill. */
+const BATCH = 30;
+
+export interface CalibrateOptions {
+  readonly texts: readonly string[];
+  readonly documents: number;
+  readonly needles: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep?: (done: number, total: number) => void;
+}
+
+/**
+ * What each kv head is worth: it alone is starved, all others keep 512 tokens, and the loss is measured against
+ * none starved: divergence from the full cache after documents, log-probability of hidden numbers.
+ */
+export async function calibrate(engine: Engine, o: CalibrateOptions): Promise<HeadProfile> {
+  const { nLayer, nHeadKv } = engine.model;
+  const heads = nLayer * nHeadKv;
+  const depths = Array.from({ length: o.needles }, (_, i) => (i + 0.5) / o.needles);
+  const cases = [
+    ...documentCases(engine.tokenizer, o.texts, o.documents),
+    ...needleCases(engine.tokenizer, o.texts, { lengths: [2000], depths }, "calibration"),
+  ];
+  const losses = Array.from({ length: heads }, (): HeadLoss => ({ kl: 0, nll: 0 }));
+  const total = cases.length * (heads + 1);
+  let done = 0;
+  for (const example of cases) {
+    const measured = await starveEach(engine, example, o.signal, () => o.onStep?.(++done, total));
+    const [base = 0, ...starved] = measured;
+    const kind = example.answer === undefined ? "kl" : "nll";
+    const share = 1 / (kind === "kl" ? o.documents : o.needles);
+    starved.forEach((loss, i) => {
+      const own = losses[i] as HeadLoss;
+      losses[i] = { ...own, [kind]: own[kind] + (loss - base) * share };
+    });
+  }
+  return profileOf(engine.fingerprint, losses, nHeadKv);
+}
+
+/** The loss with no head starved, then with each in turn. */
+async function starveEach(
+  engine: Engine,
+  example: EvalCase,
+  signal: AbortSignal | undefined,
+  onDone: () => void,
+): Promise<number[]> {
+  const { nLayer, nHeadKv } = engine.model;
+  const prompt = Int32Array.from([...example.context, ...example.question]);
+  const methods = [undefined, ...Array.from({ length: nLayer * nHeadKv }, (_, i) => i)].map(
+    (head) => starving(head, nHeadKv),
+  );
+  const losses: number[] = [];
+  let truth: Truth | undefined;
+  for (let at = 0; at < methods.length; at += BATCH) {
+    const batch = methods.slice(at, at + BATCH).map((method) => ({ method, kvSize: KEPT }));
+    const options = truth === undefined ? [{ method: "full" }, ...batch] : batch;
+    const sessions = options.map((asked) => engine.createSession(asked));
+    try {
+      await engine.prefillTogether(sessions, prompt, signal === undefined ? {} : { signal });
+      for (const session of sessions) {
+        throwIfAborted(signal);
+        if (truth === undefined) {
+          truth = await truthOf(engine, session, example);
+        } else {
+          losses.push(await lossOf(session, truth));
+          onDone();
+        }
+        session[Symbol.dispose]();
+      }
+    } finally {
+      for (const session of sessions) session[Symbol.dispose]();
+    }
+  }
+  return losses;
+}
+
+/** Funnel's ranking with even budgets, but for one head that keeps its sinks and newest tokens only. */
+function starving(head: number | undefined, nHeadKv: number): Method {
+  const { funnel } = METHODS;
+  const isStarved = (il: number, h: number) => il * nHeadKv + h === head;
+  return {
+    ...funnel,
+    name: `funnel with head ${head ?? "none"} starved`,
+    needs: funnel.needs.filter((kind) => kind !== "outputs"),
+    score: (layer, options) =>
+      funnel.score(layer, options).map((r, h) => (isStarved(layer.il, h) ? null : r)),
+    budget: {
+      name: "starved",
+      summary: "the same for all heads but one",
+      kind: "heads",
+      heads: ({ nLayer }) =>
+        Array.from({ length: nLayer }, (_, il) =>
+          Array.from({ length: nHeadKv }, (_, h) => (isStarved(il, h) ? STARVED : KEPT)),
+        ),
+    },
+  };
+}
+
+/** What is forced after the prompt; logits where the loss is divergence from the full cache. */
+interface Truth {
+  readonly tokens: readonly number[];
+  readonly logits?: readonly Float32Array[];
+}
+
+async function truthOf(engine: Engine, session: Session, example: EvalCase): Promise<Truth> {
+  if (example.answer !== undefined) {
+    return { tokens: Array.from(engine.tokenizer.encode(example.answer, { addSpecial: false })) };
+  }
+  const tokens: number[] = [];
+  const logits = [session.logits.slice()];
+  while (tokens.length < STEPS) {
+    const token = argmax(session.logits);
+    tokens.push(token);
+    await session.decode(token);
+    logits.push(session.logits.slice());
+  }
+  return { tokens, logits };
+}
+
+/** Mean divergence from the truth's logits, or mean −log p of its tokens. */
+async function lossOf(session: Session, { tokens, logits }: Truth): Promise<number> {
+  let loss = 0;
+  for (const [i, token] of tokens.entries()) {
+    const expected = logits?.[i];
+    loss +=
+      expected === undefined
+        ? surprise(session.logits, token)
+        : klDivergence(expected, session.logits);
+    if (i + 1 < tokens.length) await session.decode(token);
+  }
+  return loss / tokens.length;
+}
+
+/** −log p of a token. */
+function surprise(logits: Float32Array, token: number): number {
+  let most = -Infinity;
+  for (const x of logits) most = Math.max(most, x);
+  let sum = 0;
+  for (const x of logits) sum += Math.exp(x - most);
+  return most + Math.log(sum) - (logits[token] as number);
+}
