@@ -75,8 +75,9 @@ Example:
   pyramidkv chat --method pyramidkv --kv-size 256`,
     )
     .action(async (flags: Flags) => {
+      const options = await sessionOptions(flags);
       await using engine = await loadEngine(flags);
-      await new Chat(engine, flags).run();
+      await new Chat(engine, flags, options).run();
     });
 }
 
@@ -95,9 +96,10 @@ class Chat {
   constructor(
     private readonly engine: Engine,
     private readonly flags: Flags,
+    options: SessionOptions,
   ) {
     const limit = flags.kvLimit === undefined ? {} : { kvLimit: flags.kvLimit };
-    this.#options = { ...sessionOptions(flags), ...limit };
+    this.#options = { ...options, ...limit };
     this.#session = engine.createSession(this.#options);
     this.#conversation = this.#newConversation();
   }

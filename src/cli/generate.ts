@@ -64,11 +64,12 @@ Examples:
 async function generate(flags: Flags): Promise<void> {
   const text = await readPrompt(flags);
   // What is wrong with the options is said before a model is fetched and loaded.
-  resolveCompression(sessionOptions(flags));
+  const options = await sessionOptions(flags);
+  resolveCompression(options);
   checkSampling(samplingOptions(flags));
   using interrupt = new Interrupt();
   await using engine = await loadEngine(flags, interrupt.signal);
-  using session = engine.createSession(sessionOptions(flags));
+  using session = engine.createSession(options);
   for (const name of session.compression.unused) {
     note(style("yellow", `note: ${name} has no effect on ${session.compression.method.name}`));
   }

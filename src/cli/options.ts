@@ -1,10 +1,14 @@
+import { readFile } from "node:fs/promises";
 import { InvalidArgumentError, Option, type Command } from "commander";
+import type { BudgetList } from "../compression/budgets/listed.ts";
 import { METHODS } from "../compression/methods.ts";
 import type { CompressionOptions } from "../compression/compression-options.ts";
 import { PRESETS } from "../compression/presets.ts";
 import type { SessionOptions } from "../engine/engine.ts";
 import type { GenerateOptions } from "../engine/generate.ts";
 import { KERNEL_CHOICES } from "../engine/kernel-choices.ts";
+import { readProfile } from "../engine/profiles.ts";
+import { PyramidKVError } from "../errors.ts";
 import { ALIASES } from "../hub/aliases.ts";
 
 /** A whole number, written as one. */
@@ -20,6 +24,20 @@ export function decimal(text: string): number {
     throw new InvalidArgumentError(`"${text}" is not a number.`);
   }
   return value;
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  ...{ b: 1, kb: 1e3, mb: 1e6, gb: 1e9, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 },
+};
+
+/** A size as people write it: 4MiB, 1.5 GB, 4096. */
+export function bytes(text: string): number {
+  const [, number = "", unit = ""] = /^([\d.]+)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
+  const size = Number(number) * (UNITS[unit.toLowerCase() || "b"] ?? NaN);
+  if (number === "" || !Number.isFinite(size)) {
+    throw new InvalidArgumentError(`"${text}" is not a size such as 4MiB or 500kB.`);
+  }
+  return Math.floor(size);
 }
 
 /** A comma-separated list of whole numbers. */
@@ -57,10 +75,13 @@ export function addModelOptions(command: Command): Command {
     );
 }
 
-export type CompressionFlags = Omit<CompressionOptions, "seed"> & {
+export type CompressionFlags = Omit<CompressionOptions, "seed" | "budgets" | "profile"> & {
   readonly kvType?: string;
+  readonly kvBytes?: number;
   /** Sampling has a seed of its own. */
   readonly seedTokens?: number;
+  readonly budgetFile?: string;
+  readonly profile?: string;
 };
 
 /** The options of every command that compresses; names are checked by the library, which lists them. */
@@ -78,6 +99,8 @@ export function addCompressionOptions(command: Command): Command {
       "tokens kept per layer and kv head, on average (default: 128)",
       integer,
     )
+    .option("--kv-bytes <size>", "bytes to keep instead of --kv-size: 4MiB, 500kB, 1GiB", bytes)
+    .option("--budget-file <path>", "JSON list of tokens per layer, or per layer and kv head")
     .option("--preset <name>", `published values for the rest: ${presets} (default: paper)`)
     .option("--alpha <n>", "observation window: last prompt tokens that score the others", integer)
     .option("--window <n>", "retained window: last prompt tokens kept by force", integer)
@@ -88,18 +111,37 @@ export function addCompressionOptions(command: Command): Command {
     .option("--sinks <n>", "first tokens kept by force", integer)
     .option("--seed-tokens <n>", "seed of the method random", integer)
     .option("--lag <n>", "tokens of the stretches that lagkv compares", integer)
-    .option("--profile <kind>", "what funnel divides by: auto (the model's profile, if any), none")
+    .option(
+      "--profile <path>",
+      "what funnel divides by: auto (the model's profile, if any), none, or a profile's file",
+    )
     .addOption(new Option("--kv-type <type>", "cache type: f16, q8_0, q4_0").default("f16"));
 }
 
-/** The part of a command's flags that a session takes. */
-export function sessionOptions(flags: CompressionFlags): SessionOptions {
+/** The part of a command's flags that a session takes; files that they name are read. */
+export async function sessionOptions(flags: CompressionFlags): Promise<SessionOptions> {
   const { method, kvSize, preset, alpha, window, beta, pool, kernel, gqa, sinks, kvType } = flags;
-  const { lag, profile, seedTokens: seed } = flags;
+  const { lag, seedTokens: seed, kvBytes, budgetFile, profile } = flags;
+  if (kvSize !== undefined && kvBytes !== undefined) {
+    throw new PyramidKVError("USAGE", "--kv-size and --kv-bytes both set the size; give one");
+  }
+  const isFile = profile !== undefined && !["auto", "none"].includes(profile);
   return definedOnly({
     ...{ method, kvSize, preset, alpha, window, beta, pool, kernel, gqa, sinks, kvType },
-    ...{ lag, profile, seed },
+    ...{ lag, seed, kvBytes },
+    profile: isFile ? await readProfile(profile) : profile,
+    budgets: budgetFile === undefined ? undefined : await readBudgets(budgetFile),
   });
+}
+
+async function readBudgets(path: string): Promise<BudgetList> {
+  try {
+    const list = JSON.parse(await readFile(path, "utf8")) as unknown;
+    if (Array.isArray(list)) return list as BudgetList;
+  } catch (error) {
+    throw new PyramidKVError("BAD_FILE", `${path} cannot be read as JSON`, { cause: error });
+  }
+  throw new PyramidKVError("BAD_FILE", `${path} holds no list of budgets`);
 }
 
 export interface SamplingFlags {

@@ -1,4 +1,5 @@
 import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
+import { listed, meanBudget } from "./budgets/listed.ts";
 import { composeMethod } from "./compose.ts";
 import type { Method } from "./method.ts";
 import type { MethodName } from "./methods.ts";
@@ -30,12 +31,13 @@ export function resolveCompression(
   asked: CompressionOptions = {},
   profile?: HeadProfile,
 ): Compression {
-  const used = typeof asked.profile === "object" ? asked.profile : named(asked.profile, profile);
+  const used = typeof asked.profile === "object" ? asked.profile : ofModel(asked.profile, profile);
   const wanted = asked.method ?? DEFAULT_METHOD;
-  const method = typeof wanted === "string" ? composeMethod(wanted, used) : wanted;
+  const named = typeof wanted === "string" ? composeMethod(wanted, used) : wanted;
+  const method = asked.budgets === undefined ? named : { ...named, budget: listed(asked.budgets) };
   const unused = Object.keys(asked).filter(
     (name) =>
-      name !== "method" &&
+      !["method", "budgets"].includes(name) &&
       asked[name as keyof CompressionOptions] !== undefined &&
       !method.options.includes(name as OptionName),
   );
@@ -47,8 +49,9 @@ export function resolveCompression(
   const preset = requireOneOf("preset", given.preset ?? "paper", presets);
   const base = { ...PRESETS[preset], ...method.defaults };
 
+  const listedSize = asked.budgets && meanBudget(asked.budgets);
   const options: ResolvedOptions = {
-    kvSize: requireInteger("kvSize", given.kvSize ?? DEFAULT_KV_SIZE, 1),
+    kvSize: requireInteger("kvSize", given.kvSize ?? listedSize ?? DEFAULT_KV_SIZE, 1),
     preset,
     alpha: requireInteger("alpha", given.alpha ?? base.alpha, 1),
     window: requireInteger("window", given.window ?? base.window, 0),
@@ -66,8 +69,8 @@ export function resolveCompression(
   return { method, options, alphaGiven: given.alpha !== undefined, unused };
 }
 
-function named(name = "auto", ofModel: HeadProfile | undefined): HeadProfile | undefined {
-  return requireOneOf("profile", name, ["auto", "none"]) === "none" ? undefined : ofModel;
+function ofModel(name = "auto", profile: HeadProfile | undefined): HeadProfile | undefined {
+  return requireOneOf("profile", name, ["auto", "none"]) === "none" ? undefined : profile;
 }
 
 /** The options that have an effect on the method, for reports. */

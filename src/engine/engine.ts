@@ -7,6 +7,7 @@ import { Backend } from "../ggml/backend.ts";
 import { Executor } from "../ggml/executor.ts";
 import { chooseKernels, kernelInfo, type KernelInfo } from "../ggml/kernels/choices.ts";
 import { Kernels } from "../ggml/kernels/kernels.ts";
+import { rowBytes, type TensorType } from "../ggml/types.ts";
 import { openGguf } from "../gguf/file.ts";
 import { findProfile } from "./profiles.ts";
 import { resolveModel } from "../hub/resolve.ts";
@@ -45,6 +46,8 @@ export interface LoadProgress {
 }
 
 export interface SessionOptions extends CompressionOptions {
+  /** Bytes that the kept keys and values may take, instead of `kvSize`: the largest size that fits, padding aside. */
+  readonly kvBytes?: number;
   /** Type of the cached keys and values: f16, q8_0 or q4_0. Defaults to `f16`. */
   readonly kvType?: string;
   /** Tokens per layer, averaged, beyond which later turns are compressed again. Defaults to 2 · kvSize. */
@@ -167,8 +170,10 @@ export class Engine implements AsyncDisposable {
   /** A new, empty timeline. Throws `USAGE` on options that do not fit together. */
   createSession(options: SessionOptions = {}): Session {
     this.#assertAlive();
-    const { kvType: kvTypeName = "f16", kvLimit, ...rest } = options;
-    const compression = resolveCompression(rest, this.profile);
+    const { kvType: kvTypeName = "f16", kvLimit, kvBytes, ...rest } = options;
+    const type = kvType(kvTypeName, this.model.headDim);
+    const size = kvBytes === undefined ? {} : { kvSize: sizeWithin(kvBytes, type, this.model) };
+    const compression = resolveCompression({ ...rest, ...size }, this.profile);
     if (typeof rest.profile === "object") requireProfile(rest.profile, this.model);
     const { kvSize } = compression.options;
     const session = new Session({
@@ -177,7 +182,7 @@ export class Engine implements AsyncDisposable {
       tokenizer: this.#tokenizer,
       chunkTokens: this.#chunkTokens,
       compression,
-      kvType: kvType(kvTypeName, this.#model.hp.headDim),
+      kvType: type,
       kvLimit: requireInteger("kvLimit", kvLimit ?? 2 * kvSize, kvSize),
       onFree: () => this.#sessions.delete(session),
     });
@@ -221,6 +226,13 @@ export class Engine implements AsyncDisposable {
   #assertAlive(): void {
     if (this.#disposed) throw new PyramidKVError("DISPOSED", "this engine was disposed");
   }
+}
+
+/** Tokens per layer and kv head whose keys and values take so many bytes. */
+function sizeWithin(bytes: number, type: TensorType, hp: HyperParameters): number {
+  const perToken = 2 * hp.nLayer * hp.nHeadKv * rowBytes(type, hp.headDim);
+  requireInteger("kvBytes", bytes, perToken);
+  return Math.floor(bytes / perToken);
 }
 
 /** A profile that fits the model's layers and heads. */

@@ -25,8 +25,9 @@ export class BudgetPlan {
   ) {
     const { method, options } = compression;
     this.#input = { ...shape, options };
-    this.#keepsAll = method.options.includes("kvSize") && shape.nTokens <= options.kvSize;
     const { budget } = method;
+    const sized = method.options.includes("kvSize") && budget.kind !== "measured";
+    this.#keepsAll = sized && shape.nTokens <= options.kvSize;
     if (budget.kind === "heads") this.#known = budget.heads(this.#input);
     if (budget.kind === "layers" || budget.kind === "split") {
       const perHead = (b: number) => new Array<number>(shape.nHeadKv).fill(b);

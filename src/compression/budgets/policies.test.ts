@@ -1,0 +1,74 @@
+import { describe, expect, it } from "vitest";
+import type { HeadEvidence } from "../evidence.ts";
+import type { CompressionOptions } from "../compression-options.ts";
+import type { Ranking } from "../ranking.ts";
+import { resolveCompression } from "../resolve.ts";
+import { BudgetPlan } from "./plan.ts";
+
+/** Layers whose heads have these scores, one array a head, as a plan is asked for them. */
+function plan(options: CompressionOptions, layers: readonly (readonly number[][])[]): number[][][] {
+  const compression = resolveCompression(options);
+  const nTokens = layers[0]?.[0]?.length ?? 0;
+  const shape = { nLayer: layers.length, nHeadKv: layers[0]?.length ?? 0, nTokens };
+  const budgets = new BudgetPlan(compression, shape);
+  return layers.map((heads, il) => {
+    const rankings = heads.map((scores): Ranking => ({ scores: Float32Array.from(scores) }));
+    const evidence = { il, heads: heads.map(({ length: n }) => ({ n }) as HeadEvidence) };
+    return budgets.add(il, { evidence, rankings }).map((layer) => [...layer]);
+  });
+}
+
+const flat = new Array<number>(100).fill(1);
+const peaked = flat.map((_, i) => (i < 5 ? 100 : 0.01));
+const sum = (budgets: readonly (readonly number[])[]) => budgets.flat().reduce((a, b) => a + b, 0);
+const none = { window: 0, sinks: 0 };
+
+describe("budgets by what is seen", () => {
+  it("ada gives a layer's tokens to the head whose scores are spread, above a floor", () => {
+    const [budgets] = plan({ method: "ada:0.2(snapkv)", kvSize: 20, ...none }, [[flat, peaked]]);
+    expect(sum(budgets ?? [])).toBe(40);
+    const [spread = 0, narrow = 0] = budgets?.[0] ?? [];
+    expect(spread).toBeGreaterThan(narrow);
+    expect(narrow).toBeGreaterThanOrEqual(4);
+  });
+
+  it("cake gives all layers' tokens to the layer whose scores are spread, and never gives back", () => {
+    const steps = plan({ method: "cake(snapkv)", kvSize: 20, ...none }, [
+      [peaked, peaked],
+      [flat, flat],
+      [peaked, peaked],
+    ]);
+    const last = steps.at(-1) ?? [];
+    expect(sum(last)).toBe(3 * 2 * 20);
+    expect(last[1]?.[0]).toBeGreaterThan(last[0]?.[0] ?? Infinity);
+    steps
+      .slice(1)
+      .forEach((step, i) =>
+        steps[i]?.forEach((layer, il) =>
+          layer.forEach((b, h) => expect(step[il]?.[h]).toBeLessThanOrEqual(b)),
+        ),
+      );
+  });
+
+  it("coverage keeps as many tokens as hold the share, the window on top", () => {
+    const options = { method: "coverage:0.99(snapkv)", window: 3, sinks: 0 };
+    const [budgets] = plan(options, [[peaked, peaked]]);
+    expect(budgets?.[0]).toEqual([5 + 3, 5 + 3]);
+  });
+
+  it("a profile's shares are exact, and at least 16 tokens a head", () => {
+    const profile = { model: "m", weights: [[0.5, 0.5], [0, 0]], shares: [[0, 0], [0, 0]] }; // prettier-ignore
+    const budgets = plan({ method: "funnel", kvSize: 40, profile }, [[flat, flat], [flat, flat]]); // prettier-ignore
+    expect(budgets.at(-1)).toEqual([[64, 64], [16, 16]]); // prettier-ignore
+  });
+
+  it("a list is kept as it is written", () => {
+    const options = { method: "snapkv", budgets: [[30, 20], [10, 12]] }; // prettier-ignore
+    expect(resolveCompression(options).options.kvSize).toBe(18);
+    expect(plan(options, [[flat, flat], [flat, flat]]).at(-1)).toEqual([[30, 20], [10, 12]]); // prettier-ignore
+    expect(() => plan({ method: "snapkv", budgets: [30, 20, 20] }, [[flat], [flat]])).toThrow(
+      /the list of budgets has 3 layers, the model 2/,
+    );
+    expect(() => resolveCompression({ budgets: [30.5] })).toThrow(/whole numbers of at least 1/);
+  });
+});

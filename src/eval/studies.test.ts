@@ -1,0 +1,64 @@
+import { expect, it } from "vitest";
+import { TestFolder } from "../../test/helpers/tiny-model.ts";
+import { Engine } from "../engine/engine.ts";
+import { calibrate } from "./calibrate.ts";
+import { needleNumber } from "./needles.ts";
+import { runQuality } from "./quality.ts";
+
+/** The tiny model's tokens are bytes: enough of them for a document. */
+const text = Array.from({ length: 900 }, (_, i) => `Line ${i} of the text. `).join("");
+
+async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void> {
+  using folder = new TestFolder();
+  const model = folder.tiny({ nLayer: 2, nCtx: 8192, vocabulary: true });
+  await using engine = await Engine.load({ model, threads: 1 });
+  await test(engine);
+}
+
+it("quality: nothing is lost where nothing is evicted, and something where much is", () =>
+  withEngine(async (engine) => {
+    const rows = await runQuality(engine, {
+      runs: [
+        { method: "snapkv", kvSize: 6000 },
+        { method: "random", kvSize: 32 },
+        { method: "probe(snapkv)", kvSize: 6000 },
+      ],
+      modes: ["aware", "agnostic"],
+      texts: [text],
+      ...{ documents: 1, lengths: [1000], depths: [0.5], steps: 8 },
+    });
+    expect(rows.map((r) => `${r.mode} ${r.run.method}`)).toHaveLength(8);
+    for (const row of rows) {
+      expect([row.kl.length, row.needles.length]).toEqual([1, 1]);
+      const [kl = NaN] = row.kl;
+      if (row.run.kvSize === 32) expect(kl).toBeGreaterThan(1e-4);
+      else expect(Math.abs(kl)).toBeLessThan(1e-4);
+    }
+  }));
+
+it("calibrate: every head of the model gets a weight", () =>
+  withEngine(async (engine) => {
+    const steps: number[] = [];
+    const profile = await calibrate(engine, {
+      ...{ texts: [text], documents: 1, needles: 1 },
+      onStep: (done, total) => steps.push(done / total),
+    });
+    expect(profile.model).toBe(engine.fingerprint);
+    expect(profile.weights.map((row) => row.length)).toEqual([2, 2]);
+    expect(steps.at(-1)).toBe(1);
+    using session = engine.createSession({ method: "funnel", kvSize: 64, profile });
+    expect(session.compression.options.profile).toBe(engine.fingerprint);
+    await session.prefill(engine.tokenizer.encode(text.slice(0, 900)));
+    expect(session.cache.meanKept).toBeCloseTo(64, 6);
+    const wrong = { ...profile, weights: [[1]], shares: [[0]] };
+    expect(() => engine.createSession({ method: "funnel", profile: wrong })).toThrow(
+      /the profile is of 1 layers and 1 kv heads, the model has 2 and 2/,
+    );
+  }));
+
+it("needles for calibration are none that are tested with", () => {
+  const tested = Array.from({ length: 50 }, (_, i) => needleNumber(i).text.split(" is ")[0]);
+  for (let i = 0; i < 50; i++) {
+    expect(tested).not.toContain(needleNumber(i, "calibration").text.split(" is ")[0]);
+  }
+});
