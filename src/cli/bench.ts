@@ -4,12 +4,13 @@ import { compareKernels } from "../bench/compare-kernels.ts";
 import { compare } from "../bench/compare.ts";
 import { kernelTargetRows } from "../bench/kernel-targets.ts";
 import { compareLoadTime } from "../bench/load-time.ts";
+import { longOutput, longOutputTargets } from "../bench/long-output.ts";
 import { targetRows, type TargetRow } from "../bench/targets.ts";
 import type { Engine } from "../engine/engine.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { resolveModel } from "../hub/resolve.ts";
-import { note, progressBar, style, table } from "./io.ts";
+import { formatBytes, note, progressBar, style, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
 import { addModelOptions, integer, integers, type ModelFlags } from "./options.ts";
 
@@ -53,7 +54,16 @@ const SUITES: Readonly<Record<string, Suite>> = {
     lengths: [2000, 6000],
     run: benchPrefill,
   },
+  long: {
+    summary:
+      "a long answer from a cache of fixed size: bytes, speed and divergence (--tokens 4000)",
+    lengths: [1000],
+    run: benchLong,
+  },
 };
+
+/** What recompresses while it decodes. */
+const LONG_METHODS = ["every:64(pyramidkv)", "every:64(snapkv)", "every:64(h2o)", "every:64(r-kv)"];
 
 /** `pyramidkv bench`: speed, memory and exactness, side by side with libllama in the same process. */
 export function benchCommand(command: Command): void {
@@ -164,6 +174,30 @@ async function benchPrefill(s: Setting, lengths: readonly number[]): Promise<Sui
     ]),
     targets: kernelTargetRows(c, s.threads),
   };
+}
+
+async function benchLong(s: Setting, [length = 1000]: readonly number[]): Promise<SuiteResult> {
+  const bar = progressBar("long output", "count");
+  try {
+    const rows = await longOutput({
+      ...{ engine: s.engine, prompt: tokensOf(s, [length]), methods: LONG_METHODS },
+      ...{ tokens: s.tokens, kvSize: s.kvSize, onStep: (done, total) => bar.update(done, total) },
+    });
+    return {
+      json: { promptTokens: length, tokens: s.tokens, rows },
+      head: ["method", "tokens/s first, last", "KV", "KL by quarter", "top-1 by quarter"],
+      speeds: rows.map((r) => [
+        r.method,
+        `${r.speedAtStart.toFixed(0)}, ${r.speedAtEnd.toFixed(0)}`,
+        `${formatBytes(r.leastBytes)} to ${formatBytes(r.mostBytes)}`,
+        r.kl.map((x) => x.toFixed(3)).join(" "),
+        r.top1.map((x) => x.toFixed(2)).join(" "),
+      ]),
+      targets: longOutputTargets(rows),
+    };
+  } finally {
+    bar.stop();
+  }
 }
 
 /** Tokens of the haystack, over again until there are enough for the longest prompt. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { KERNELS } from "../../test/helpers/kernels.ts";
-import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
+import { randomTokens, TestFolder, type TinyOptions } from "../../test/helpers/tiny-model.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { METHODS } from "../compression/methods.ts";
 import { WRAPPERS, type WrapperName } from "../compression/wrappers.ts";
@@ -167,4 +167,42 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       eachHead(session, (positions) => expect(positions.at(-1)).toBe(session.nPast - 1));
       expect(session.logits.every(Number.isFinite)).toBe(true);
     }));
+});
+
+/** Heads in groups of every size, windows of every kind, prompts around the budget: one engine for all of them. */
+const GROUPS: Readonly<Record<string, TinyOptions>> = {
+  "groups of 1": { nHead: 2, nHeadKv: 2 },
+  "groups of 3": { nHead: 6, nHeadKv: 2, nEmbd: 96 },
+  "groups of 8": { nHead: 8, nHeadKv: 1, nEmbd: 128 },
+};
+const WINDOWS = [0, 8, 64];
+const SIZE = 96;
+
+describe.each(Object.keys(GROUPS))("%s", (group) => {
+  it.each(NAMES)("%s keeps its contract at any window and any length", async (method) => {
+    using folder = new TestFolder();
+    const model = folder.tiny({ nLayer: 3, vocabulary: true, ...GROUPS[group] });
+    await using engine = await Engine.load({ model, threads: 1, chunkTokens: 256 });
+    for (const window of WINDOWS) {
+      for (const n of [SIZE - 1, SIZE, SIZE + 1, 300]) {
+        using session = engine.createSession({ method, kvSize: SIZE, window });
+        await session.prefill(randomTokens(n));
+        const { method: m, options } = session.compression;
+        const evicts = m.options.includes("kvSize") && m.budget.kind !== "measured";
+        const total = session.cache.layers.reduce((sum, l) => sum + l.kept * l.heads.length, 0);
+        const heads = session.cache.layers.reduce((sum, l) => sum + l.heads.length, 0);
+        if (evicts) expect(Math.round(total)).toBe(heads * Math.min(n, SIZE));
+        eachHead(session, (positions) => {
+          positions.forEach((p, i) => expect(p).toBeGreaterThan(positions[i - 1] ?? -1));
+          const forced = [
+            ...Array.from({ length: options.sinks }, (_, i) => i),
+            ...Array.from({ length: options.window }, (_, i) => session.nPast - 1 - i),
+          ];
+          expect(Array.from(positions)).toEqual(expect.arrayContaining(forced));
+        });
+        await session.decode(5);
+        expect(session.logits.every(Number.isFinite)).toBe(true);
+      }
+    }
+  });
 });

@@ -122,7 +122,7 @@ describe("the installed command", () => {
   });
 
   it.each([
-    ["no command of ours", ["frobnicate"], 2, /known commands: generate, chat, models/],
+    ["no command of ours", ["frobnicate"], 2, /known commands: generate, chat, methods, models/],
     ["an unknown option", ["generate", "--bogus"], 2, /unknown option '--bogus'/],
     ["no number", ["generate", "--kv-size", "lots"], 2, /"lots" is not a whole number/],
     ["two prompts", ["generate", "--prompt", "a", "--prompt-file", "b"], 2, /not both/],
@@ -133,7 +133,49 @@ describe("the installed command", () => {
       "an unknown method",
       ["generate", "--prompt", "a", "--method", "x"],
       2,
-      /known: full, streaming-llm/,
+      /known: full, random, streaming-llm/,
+    ],
+    [
+      "an unknown wrapper",
+      ["generate", "--prompt", "a", "--method", "twice(snapkv)"],
+      2,
+      /unknown wrapper "twice"; known: uniform, pyramid/,
+    ],
+    [
+      "what cannot be compressed while decoding",
+      ["generate", "--prompt", "a", "--method", "every:8(kvzip)"],
+      2,
+      /kvzip cannot compress while decoding/,
+    ],
+    [
+      "a size of no unit",
+      ["generate", "--prompt", "a", "--kv-bytes", "4lots"],
+      2,
+      /"4lots" is not/,
+    ],
+    [
+      "a size too small for a token",
+      ["generate", "--prompt", "a", "--kv-bytes", "20"],
+      2,
+      /kvBytes must be an integer of at least 384, got 20/,
+    ],
+    [
+      "two sizes",
+      ["generate", "--prompt", "a", "--kv-bytes", "1MB", "--kv-size", "9"],
+      2,
+      /give one/,
+    ],
+    [
+      "a missing profile",
+      ["generate", "--prompt", "a", "--profile", "/no/such.json"],
+      1,
+      /\/no\/such.json cannot be read/,
+    ],
+    [
+      "a budget file that is none",
+      ["generate", "--prompt", "a", "--budget-file", "/"],
+      1,
+      /\/ cannot be read as JSON/,
     ],
     ["an unknown preset", ["generate", "--prompt", "a", "--preset", "x"], 2, /known: paper/],
     ["kvSize 0", ["generate", "--prompt", "a", "--kv-size", "0"], 2, /at least 1, got 0/],
@@ -238,14 +280,21 @@ describe("the installed command", () => {
     expect(foreign.stderr).toMatch(/do not run on this CPU; available: ggml/);
   });
 
-  it.each(["generate", "chat", "models", "demo", "bench", "eval", "doctor"])(
-    "explains %s",
-    (name) => {
-      const run = installed.run([name, "--help"]);
-      expect(run.status).toBe(0);
-      expect(run.stdout).toMatch(/Usage: pyramidkv/);
-    },
-  );
+  it.each([
+    "generate",
+    "chat",
+    "methods",
+    "models",
+    "demo",
+    "bench",
+    "eval",
+    "calibrate",
+    "doctor",
+  ])("explains %s", (name) => {
+    const run = installed.run([name, "--help"]);
+    expect(run.status).toBe(0);
+    expect(run.stdout).toMatch(/Usage: pyramidkv/);
+  });
 
   it("chats over several turns and obeys its commands", () => {
     const save = join(folder.path, "chat.json");
@@ -270,6 +319,51 @@ describe("the installed command", () => {
     expect(run.stderr).toMatch(/the cache is empty/);
     const { messages } = JSON.parse(readFileSync(save, "utf8")) as { messages: { role: string }[] };
     expect(messages.map((m) => m.role)).toEqual(["user", "assistant", "user", "assistant"]);
+  });
+
+  it("lists methods and wrappers", () => {
+    const { methods, wrappers } = JSON.parse(installed.run(["methods", "--json"]).stdout) as {
+      methods: { name: string; queryAware: boolean }[];
+      wrappers: { name: string }[];
+    };
+    expect(methods.find((m) => m.name === "snapkv")).toMatchObject({ queryAware: true });
+    expect(wrappers.map((w) => w.name)).toContain("every");
+    expect(installed.run(["methods"]).stdout).toMatch(/pyramidkv +yes +pyramid/);
+  });
+
+  it("keeps what a list of budgets, a size in bytes or a wrapper says", () => {
+    const kept = (...args: string[]) => {
+      const run = generate("--prompt", LONG, "--max-tokens", "40", "--json", ...args);
+      expect(run.stderr).toBe("");
+      return JSON.parse(run.stdout) as GenerateResult;
+    };
+    const list = folder.file("budgets.json", "[[30, 20], 25, [12, 14]]");
+    const listed = kept("--budget-file", list, "--kept");
+    const lengths = listed.kv.layers.map((l) => l.positions?.map((p) => p.length));
+    expect(lengths).toEqual([[30, 20], [25, 25], [12, 14]]); // prettier-ignore
+    // A token of 3 layers and 2 heads of 16 takes 384 bytes.
+    expect(kept("--kv-bytes", "12KiB").kv.meanKept).toBe(32);
+    const steady = kept("--method", "every:8(snapkv)", "--kv-size", "32");
+    expect(steady.kv.endBytes).toBe(steady.kv.bytes);
+  });
+
+  it("compares methods, and calibrates one", () => {
+    const texts = folder.file("texts.txt", "A sentence of the text that goes on. ".repeat(200));
+    const profile = join(folder.path, "profile.json");
+    const run = installed.run([
+      ...["eval", "quality", "--model", model, "--texts", texts, "--markdown"],
+      ...["--methods", "snapkv,funnel", "--kv-sizes", "64", "--documents", "1"],
+      ...["--lengths", "800", "--depths", "0.5", "--tokens", "4", "--modes", "agnostic"],
+    ]);
+    expect(run.stdout).toMatch(/\| snapkv \| 0\.\d{3} \| [01]\.\d\d \| [01]\/1 \|/);
+    const calibrated = installed.run([
+      ...["calibrate", "--model", model, "--texts", texts, "--output", profile],
+      ...["--documents", "1", "--needles", "1"],
+    ]);
+    expect(calibrated.stderr).toMatch(/the profile is in/);
+    const used = generate("--prompt", LONG, "--method", "funnel", "--profile", profile, "--json");
+    const { method } = JSON.parse(used.stdout) as { method: { profile?: string } };
+    expect(method.profile).toMatch(/^[0-9a-f]{16}$/);
   });
 
   it("inspects a file", () => {
@@ -315,7 +409,7 @@ describe("the installed library", () => {
     });
     expect(run.stderr).toBe("");
     const [code, vocabulary, kept, positions, methods] = JSON.parse(run.stdout) as unknown[];
-    expect([code, vocabulary, methods]).toEqual(["USAGE", 320, 5]);
+    expect([code, vocabulary, methods]).toEqual(["USAGE", 320, 15]);
     expect(kept).toBe(positions);
   });
 

@@ -9,7 +9,7 @@ import { pooledAttention, reduceGroup } from "../scores/reduce.ts";
 
 /** Attention from nearer than this does not count: it goes to whatever is close. */
 export const FAR = 64;
-/** Tokens that every kv head keeps. */
+/** Tokens that every kv head keeps at least. */
 const LEAST = 16;
 const UNCALIBRATED_SHARE = 0.3;
 const ERROR_EXPONENT = 1.5;
@@ -38,7 +38,7 @@ export const funnel: Method = {
     summary: "by what a layer's result loses where a head sees few keys",
     kind: "weighed",
     needs: ["outputs"],
-    least: () => LEAST,
+    least,
     weigh: ({ evidence }) => evidence.heads.map(errorWeight),
   },
   calibrated: (profile) => ({
@@ -49,6 +49,11 @@ export const funnel: Method = {
   }),
 };
 
+/** What every kv head gets: enough for what is kept by force. */
+function least({ sinks, window }: ResolvedOptions): number {
+  return Math.max(LEAST, sinks + window);
+}
+
 /** Budgets by a model's profile. */
 export function profileBudget(profile: HeadProfile): BudgetPolicy {
   return {
@@ -58,7 +63,7 @@ export function profileBudget(profile: HeadProfile): BudgetPolicy {
     heads: ({ nLayer, nHeadKv, nTokens, options }) => {
       const flat = profile.weights.flat();
       const total = nLayer * nHeadKv * options.kvSize;
-      const budgets = share(total, flat, LEAST, flat.map(() => nTokens)); // prettier-ignore
+      const budgets = share(total, flat, least(options), flat.map(() => nTokens)); // prettier-ignore
       return profile.weights.map((_, il) => budgets.slice(il * nHeadKv, (il + 1) * nHeadKv));
     },
   };
