@@ -37,6 +37,8 @@ export interface Method {
   readonly calibrated?: (profile: HeadProfile) => Method;
   /** Tokens decoded between two recompressions; none unless asked. */
   readonly every?: number;
+  /** Share of the prompt's tokens that the upper half of the layers reads; all unless asked. */
+  readonly carries?: number;
   /** Whether kept tokens move to the positions 0, 1, 2, … so that the context never fills. */
   readonly rerotates?: boolean;
 }

@@ -34,6 +34,10 @@ function count(what: string, argument: number | undefined, fallback?: number): n
   return n;
 }
 
+function notTogether(a: string, b: string): PyramidKVError {
+  return new PyramidKVError("USAGE", `${a} and ${b} do not go together`);
+}
+
 type Rerank = (
   rankings: readonly (Ranking | null)[],
   layer: LayerEvidence,
@@ -124,7 +128,24 @@ export const WRAPPERS = {
   },
   probe: {
     summary: "the prompt is observed by a request for all its facts, which is then forgotten",
-    wrap: (method) => ({ ...method, probe: "facts", queryAware: false }),
+    wrap: (method) => {
+      if (method.carries !== undefined) throw notTogether("probe", "carry");
+      return { ...method, probe: "facts", queryAware: false };
+    },
+  },
+  carry: {
+    summary:
+      "upper layers read only what the last tokens attend to: a faster prompt (FastKV, arXiv 2502.01068)",
+    argument: "share of the tokens that are carried (0.3)",
+    wrap: (method, argument) => {
+      const carries = argument ?? 0.3;
+      if (!(carries > 0 && carries <= 1)) {
+        const range = "must be above 0 and at most 1";
+        throw new PyramidKVError("USAGE", `the share to carry ${range}, got ${carries}`);
+      }
+      if (method.probe !== undefined) throw notTogether("carry", "a probe");
+      return { ...method, carries, queryAware: true };
+    },
   },
   every: {
     summary: "compresses again while decoding, so that the cache keeps its size",

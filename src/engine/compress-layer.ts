@@ -9,10 +9,11 @@ import type { PrefillScratch } from "../kvcache/scratch.ts";
 import { shrink } from "../kvcache/shrink.ts";
 import type { Model } from "../models/model.ts";
 import type { HeadRun } from "./head-runs.ts";
-import { windowOf, type Observation, type PromptLengths } from "./observation.ts";
+import { windowOf } from "./observation.ts";
 import { outputErrors } from "./output-errors.ts";
 import { PrefillEvidence } from "./prefill-evidence.ts";
 import { neededBy, type PrefillTarget } from "./prefill-target.ts";
+import type { Reading } from "./reading.ts";
 import { meanRotation } from "./rotation.ts";
 
 export interface CompressorJob {
@@ -20,11 +21,11 @@ export interface CompressorJob {
   readonly executor: Executor;
   readonly targets: readonly PrefillTarget[];
   readonly scratch: PrefillScratch;
-  readonly observation: Observation;
   readonly firstPosition: number;
   /** Rows of the scratch before the new tokens. */
   readonly pastRows: number;
-  readonly lengths: PromptLengths;
+  /** Tokens of the prompt. */
+  readonly nPrompt: number;
 }
 
 /** Positions to come that queries are expected from. */
@@ -38,6 +39,13 @@ interface RankedTokens {
 
 /** Rankings of the layer at hand: targets that differ in size alone rank alike. */
 type KnownRankings = Map<string, readonly (Ranking | null)[]>;
+
+/** A layer that was read, for all targets alike. */
+interface ReadLayer {
+  readonly seen: PrefillEvidence;
+  readonly runs: readonly HeadRun[];
+  readonly reading: Reading;
+}
 
 interface TargetState {
   readonly target: PrefillTarget;
@@ -56,7 +64,7 @@ export class Compressor {
   ) {
     const { nLayer, nHeadKv } = job.model.hp;
     // The fullest head before: layers already cut hold this turn's result.
-    const nTokens = job.pastRows + job.lengths.prompt;
+    const nTokens = job.pastRows + job.nPrompt;
     this.#states = job.targets.map((target) => ({
       target,
       plan: new BudgetPlan(target.compression, { nLayer, nHeadKv, nTokens }),
@@ -66,7 +74,7 @@ export class Compressor {
 
   static async create(job: CompressorJob): Promise<Compressor> {
     const needsFuture = job.targets.some((t) => neededBy(t).includes("queries"));
-    const next = job.firstPosition + job.lengths.prompt;
+    const next = job.firstPosition + job.nPrompt;
     const future = needsFuture
       ? await meanRotation(job.executor, job.model, next, FUTURE)
       : undefined;
@@ -75,13 +83,14 @@ export class Compressor {
 
   /** The position of the next token of each target. */
   get nextPositions(): number[] {
-    const next = this.job.firstPosition + this.job.lengths.prompt;
+    const next = this.job.firstPosition + this.job.nPrompt;
     return this.#states.map(({ target, plan }) => (rerotates(target) ? plan.longest : next));
   }
 
   /** Stages layer `il` of every target, and cuts earlier layers again where their budgets fell. */
-  async compress(il: number, runs: readonly HeadRun[]): Promise<void> {
-    const { model, observation, pastRows, lengths } = this.job;
+  async compress(il: number, runs: readonly HeadRun[], reading: Reading): Promise<void> {
+    const { model, pastRows } = this.job;
+    const { observation, lengths } = reading;
     const { samples } = observation;
     const headsOf = (run: HeadRun) =>
       Array.from({ length: run.nHeadKv }, () => ({
@@ -91,22 +100,23 @@ export class Compressor {
     const heads = runs.flatMap(headsOf);
     const errors = samples && (await outputErrors({ ...this.job, samples, il, heads }));
     const evidence = new PrefillEvidence({
-      ...{ ...this.job, il, runs, hp: model.hp, nPrompt: lengths.prompt },
+      ...{ ...this.job, il, runs, observation, hp: model.hp, nPrompt: lengths.prompt },
       ...{ futureRotation: this.futureRotation, outputErrors: errors },
     });
     const known: KnownRankings = new Map();
-    for (const state of this.#states) await this.#cut(state, il, evidence, runs, known);
+    for (const state of this.#states) {
+      await this.#cut(state, il, { seen: evidence, runs, reading }, known);
+    }
   }
 
   async #cut(
     { target, plan, layers }: TargetState,
     il: number,
-    seen: PrefillEvidence,
-    runs: readonly HeadRun[],
+    { seen, runs, reading }: ReadLayer,
     known: KnownRankings,
   ): Promise<void> {
     const { method } = target.compression;
-    const evidence = seen.observedBy(windowOf(target, this.job.lengths));
+    const evidence = seen.observedBy(windowOf(target, reading.lengths));
     const lengths = evidence.heads.map(({ n }) => n);
     const ranks = target.cut && !plan.keepsAll(il, evidence.heads);
     const rankings = ranks ? ranked(target, evidence, known) : evidence.heads.map(() => null);
@@ -114,7 +124,7 @@ export class Compressor {
     const own = target.cut ? (budgets[il] as readonly number[]) : lengths;
     const kept = keptBy({ rankings, lengths }, own, target);
     const newest = rerotates(target) ? plan.longest - 1 : undefined;
-    await this.#stage(target, il, evidence, kept, runs, newest);
+    await this.#stage(target, il, kept, { seen, runs, reading }, newest);
     target.onCut?.(evidence, kept);
     if (method.budget.kind !== "weighed" || !target.cut) return;
     layers[il] = keptOnly(rankings, kept);
@@ -127,12 +137,12 @@ export class Compressor {
   async #stage(
     target: PrefillTarget,
     il: number,
-    evidence: LayerEvidence,
     kept: readonly Int32Array[],
-    runs: readonly HeadRun[],
+    { runs, reading }: ReadLayer,
     newest: number | undefined,
   ): Promise<void> {
-    const { model, executor, scratch, targets, pastRows, firstPosition, lengths } = this.job;
+    const { model, executor, scratch, targets, pastRows, nPrompt } = this.job;
+    const { positions, lengths } = reading;
     const before = target.cache.layers[il];
     const tokens = runs.flatMap((run) =>
       Array.from({ length: run.nHeadKv }, (_, i): KeptTokens => {
@@ -141,13 +151,14 @@ export class Compressor {
         const indices = kept[kvHead] as Int32Array;
         return {
           rows: indices.map((at) => pastRows - run.nPast + at),
-          positions: indices.map((at) =>
-            at < run.nPast ? (past[at] as number) : firstPosition + at - run.nPast,
+          positions: indices.map(
+            (at) => (at < run.nPast ? past[at] : positions[at - run.nPast]) as number,
           ),
         };
       }),
     );
-    const evicted = kept.some((k, h) => k.length < (evidence.heads[h]?.n ?? 0));
+    const all = runs.flatMap((run) => new Array<number>(run.nHeadKv).fill(run.nPast + nPrompt));
+    const evicted = kept.some((k, h) => k.length < (all[h] as number));
     const moved = newest === undefined ? tokens : tokens.map((head) => movedTo(newest, head));
     const layer = await compact(executor, scratch, moved, {
       type: target.cache.type,

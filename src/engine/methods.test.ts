@@ -19,6 +19,7 @@ const WRAPPED: Readonly<Record<WrapperName, string>> = {
   local: "local:2(h2o)",
   online: "online(funnel)",
   probe: "probe(snapkv)",
+  carry: "carry:0.4(snapkv)",
   every: "every:16(snapkv)",
   rerotate: "rerotate(streaming-llm)",
 };
@@ -86,6 +87,7 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       using session = engine.createSession({ method, kvSize: KV_SIZE });
       using full = engine.createSession({ method: "full" });
       for (const s of [session, full]) await s.prefill(randomTokens(KV_SIZE));
+      if (!exact) return; // no size that a prompt could fit
       eachHead(session, (positions) => expect(positions).toHaveLength(KV_SIZE));
       for (const token of [5, 6, 7]) {
         for (const s of [session, full]) await s.decode(token);
@@ -98,7 +100,9 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       using session = engine.createSession({ method, kvSize: KV_SIZE });
       using full = engine.createSession({ method: "full" });
       for (const s of [session, full]) await s.prefill(randomTokens(700));
-      expect(session.logits).toEqual(full.logits);
+      // Carried tokens are not all that the upper layers would have read.
+      if (resolved.carries === undefined) expect(session.logits).toEqual(full.logits);
+      else expect(session.logits).not.toEqual(full.logits);
     }));
 
   it("gives the same result every time", () =>
@@ -137,8 +141,8 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       using alone = engine.createSession({ method, kvSize: KV_SIZE });
       await alone.prefill(tokens);
       const compatible = NAMES.filter((name) => {
-        const { probe } = resolveCompression({ method: name }).method;
-        return probe === undefined || probe === resolved.probe;
+        const { probe, carries } = resolveCompression({ method: name }).method;
+        return (probe === undefined || probe === resolved.probe) && carries === resolved.carries;
       });
       const together = compatible.map((name) =>
         engine.createSession({ method: name, kvSize: KV_SIZE }),
@@ -191,7 +195,9 @@ describe.each(Object.keys(GROUPS))("%s", (group) => {
         const evicts = m.options.includes("kvSize") && m.budget.kind !== "measured";
         const total = session.cache.layers.reduce((sum, l) => sum + l.kept * l.heads.length, 0);
         const heads = session.cache.layers.reduce((sum, l) => sum + l.heads.length, 0);
-        if (evicts) expect(Math.round(total)).toBe(heads * Math.min(n, SIZE));
+        // Upper layers that read fewer tokens than their budget keep those.
+        if (evicts && m.carries !== undefined) expect(total).toBeLessThanOrEqual(heads * SIZE);
+        else if (evicts) expect(Math.round(total)).toBe(heads * Math.min(n, SIZE));
         eachHead(session, (positions) => {
           positions.forEach((p, i) => expect(p).toBeGreaterThan(positions[i - 1] ?? -1));
           const forced = [

@@ -16,5 +16,6 @@ export interface PrefillTarget {
 
 /** What a target's method ranks and divides by. */
 export function neededBy({ cut, compression: { method } }: PrefillTarget): readonly EvidenceKind[] {
-  return cut ? [...method.needs, ...(method.budget.needs ?? [])] : [];
+  const carried: readonly EvidenceKind[] = method.carries === undefined ? [] : ["window"];
+  return cut ? [...method.needs, ...(method.budget.needs ?? []), ...carried] : [];
 }

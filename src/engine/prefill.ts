@@ -6,14 +6,16 @@ import { PrefillScratch } from "../kvcache/scratch.ts";
 import { attention, type KvGroup } from "../models/blocks/attention.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import type { Model } from "../models/model.ts";
-import { chunksOf, probeChunks, type Chunk } from "./chunks.ts";
+import { carriedShare, carriedTokens, carryLayer } from "./carry.ts";
+import type { Chunk } from "./chunks.ts";
 import { ACCUMULATIONS } from "./accumulators.ts";
 import { Compressor } from "./compress-layer.ts";
 import { headRuns, type HeadRun } from "./head-runs.ts";
 import { MaskCache } from "./masks.ts";
-import { Observation } from "./observation.ts";
+import type { Observation } from "./observation.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
-import { Rotation } from "./rotation.ts";
+import { Reading } from "./reading.ts";
+import type { Rotation } from "./rotation.ts";
 import { observe, scoreWindows, sumAttention } from "./scoring.ts";
 
 export interface PrefillJob {
@@ -58,54 +60,77 @@ export async function prefill(job: PrefillJob): Promise<PrefillResult> {
 }
 
 async function prefillLayers(job: PrefillJob): Promise<PrefillResult> {
-  const { model, executor, targets, tokens, probe } = job;
+  const { model, executor, targets, firstPosition, probe } = job;
   const { hp } = model;
-  const lengths = {
-    prompt: tokens.length,
-    probe: Math.max(0, ...probe.map((piece) => piece.length)),
-    lastPiece: probe.at(-1)?.length ?? 0,
-  };
-  const chunks = [
-    ...chunksOf(tokens.length, job.chunkTokens),
-    ...probeChunks(probe, tokens.length),
-  ];
-  const n = chunks.reduce((sum, chunk) => sum + chunk.n, 0);
-  const rows = lengths.prompt + lengths.probe;
+  const nPrompt = job.tokens.length;
   const past = targets[0]?.cache.layers ?? [];
   const pastRows = Math.max(0, ...past.flatMap((l) => l.heads.map((h) => h.length)));
+  const nextPosition = firstPosition + nPrompt;
+  const read = (positions: Int32Array) =>
+    Reading.create({ ...job, pastRows, positions, nextPosition, probe });
+  const share = carriedShare(targets);
 
-  using hidden = new TensorBuffer(executor.backend.bufferType, [
-    { type: TYPES.f32, shape: [hp.nEmbd, n], name: "hidden" },
-  ]);
-  const x = hidden.tensors[0] as Tensor;
-  const ledgers = targets.map((t) => t.cache.ledger);
-  using scratch = new PrefillScratch(executor, hp, pastRows + rows, ledgers);
-  using masks = new MaskCache(executor);
-  using rotation = await Rotation.create(executor, model, job.firstPosition, rows);
-  const observed = { rows: pastRows + rows, lengths, chunkTokens: job.chunkTokens };
-  using observation = new Observation(executor, hp, targets, observed);
-  const compressor = await Compressor.create({ ...job, scratch, observation, pastRows, lengths });
+  let reading = await read(Int32Array.from({ length: nPrompt }, (_, i) => firstPosition + i));
+  try {
+    using hidden = new TensorBuffer(executor.backend.bufferType, [
+      { type: TYPES.f32, shape: [hp.nEmbd, reading.n], name: "hidden" },
+    ]);
+    const x = hidden.tensors[0] as Tensor;
+    const ledgers = targets.map((t) => t.cache.ledger);
+    using scratch = new PrefillScratch(executor, hp, reading.rows, ledgers);
+    using masks = new MaskCache(executor);
+    const compressor = await Compressor.create({ ...job, scratch, pastRows, nPrompt });
 
-  for (const chunk of chunks) await embed(job, x, chunk);
-  let compressMs = 0;
-  for (let il = 0; il < hp.nLayer; il++) {
-    const layer = past[il];
-    if (layer !== undefined) await scratch.load(layer, pastRows);
-    const runs = headRuns(
-      layer?.heads.map((h) => h.length) ?? new Array<number>(hp.nHeadKv).fill(0),
-    );
-    observation.reset();
-    for (const chunk of chunks) {
-      throwIfAborted(job.signal);
-      await runLayer(job, il, x, chunk, { scratch, masks, rotation, runs, pastRows, observation });
-      job.onProgress?.((il + (chunk.first + chunk.n) / n) / hp.nLayer);
+    for (const chunk of reading.chunks) await embed(job, x, chunk);
+    let compressMs = 0;
+    for (let il = 0; il < hp.nLayer; il++) {
+      const layer = past[il];
+      if (layer !== undefined) await scratch.load(layer, pastRows);
+      const runs = headRuns(
+        layer?.heads.map((h) => h.length) ?? new Array<number>(hp.nHeadKv).fill(0),
+      );
+      reading.observation.reset();
+      for (const chunk of reading.chunks) {
+        throwIfAborted(job.signal);
+        await runLayer(job, il, x, chunk, { scratch, masks, runs, pastRows, ...partsOf(reading) });
+        job.onProgress?.((il + (chunk.first + chunk.n) / reading.n) / hp.nLayer);
+      }
+      const before = performance.now();
+      await compressor.compress(il, runs, reading);
+      if (share !== undefined && il + 1 === carryLayer(hp.nLayer) && il + 1 < hp.nLayer) {
+        const carried = carriedTokens(reading, runs, targets[0] as PrefillTarget, share);
+        await gatherRows(executor, x, carried, hp.nEmbd, nPrompt);
+        const positions = carried.map((i) => reading.positions[i] as number);
+        reading[Symbol.dispose]();
+        reading = await read(positions);
+      }
+      compressMs += performance.now() - before;
     }
-    const before = performance.now();
-    await compressor.compress(il, runs);
-    compressMs += performance.now() - before;
+    const logits = await lastLogits(job, x, reading.lengths.prompt - 1);
+    return { logits, compressMs, nextPositions: compressor.nextPositions };
+  } finally {
+    reading[Symbol.dispose]();
   }
-  const { nextPositions } = compressor;
-  return { logits: await lastLogits(job, x), compressMs, nextPositions };
+}
+
+function partsOf({ rotation, observation }: Reading) {
+  return { rotation, observation };
+}
+
+/** Moves some rows of `x` f32 [width, n] to its first rows; they ascend. */
+function gatherRows(
+  executor: Executor,
+  x: Tensor,
+  rows: Int32Array,
+  width: number,
+  n: number,
+): Promise<void> {
+  return executor.run((g) => {
+    const from = g.constant(TYPES.i32, [rows.length], rows);
+    const chosen = g.getRows(g.rows(x, TYPES.f32, width, 0, n), from);
+    g.expand(g.copy(chosen, g.rows(x, TYPES.f32, width, 0, rows.length)));
+    return () => undefined;
+  });
 }
 
 interface LayerState {
@@ -248,10 +273,14 @@ function tokensOf({ tokens, probe }: Pick<PrefillJob, "tokens" | "probe">, chunk
   return probe.find((piece) => (first += piece.length) > chunk.first) as Int32Array;
 }
 
-function lastLogits({ model, executor, tokens }: PrefillJob, x: Tensor): Promise<Float32Array> {
+function lastLogits(
+  { model, executor }: PrefillJob,
+  x: Tensor,
+  row: number,
+): Promise<Float32Array> {
   const { nEmbd, nVocab } = model.hp;
   return executor.run((g) => {
-    const last = g.rows(x, TYPES.f32, nEmbd, tokens.length - 1, 1);
+    const last = g.rows(x, TYPES.f32, nEmbd, row, 1);
     const logits = g.output(model.graph.logits(g, last));
     return () => readTensor(logits, new Float32Array(nVocab));
   });

@@ -34,21 +34,17 @@ export class Rotation extends NativeOwner {
 
   private constructor(
     private readonly model: Model,
-    private readonly firstPosition: number,
+    private readonly positions: Int32Array,
   ) {
     super();
   }
 
-  /** For `n` tokens from `firstPosition` on. */
-  static async create(
-    executor: Executor,
-    model: Model,
-    firstPosition: number,
-    n: number,
-  ): Promise<Rotation> {
-    const rotation = new Rotation(model, firstPosition);
+  /** For tokens at these positions, in the order of their rows. */
+  static async create(executor: Executor, model: Model, positions: Int32Array): Promise<Rotation> {
+    const rotation = new Rotation(model, positions);
     const { hp } = model;
     if (executor.kernels?.attends(hp) !== true) return rotation;
+    const n = positions.length;
     const spec = { type: TYPES.f32, shape: [hp.headDim, n] };
     rotation.#table = new TensorBuffer(executor.backend.bufferType, [spec]);
     try {
@@ -64,7 +60,7 @@ export class Rotation extends NativeOwner {
     const { hp, graph } = this.model;
     return executor.run((g) => {
       const pairs = g.constant(TYPES.f32, [hp.headDim, 1, n], unitPairs(hp, n));
-      const positions = g.constant(TYPES.i32, [n], this.#range(first, n));
+      const positions = g.constant(TYPES.i32, [n], this.positions.slice(first, first + n));
       const turned = g.reshape(graph.rotate(g, pairs, positions), hp.headDim, n);
       g.expand(g.copy(turned, this.#rows(g, first, n)));
       return () => undefined;
@@ -95,16 +91,12 @@ export class Rotation extends NativeOwner {
       g.expand(q);
       return q;
     }
-    const positions = g.constant(TYPES.i32, [n], this.#range(first, n));
+    const positions = g.constant(TYPES.i32, [n], this.positions.slice(first, first + n));
     const rotate = (heads: Tensor) => this.model.graph.rotate(g, heads, positions);
     const byHead = (g: Graph, t: Tensor) => g.permute(t, 0, 2, 1, 3); // [headDim, n, heads]
     g.expand(g.copy(byHead(g, rotate(qkv.k)), k));
     g.expand(g.copy(byHead(g, qkv.v), v));
     return rotate(qkv.q);
-  }
-
-  #range(first: number, n: number): Int32Array {
-    return Int32Array.from({ length: n }, (_, i) => this.firstPosition + first + i);
   }
 
   protected release(): void {

@@ -78,7 +78,7 @@ async function runCase(
     ? Int32Array.from([...example.context, ...example.question])
     : example.context;
   let truth: { tokens: number[]; logits: Float32Array[] } | undefined;
-  for (const group of byProbe(engine, rows)) {
+  for (const group of sharing(engine, rows)) {
     const sessions = group.map(({ run }) => engine.createSession({ ...run, kvLimit: NO_LIMIT }));
     try {
       await engine.prefillTogether(sessions, prompt, signal === undefined ? {} : { signal });
@@ -106,12 +106,13 @@ async function runCase(
   }
 }
 
-/** Rows whose methods can share a prefill, the full cache in the first group. */
-function byProbe(engine: Engine, rows: readonly QualityRow[]): QualityRow[][] {
+/** Rows whose methods can share a prefill, the full cache in the first one. */
+function sharing(engine: Engine, rows: readonly QualityRow[]): QualityRow[][] {
   const groups = new Map<string, QualityRow[]>();
   for (const row of rows) {
     using session = engine.createSession(row.run);
-    const key = session.compression.method.probe ?? "";
+    const { probe, carries } = session.compression.method;
+    const key = `${probe ?? ""} ${carries ?? ""}`;
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }
   return [...groups.values()];
