@@ -53,5 +53,6 @@ export function carriedTokens(
   }
   const window = Math.min(n - SINKS, Math.max(alpha, target.compression.options.window));
   const pooled = pool(scores, SINKS, Math.max(SINKS, n - window), kind, kernel);
-  return keepTokens({ scores: pooled }, n, Math.ceil(share * n), { sinks: SINKS, window });
+  const budget = Math.max(Math.ceil(share * n), SINKS + window);
+  return keepTokens({ scores: pooled }, n, budget, { sinks: SINKS, window });
 }

@@ -1,0 +1,92 @@
+type Refusal = [what: string, args: string[], status: number, message: RegExp];
+
+/** What people get wrong, with the exit code and the one line that they are told. The model is added where none is given. */
+export const REFUSALS: Refusal[] = [
+  ["no command of ours", ["frobnicate"], 2, /known commands: generate, chat, methods, models/],
+  ["an unknown option", ["generate", "--bogus"], 2, /unknown option '--bogus'/],
+  ["no number", ["generate", "--kv-size", "lots"], 2, /"lots" is not a whole number/],
+  ["two prompts", ["generate", "--prompt", "a", "--prompt-file", "b"], 2, /not both/],
+  ["an empty prompt", ["generate", "--prompt", ""], 2, /the prompt is empty/],
+  ["a missing prompt file", ["generate", "--prompt-file", "/no/such"], 1, /no such file/],
+  ["a folder as prompt file", ["generate", "--prompt-file", "/"], 1, /\/: is a directory/],
+  [
+    "an unknown method",
+    ["generate", "--prompt", "a", "--method", "x"],
+    2,
+    /known: full, random, streaming-llm/,
+  ],
+  [
+    "an unknown wrapper",
+    ["generate", "--prompt", "a", "--method", "twice(snapkv)"],
+    2,
+    /unknown wrapper "twice"; known: uniform, pyramid/,
+  ],
+  [
+    "what cannot be compressed while decoding",
+    ["generate", "--prompt", "a", "--method", "every:8(kvzip)"],
+    2,
+    /kvzip cannot compress while decoding/,
+  ],
+  ["a size of no unit", ["generate", "--prompt", "a", "--kv-bytes", "4lots"], 2, /"4lots" is not/],
+  [
+    "a size too small for a token",
+    ["generate", "--prompt", "a", "--kv-bytes", "20"],
+    2,
+    /kvBytes must be an integer of at least 384, got 20/,
+  ],
+  [
+    "two sizes",
+    ["generate", "--prompt", "a", "--kv-bytes", "1MB", "--kv-size", "9"],
+    2,
+    /give one/,
+  ],
+  [
+    "a missing profile",
+    ["generate", "--prompt", "a", "--profile", "/no/such.json"],
+    1,
+    /\/no\/such.json cannot be read/,
+  ],
+  [
+    "a budget file that is none",
+    ["generate", "--prompt", "a", "--budget-file", "/"],
+    1,
+    /\/ cannot be read as JSON/,
+  ],
+  ["an unknown preset", ["generate", "--prompt", "a", "--preset", "x"], 2, /known: paper/],
+  ["kvSize 0", ["generate", "--prompt", "a", "--kv-size", "0"], 2, /at least 1, got 0/],
+  ["a negative kvSize", ["generate", "--prompt", "a", "--kv-size", "-4"], 2, /got -4/],
+  ["a fraction of a token", ["generate", "--prompt", "a", "--kv-size", "1.5"], 2, /1\.5/],
+  [
+    "kvSize within the window",
+    ["generate", "--prompt", "a", "--kv-size", "8"],
+    2,
+    /larger than window \(8\)/,
+  ],
+  [
+    "alpha beyond the prompt",
+    ["generate", "--prompt", "a", "--alpha", "500"],
+    2,
+    /alpha 500 .* prompt of/,
+  ],
+  [
+    "no threads",
+    ["generate", "--prompt", "a", "--threads", "0"],
+    2,
+    /threads must be 1 to 512, got 0/,
+  ],
+  [
+    "too many tokens",
+    ["generate", "--prompt", "a", "--max-tokens", "9000"],
+    1,
+    /9000 to generate exceeds .* 8192/,
+  ],
+  ["an unknown model", ["generate", "--prompt", "a", "--model", "nope"], 2, /unknown model "nope"/],
+  ["a missing model", ["generate", "--prompt", "a", "--model", "./nope.gguf"], 1, /no such file/],
+  ["a folder as model", ["generate", "--prompt", "a", "--model", "/"], 1, /directory/],
+  [
+    "an unwritable path",
+    ["generate", "--prompt", "a", "--logits-out", "/no/such/f"],
+    1,
+    /cannot be written/,
+  ],
+];
