@@ -35,6 +35,8 @@ export interface Method {
   readonly probe?: Probe;
   /** The same method with what is known of a model. */
   readonly calibrated?: (profile: HeadProfile) => Method;
+  /** The model whose profile it was calibrated with. */
+  readonly profile?: string;
   /** Tokens decoded between two recompressions; none unless asked. */
   readonly every?: number;
   /** Share of the prompt's tokens that the upper half of the layers reads; all unless asked. */

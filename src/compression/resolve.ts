@@ -63,7 +63,7 @@ export function resolveCompression(
     rounding: base.rounding,
     seed: requireInteger("seed", given.seed ?? base.seed, 0),
     lag: requireInteger("lag", given.lag ?? base.lag, 2),
-    profile: used?.model ?? "none",
+    profile: method.profile ?? "none",
   };
   checkForced(method, options);
   return { method, options, alphaGiven: given.alpha !== undefined, unused };

@@ -1,6 +1,7 @@
 import { BudgetPlan } from "../compression/budgets/plan.ts";
 import type { LayerEvidence } from "../compression/evidence.ts";
 import { keepTokens } from "../compression/keep.ts";
+import type { Scorer } from "../compression/method.ts";
 import type { Ranking } from "../compression/ranking.ts";
 import type { Executor } from "../ggml/executor.ts";
 import { compact, type KeptTokens } from "../kvcache/compact.ts";
@@ -38,7 +39,7 @@ interface RankedTokens {
 }
 
 /** Rankings of the layer at hand: targets that differ in size alone rank alike. */
-type KnownRankings = Map<string, readonly (Ranking | null)[]>;
+type KnownRankings = Map<Scorer, Map<string, readonly (Ranking | null)[]>>;
 
 /** A layer that was read, for all targets alike. */
 interface ReadLayer {
@@ -211,9 +212,10 @@ function ranked(
   evidence: LayerEvidence,
   known: KnownRankings,
 ): readonly (Ranking | null)[] {
-  const key = JSON.stringify([method.name, { ...options, kvSize: 0 }]);
-  const rankings = known.get(key) ?? method.score(evidence, options);
-  known.set(key, rankings);
+  const own = known.get(method.score) ?? new Map<string, readonly (Ranking | null)[]>();
+  const key = JSON.stringify({ ...options, kvSize: 0, probe: method.probe });
+  const rankings = own.get(key) ?? method.score(evidence, options);
+  known.set(method.score, own.set(key, rankings));
   return rankings;
 }
 

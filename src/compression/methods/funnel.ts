@@ -5,6 +5,7 @@ import type { Method } from "../method.ts";
 import type { Ranking } from "../ranking.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { HeadProfile } from "../profile.ts";
+import { inChunks } from "../scores/chunks.ts";
 import { pooledAttention, reduceGroup } from "../scores/reduce.ts";
 
 /** Attention from nearer than this does not count: it goes to whatever is close. */
@@ -12,6 +13,8 @@ export const FAR = 64;
 /** Tokens that every kv head keeps at least. */
 const LEAST = 16;
 const UNCALIBRATED_SHARE = 0.3;
+/** Tokens of a stretch that the last queries choose together. */
+const STRETCH = 8;
 const ERROR_EXPONENT = 1.5;
 /** Of the newest queries, the worst error counts; of all sampled ones the mean square. */
 const NEWEST = 8;
@@ -20,7 +23,7 @@ const NEWEST = 8;
  * Our own method: most of the budget goes to the few kv heads that suffer without it, and each keeps what is
  * attended to from far away, per token that could, and a share of what the last queries attend to.
  *
- * Ranking: far(j) = mean over the group of Σ_{i−j ≥ 64} p_ij / max(1, n − j − 64); question(j) = SnapKV's score.
+ * Ranking: far(j) = mean over the group of Σ_{i−j ≥ 64} p_ij / max(1, n − j − 64); question = SnapKV's score, in stretches of 8.
  * Budget without a profile: with e the error of the layer's result when the head sees 4 sinks and its 20 newest keys
  * alone, E = max(max of the last 8 queries' e, rms of all sampled e), weight (E / √median residual)^1.5, at least 16
  * tokens a head. With a profile (`pyramidkv calibrate`): its weights and shares. docs/funnel.md has the study.
@@ -43,6 +46,7 @@ export const funnel: Method = {
   },
   calibrated: (profile) => ({
     ...funnel,
+    profile: profile.model,
     needs: ["far-sums", "window"],
     score: (layer, o) => rank(layer, o, (h) => profile.shares[layer.il]?.[h] ?? UNCALIBRATED_SHARE),
     budget: profileBudget(profile),
@@ -74,10 +78,12 @@ function rank(
   o: ResolvedOptions,
   shareOf: (kvHead: number) => number,
 ): Ranking[] {
-  return heads.map((head, h) => ({
-    scores: farMass(head),
-    second: { scores: pooledAttention(head, "window", { ...o, gqa: "mean" }), share: shareOf(h) },
-  }));
+  return heads.map((head, h) => {
+    const asked = pooledAttention(head, "window", { ...o, gqa: "mean" });
+    // Whole stretches: what answers a question is seldom a single token.
+    const second = { scores: inChunks(asked, STRETCH), share: shareOf(h) };
+    return { scores: farMass(head), second };
+  });
 }
 
 /** What a token receives from far away, over how many queries are that far. */
