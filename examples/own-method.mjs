@@ -15,7 +15,7 @@ const longestValues = {
     }),
 };
 
-const engine = await Engine.load();
+const engine = await Engine.load({ model: process.argv[2] ?? "smollm2-135m" });
 const session = engine.createSession({ method: longestValues, kvSize: 64 });
 await session.prefill(engine.tokenizer.encode("The sea was calm that night. ".repeat(40)));
 const [first] = session.cache.layers;

@@ -1,3 +1,4 @@
+import { greedyCourse, type Course } from "../engine/course.ts";
 import { klDivergence } from "../engine/divergence.ts";
 import type { Engine } from "../engine/engine.ts";
 import { argmax } from "../engine/sampler.ts";
@@ -17,11 +18,6 @@ export interface AccuracyOptions {
   /** Positions after each prompt, teacher-forced with the reference's own greedy tokens. */
   readonly steps: number;
   readonly onStep?: () => void;
-}
-
-interface Course {
-  readonly tokens: number[];
-  readonly logits: Float32Array[];
 }
 
 /** How far each engine's next-token probabilities are from the reference's, full cache. */
@@ -59,14 +55,7 @@ export async function compareAccuracy(
 async function greedy(engine: Engine, prompt: Int32Array, steps: number): Promise<Course> {
   using session = engine.createSession({ method: "full" });
   await session.prefill(prompt);
-  const course: Course = { tokens: [], logits: [session.logits.slice()] };
-  for (let i = 0; i < steps; i++) {
-    const token = argmax(session.logits);
-    course.tokens.push(token);
-    await session.decode(token);
-    course.logits.push(session.logits.slice());
-  }
-  return course;
+  return greedyCourse(session, steps);
 }
 
 async function follow(

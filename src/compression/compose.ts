@@ -2,6 +2,7 @@ import { PyramidKVError, requireOneOf } from "../errors.ts";
 import type { Method } from "./method.ts";
 import { METHODS, type MethodName } from "./methods.ts";
 import type { HeadProfile } from "./profile.ts";
+import { requireTogether } from "./together.ts";
 import { WRAPPERS, type Wrapper, type WrapperName } from "./wrappers.ts";
 
 const PART = /^([a-z0-9-]+)(?::([^():]+))?\((.*)\)$/;
@@ -31,5 +32,6 @@ export function composeMethod(text: string, profile?: HeadProfile): Method {
   }
   const known = wrapper.ignoresProfile === true ? undefined : profile;
   const wrapped = wrapper.wrap(composeMethod(inner, known), value);
+  requireTogether(wrapped);
   return { ...wrapped, name: text.trim() };
 }

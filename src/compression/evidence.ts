@@ -35,7 +35,7 @@ export interface OutputErrors {
   readonly residual: number;
 }
 
-/** What one kv head of a layer can be scored by. Arrays are in ggml's order and belong to the caller. */
+/** What one kv head of a layer can be scored by. Arrays are in ggml's order, may be shared and are not written to. */
 export interface HeadEvidence {
   /** Tokens that the head holds, new ones included. */
   readonly n: number;

@@ -7,6 +7,7 @@ import type { CompressionOptions } from "./compression-options.ts";
 import type { OptionName, ResolvedOptions } from "./options.ts";
 import { PRESETS, type PresetName } from "./presets.ts";
 import type { HeadProfile } from "./profile.ts";
+import { requireTogether } from "./together.ts";
 
 /** A method with all its options fixed: all that compression needs to know. */
 export interface Compression {
@@ -35,6 +36,7 @@ export function resolveCompression(
   const wanted = asked.method ?? DEFAULT_METHOD;
   const named = typeof wanted === "string" ? composeMethod(wanted, used) : wanted;
   const method = asked.budgets === undefined ? named : { ...named, budget: listed(asked.budgets) };
+  requireTogether(method);
   const unused = Object.keys(asked).filter(
     (name) =>
       !["method", "budgets"].includes(name) &&

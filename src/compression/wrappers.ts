@@ -4,7 +4,7 @@ import { cake } from "./budgets/cake.ts";
 import { coverage } from "./budgets/coverage.ts";
 import { inverted, pyramid } from "./budgets/pyramid.ts";
 import { uniform } from "./budgets/uniform.ts";
-import { EVIDENCE, type EvidenceKind, type LayerEvidence } from "./evidence.ts";
+import type { LayerEvidence } from "./evidence.ts";
 import type { Method } from "./method.ts";
 import type { Ranking } from "./ranking.ts";
 import type { OptionName, ResolvedOptions } from "./options.ts";
@@ -34,10 +34,6 @@ function count(what: string, argument: number | undefined, fallback?: number): n
   return n;
 }
 
-function notTogether(a: string, b: string): PyramidKVError {
-  return new PyramidKVError("USAGE", `${a} and ${b} do not go together`);
-}
-
 type Rerank = (
   rankings: readonly (Ranking | null)[],
   layer: LayerEvidence,
@@ -48,25 +44,6 @@ const reranked = (method: Method, rerank: Rerank): Method => ({
   ...method,
   score: (layer, options) => rerank(method.score(layer, options), layer, options),
 });
-
-/** What is there to rank by while tokens are decoded. */
-const DECODE_EVIDENCE: readonly EvidenceKind[] = ["window", "sums", "keys", "values"];
-
-function whileDecoding(method: Method): Method {
-  const needs = [...method.needs, ...(method.budget.needs ?? [])];
-  const missing = needs.find((kind) => !DECODE_EVIDENCE.includes(kind));
-  if (missing !== undefined) {
-    const why = `${method.name} cannot compress while decoding: it ranks by ${EVIDENCE[missing]}`;
-    throw new PyramidKVError("USAGE", why);
-  }
-  if (needs.includes("sums") && method.budget.kind === "weighed") {
-    throw new PyramidKVError(
-      "USAGE",
-      `${method.name} cannot compress while decoding: its sums and its budgets both need the whole prompt`,
-    );
-  }
-  return method;
-}
 
 /** Every wrapper. Help, docs and the test matrix are made from this table. */
 export const WRAPPERS = {
@@ -128,10 +105,7 @@ export const WRAPPERS = {
   },
   probe: {
     summary: "the prompt is observed by a request for all its facts, which is then forgotten",
-    wrap: (method) => {
-      if (method.carries !== undefined) throw notTogether("probe", "carry");
-      return { ...method, probe: "facts", queryAware: false };
-    },
+    wrap: (method) => ({ ...method, probe: "facts", queryAware: false }),
   },
   carry: {
     summary:
@@ -143,27 +117,17 @@ export const WRAPPERS = {
         const range = "must be above 0 and at most 1";
         throw new PyramidKVError("USAGE", `the share to carry ${range}, got ${carries}`);
       }
-      if (method.probe !== undefined) throw notTogether("carry", "a probe");
       return { ...method, carries, queryAware: true };
     },
   },
   every: {
     summary: "compresses again while decoding, so that the cache keeps its size",
     argument: "tokens between two times",
-    wrap: (method, argument) => ({
-      ...whileDecoding(method),
-      every: count("every", argument),
-    }),
+    wrap: (method, argument) => ({ ...method, every: count("every", argument) }),
   },
   rerotate: {
     summary: "moves kept tokens to positions 0, 1, 2, …, so that the context never fills",
-    wrap: (method) => {
-      if (method.budget.kind !== "layers" && method.budget.kind !== "heads") {
-        const why = `rerotate needs budgets that are known before, ${method.name} has others`;
-        throw new PyramidKVError("USAGE", why);
-      }
-      return { ...method, rerotates: true };
-    },
+    wrap: (method) => ({ ...method, rerotates: true }),
   },
 } as const satisfies Record<string, Wrapper>;
 

@@ -1,13 +1,13 @@
 import { BudgetPlan } from "../compression/budgets/plan.ts";
 import type { LayerEvidence } from "../compression/evidence.ts";
-import { keepTokens } from "../compression/keep.ts";
+import { keepByHead, type RankedTokens } from "../compression/keep.ts";
 import type { Scorer } from "../compression/method.ts";
 import type { Ranking } from "../compression/ranking.ts";
 import type { Executor } from "../ggml/executor.ts";
 import { compact, type KeptTokens } from "../kvcache/compact.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
-import { shrink } from "../kvcache/shrink.ts";
+import { movedTo, shrink } from "../kvcache/shrink.ts";
 import type { Model } from "../models/model.ts";
 import type { HeadRun } from "./head-runs.ts";
 import { windowOf } from "./observation.ts";
@@ -31,12 +31,6 @@ export interface CompressorJob {
 
 /** Positions to come that queries are expected from. */
 const FUTURE = 512;
-
-/** How each head of a layer ranks the tokens that it holds. */
-interface RankedTokens {
-  readonly rankings: readonly (Ranking | null)[];
-  readonly lengths: readonly number[];
-}
 
 /** Rankings of the layer at hand: targets that differ in size alone rank alike. */
 type KnownRankings = Map<Scorer, Map<string, readonly (Ranking | null)[]>>;
@@ -123,7 +117,7 @@ export class Compressor {
     const rankings = ranks ? ranked(target, evidence, known) : evidence.heads.map(() => null);
     const budgets = target.cut ? plan.add(il, { evidence, rankings }) : [];
     const own = target.cut ? (budgets[il] as readonly number[]) : lengths;
-    const kept = keptBy({ rankings, lengths }, own, target);
+    const kept = keepByHead({ rankings, lengths }, own, target.compression.options);
     const newest = rerotates(target) ? plan.longest - 1 : undefined;
     await this.#stage(target, il, kept, { seen, runs, reading }, newest);
     target.onCut?.(evidence, kept);
@@ -160,7 +154,10 @@ export class Compressor {
     );
     const all = runs.flatMap((run) => new Array<number>(run.nHeadKv).fill(run.nPast + nPrompt));
     const evicted = kept.some((k, h) => k.length < (all[h] as number));
-    const moved = newest === undefined ? tokens : tokens.map((head) => movedTo(newest, head));
+    const moved =
+      newest === undefined
+        ? tokens
+        : tokens.map((head) => ({ ...head, ...movedTo(newest, head.positions) }));
     const layer = await compact(executor, scratch, moved, {
       type: target.cache.type,
       padding: evicted || before?.padding === "compressed" ? "compressed" : "full",
@@ -178,7 +175,7 @@ export class Compressor {
     budgets: readonly number[],
   ): Promise<RankedTokens> {
     if (budgets.every((budget, h) => budget >= (cut.lengths[h] ?? 0))) return cut;
-    const kept = keptBy(cut, budgets, target);
+    const kept = keepByHead(cut, budgets, target.compression.options);
     const staged = target.cache.stagedLayer(il) as LayerCache;
     target.cache.stage(il, await shrink(this.job.executor, staged, kept, target.room));
     return keptOnly(cut.rankings, kept);
@@ -221,18 +218,4 @@ function ranked(
 
 function rerotates({ cut, compression: { method } }: PrefillTarget): boolean {
   return cut && method.rerotates === true;
-}
-
-/** The same tokens at the positions that end with `newest`. */
-function movedTo(newest: number, { rows, positions }: KeptTokens): KeptTokens {
-  const places = positions.map((_, i) => newest - positions.length + 1 + i);
-  return { rows, positions: places, turns: places.map((p, i) => p - (positions[i] as number)) };
-}
-
-function keptBy(
-  { rankings, lengths }: RankedTokens,
-  budgets: readonly number[],
-  { compression: { options } }: PrefillTarget,
-): Int32Array[] {
-  return lengths.map((n, h) => keepTokens(rankings[h] ?? null, n, budgets[h] as number, options));
 }

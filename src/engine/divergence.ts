@@ -10,6 +10,11 @@ export function klDivergence(p: Float32Array, q: Float32Array): number {
   return sum;
 }
 
+/** −log p of a token, with p the softmax of the logits. */
+export function surprise(logits: Float32Array, token: number): number {
+  return logSumExp(logits) - (logits[token] as number);
+}
+
 function logSumExp(values: Float32Array): number {
   let most = -Infinity;
   for (const v of values) most = Math.max(most, v);

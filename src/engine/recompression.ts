@@ -6,7 +6,7 @@ import type {
   OutputErrors,
   QueryStatistics,
 } from "../compression/evidence.ts";
-import { keepTokens } from "../compression/keep.ts";
+import { keepByHead } from "../compression/keep.ts";
 import type { Compression } from "../compression/resolve.ts";
 import { attentionScores } from "../compression/scores/attention-scores.ts";
 import { PyramidKVError } from "../errors.ts";
@@ -19,7 +19,9 @@ import type { TurnKeys } from "../kvcache/gather.ts";
 import type { KvCache } from "../kvcache/kv-cache.ts";
 import type { HeadGroup, LayerCache } from "../kvcache/layer-cache.ts";
 import { evict } from "../kvcache/shrink.ts";
+import { queriesOf } from "../models/blocks/attention.ts";
 import type { Model } from "../models/model.ts";
+import { queryHeads } from "./head-runs.ts";
 
 /**
  * Compresses again while decoding, every so many tokens, so that the cache keeps its size however long the
@@ -129,9 +131,8 @@ export class Recompression extends NativeOwner {
     const to = plan.longest - 1;
     for (const [il, layer] of cache.layers.entries()) {
       const { evidence, rankings } = seen[il] as (typeof seen)[number];
-      const kept = evidence.heads.map(({ n }, h) =>
-        keepTokens(rankings[h] ?? null, n, budgets[il]?.[h] ?? n, options),
-      );
+      const ranked = { rankings, lengths: evidence.heads.map(({ n }) => n) };
+      const kept = keepByHead(ranked, budgets[il] as readonly number[], options);
       const { graph } = this.model;
       const turn: TurnKeys = (g, keys, by) => graph.turn(g, keys, by);
       const moved = moves ? { to, turn } : undefined;
@@ -240,15 +241,8 @@ export class Recompression extends NativeOwner {
     const rows = g.getRows(ring, g.constant(TYPES.i32, [n], Int32Array.from(last)));
     const queries = g.reshape(rows, hp.headDim, hp.nHead, n);
     const turned = graph.rotate(g, queries, g.constant(TYPES.i32, [n], Int32Array.from(positions)));
-    const group = hp.nHead / hp.nHeadKv;
-    const nHead = heads.nHeadKv * group;
-    const row = hp.headDim * 4;
-    const q = g.view3d(
-      g.permute(turned, 0, 2, 1, 3),
-      [hp.headDim, n, nHead],
-      [row * hp.nHead, row],
-      heads.firstHead * group * row,
-    );
+    const nHead = queryHeads(heads, hp);
+    const q = queriesOf(g, turned, heads, { ...hp, n });
     const ones = () => g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1));
     const nPast = heads.length - n;
     return g.output(attentionScores(g, { k, q, ones, nPast, scale: hp.attentionScale }));

@@ -3,6 +3,7 @@ import type { Executor, InputGraph } from "../ggml/executor.ts";
 import type { Kernels } from "../ggml/kernels/kernels.ts";
 import { readTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
+import { queriesOf } from "../models/blocks/attention.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
 import { ACCUMULATIONS, type Accumulation } from "./accumulators.ts";
 import type { Chunk } from "./chunks.ts";
@@ -79,15 +80,7 @@ export function sumAttention(
   for (const kind of observation.kindsOf(chunk).slice(alongside ? 1 : 0)) {
     for (const run of input.runs) {
       const [firstRow, nKv] = [pastRows - run.nPast, run.nPast + chunk.row + chunk.n];
-      const nHead = queryHeads(run, hp);
-      const row = hp.headDim * 4;
-      const group = hp.nHead / hp.nHeadKv;
-      const queries = g.view3d(
-        g.permute(q, 0, 2, 1, 3),
-        [hp.headDim, chunk.n, nHead],
-        [row * hp.nHead, row],
-        run.firstHead * group * row,
-      );
+      const queries = queriesOf(g, q, run, { ...hp, n: chunk.n });
       const k = scratch.view(g, scratch.k, firstRow, nKv, run.firstHead, run.nHeadKv);
       const sums = observation.sumsOf(g, kind, run, firstRow, nKv);
       const { distance, peaks } = ACCUMULATIONS[kind];

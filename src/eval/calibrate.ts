@@ -1,13 +1,12 @@
 import type { Method } from "../compression/method.ts";
 import { METHODS } from "../compression/methods.ts";
-import { profileOf, type HeadLoss } from "../compression/profile.ts";
-import type { HeadProfile } from "../compression/profile.ts";
-import { klDivergence } from "../engine/divergence.ts";
+import { profileOf, type HeadLoss, type HeadProfile } from "../compression/profile.ts";
+import { greedyCourse } from "../engine/course.ts";
+import { klDivergence, surprise } from "../engine/divergence.ts";
 import type { Engine } from "../engine/engine.ts";
-import { argmax } from "../engine/sampler.ts";
 import type { Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";
-import { documentCases, needleCases, type EvalCase } from "./cases.ts";
+import { documentCases, encodeTexts, needleCases, type EvalCase } from "./cases.ts";
 
 /** Tokens that every head keeps, and the starved one: 4 sinks and its 20 newest. */
 const KEPT = 512;
@@ -33,9 +32,10 @@ export async function calibrate(engine: Engine, o: CalibrateOptions): Promise<He
   const { nLayer, nHeadKv } = engine.model;
   const heads = nLayer * nHeadKv;
   const depths = Array.from({ length: o.needles }, (_, i) => (i + 0.5) / o.needles);
+  const sources = encodeTexts(engine.tokenizer, o.texts);
   const cases = [
-    ...documentCases(engine.tokenizer, o.texts, o.documents),
-    ...needleCases(engine.tokenizer, o.texts, { lengths: [2000], depths }, "calibration"),
+    ...documentCases(engine.tokenizer, sources, o.documents),
+    ...needleCases(engine.tokenizer, sources, { lengths: [2000], depths }, "calibration"),
   ];
   const losses = Array.from({ length: heads }, (): HeadLoss => ({ kl: 0, nll: 0 }));
   const total = cases.length * (heads + 1);
@@ -122,15 +122,7 @@ async function truthOf(engine: Engine, session: Session, example: EvalCase): Pro
   if (example.answer !== undefined) {
     return { tokens: Array.from(engine.tokenizer.encode(example.answer, { addSpecial: false })) };
   }
-  const tokens: number[] = [];
-  const logits = [session.logits.slice()];
-  while (tokens.length < STEPS) {
-    const token = argmax(session.logits);
-    tokens.push(token);
-    await session.decode(token);
-    logits.push(session.logits.slice());
-  }
-  return { tokens, logits };
+  return greedyCourse(session, STEPS);
 }
 
 /** Mean divergence from the truth's logits, or mean −log p of its tokens. */
@@ -145,13 +137,4 @@ async function lossOf(session: Session, { tokens, logits }: Truth): Promise<numb
     if (i + 1 < tokens.length) await session.decode(token);
   }
   return loss / tokens.length;
-}
-
-/** −log p of a token. */
-function surprise(logits: Float32Array, token: number): number {
-  let most = -Infinity;
-  for (const x of logits) most = Math.max(most, x);
-  let sum = 0;
-  for (const x of logits) sum += Math.exp(x - most);
-  return most + Math.log(sum) - (logits[token] as number);
 }

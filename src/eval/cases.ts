@@ -15,14 +15,20 @@ const SUMMARY = "Summarize the text above in a few sentences.";
 /** Tokens of the shortest and the longest document. */
 const DOCUMENT = { shortest: 3000, longest: 4000 };
 
+/** Text as it is: no tokens of a template. */
+const RAW = { addSpecial: false, parseSpecial: false };
+
+/** The texts' tokens, which documents and haystacks are cut from. */
+export function encodeTexts(tokenizer: Tokenizer, texts: readonly string[]): Int32Array[] {
+  return texts.map((text) => tokenizer.encode(text, RAW));
+}
+
 /** Documents of 3,000 to 4,000 tokens, spread over the texts, each with a request for a summary. */
 export function documentCases(
   tokenizer: Tokenizer,
-  texts: readonly string[],
+  sources: readonly Int32Array[],
   count: number,
 ): EvalCase[] {
-  const raw = { addSpecial: false, parseSpecial: false };
-  const sources = texts.map((text) => tokenizer.encode(text, raw));
   return Array.from({ length: count }, (_, i) => {
     const source = sources[i % sources.length] as Int32Array;
     const step = (DOCUMENT.longest - DOCUMENT.shortest) / Math.max(1, count - 1);
@@ -37,17 +43,15 @@ export function documentCases(
 /** A number hidden in the texts, for every length and depth; each case has a needle of its own. */
 export function needleCases(
   tokenizer: Tokenizer,
-  texts: readonly string[],
+  sources: readonly Int32Array[],
   { lengths, depths }: { readonly lengths: readonly number[]; readonly depths: readonly number[] },
   use: NeedleUse = "test",
 ): EvalCase[] {
-  const raw = { addSpecial: false, parseSpecial: false };
-  const sources = texts.map((text) => tokenizer.encode(text, raw));
   const cells = lengths.flatMap((length) => depths.map((depth) => ({ length, depth })));
   return cells.map(({ length, depth }, i) => {
     const source = sources[i % sources.length] as Int32Array;
     const needle = needleNumber(i, use);
-    const overhead = tokenizer.encode(`${needle.text} ${needle.question}`, raw).length + 48;
+    const overhead = tokenizer.encode(`${needle.text} ${needle.question}`, RAW).length + 48;
     const wanted = Math.min(source.length, Math.max(0, length - overhead));
     const from = Math.floor(((i + 0.5) / cells.length) * (source.length - wanted));
     const text = tokenizer.decode(source.slice(from, from + wanted));

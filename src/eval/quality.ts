@@ -1,9 +1,11 @@
+import { resolveCompression } from "../compression/resolve.ts";
+import { greedyCourse, type Course } from "../engine/course.ts";
 import { klDivergence } from "../engine/divergence.ts";
 import type { Engine, SessionOptions } from "../engine/engine.ts";
 import { argmax } from "../engine/sampler.ts";
 import type { Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";
-import { documentCases, needleCases, type EvalCase } from "./cases.ts";
+import { documentCases, encodeTexts, needleCases, type EvalCase } from "./cases.ts";
 
 /** Whether the question is part of the prompt when it is compressed, or comes after. */
 export type QualityMode = "aware" | "agnostic";
@@ -46,8 +48,9 @@ const NO_LIMIT = Number.MAX_SAFE_INTEGER;
  * with the full cache's own greedy answer, and in finding needles. One prefill serves all runs of a case.
  */
 export async function runQuality(engine: Engine, o: QualityOptions): Promise<QualityRow[]> {
-  const documents = documentCases(engine.tokenizer, o.texts, o.documents);
-  const needles = needleCases(engine.tokenizer, o.texts, o);
+  const sources = encodeTexts(engine.tokenizer, o.texts);
+  const documents = documentCases(engine.tokenizer, sources, o.documents);
+  const needles = needleCases(engine.tokenizer, sources, o);
   const rows = o.modes.flatMap((mode) =>
     [{ method: "full" }, ...o.runs].map((run): QualityRow => ({
       ...{ run, mode, kl: [], top1: [], needles: [], kvBytes: 0 },
@@ -77,7 +80,7 @@ async function runCase(
   const prompt = aware
     ? Int32Array.from([...example.context, ...example.question])
     : example.context;
-  let truth: { tokens: number[]; logits: Float32Array[] } | undefined;
+  let truth: Course | undefined;
   for (const group of sharing(engine, rows)) {
     const sessions = group.map(({ run }) => engine.createSession({ ...run, kvLimit: NO_LIMIT }));
     try {
@@ -90,7 +93,7 @@ async function runCase(
         if (example.answer !== undefined) {
           row.needles.push((await answer(session)).includes(example.answer));
         } else if (truth === undefined) {
-          truth = await greedy(session, o.steps);
+          truth = await greedyCourse(session, o.steps);
           row.kl.push(0);
           row.top1.push(1);
         } else {
@@ -110,8 +113,7 @@ async function runCase(
 function sharing(engine: Engine, rows: readonly QualityRow[]): QualityRow[][] {
   const groups = new Map<string, QualityRow[]>();
   for (const row of rows) {
-    using session = engine.createSession(row.run);
-    const { probe, carries } = session.compression.method;
+    const { probe, carries } = resolveCompression(row.run, engine.profile).method;
     const key = `${probe ?? ""} ${carries ?? ""}`;
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }
@@ -124,22 +126,7 @@ async function answer(session: Session): Promise<string> {
   return text;
 }
 
-async function greedy(session: Session, steps: number) {
-  const tokens: number[] = [];
-  const logits = [session.logits.slice()];
-  while (tokens.length < steps) {
-    const token = argmax(session.logits);
-    tokens.push(token);
-    await session.decode(token);
-    logits.push(session.logits.slice());
-  }
-  return { tokens, logits };
-}
-
-async function follow(
-  session: Session,
-  truth: { readonly tokens: readonly number[]; readonly logits: readonly Float32Array[] },
-): Promise<{ kl: number; top1: number }> {
+async function follow(session: Session, truth: Course): Promise<{ kl: number; top1: number }> {
   let [kl, same] = [0, 0];
   for (const [i, expected] of truth.logits.entries()) {
     if (i > 0) await session.decode(truth.tokens[i - 1] as number);

@@ -34,7 +34,7 @@ export async function shrink(
 /**
  * Evicts all but `kept` from a layer's cache, within its own memory, so that graphs which read it stay valid.
  *
- * @param movedTo where the newest token kept moves to, the others right before it; nowhere by default
+ * @param moved where the newest token kept moves to, the others right before it; nowhere by default
  */
 export async function evict(
   executor: Executor,
@@ -45,14 +45,22 @@ export async function evict(
   const heads = rowsOf(layer, kept);
   const positions = layer.heads.map((head, h) => picked(head.positions, kept[h] as Int32Array));
   const places = positions.map((own) =>
-    moved === undefined ? own : own.map((_, i) => moved.to - own.length + 1 + i),
+    moved === undefined ? { positions: own } : movedTo(moved.to, own),
   );
-  const turned = heads.map((head, h) => ({
-    ...head,
-    turns: positions[h]?.map((p, i) => (places[h]?.[i] as number) - p),
-  }));
+  const turned = heads.map((head, h) => ({ ...head, ...places[h] }));
   await gather(executor, layer, turned, layer, moved?.turn);
-  layer.heads.forEach((head, h) => head.replace(places[h] as Int32Array));
+  layer.heads.forEach((head, h) =>
+    head.replace((places[h] as { positions: Int32Array }).positions),
+  );
+}
+
+/** Tokens at the positions that end with `newest`, in their order, and how far each key turns. */
+export function movedTo(
+  newest: number,
+  positions: Int32Array,
+): { positions: Int32Array; turns: Int32Array } {
+  const places = positions.map((_, i) => newest - positions.length + 1 + i);
+  return { positions: places, turns: places.map((p, i) => p - (positions[i] as number)) };
 }
 
 function rowsOf(layer: LayerCache, kept: readonly Int32Array[]) {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Backend } from "../../src/ggml/backend.ts";
 import { Executor } from "../../src/ggml/executor.ts";
+import { fromHalf } from "../../src/ggml/half.ts";
 import { referenceEvidence, type ReferenceInput } from "../../src/compression/reference.ts";
 import {
   compressionOf,
@@ -55,11 +56,5 @@ function load(path: string): { cases: GoldenCase[]; input: ReferenceInput } {
 
 function readHalves(path: string): Float32Array {
   const bytes = readFileSync(path);
-  const bits = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
-  return Float32Array.from(bits, (b) => {
-    const sign = b & 0x8000 ? -1 : 1;
-    const exponent = (b >> 10) & 31;
-    const fraction = (b & 1023) / 1024;
-    return sign * (exponent === 0 ? fraction * 2 ** -14 : (1 + fraction) * 2 ** (exponent - 15));
-  });
+  return fromHalf(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2));
 }

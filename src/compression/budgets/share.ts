@@ -1,3 +1,5 @@
+import { apportion } from "./apportion.ts";
+
 /**
  * Divides `total` whole tokens: each gets `least` and a part of the rest by its weight, never more than its
  * cap; what a capped one cannot take goes to the others by their weights. The sum is exactly
@@ -34,23 +36,5 @@ export function share(
     open = open.filter((i) => !full.includes(i));
     if (open.length === 0) break;
   }
-  return roundWithin(exact, goal, caps);
-}
-
-function roundWithin(exact: readonly number[], goal: number, caps: readonly number[]): number[] {
-  // Rounding errors must not turn 91.99999999 into 91.
-  const whole = exact.map((x, i) => Math.min(caps[i] as number, Math.floor(x + 1e-9)));
-  let left = goal - whole.reduce((a, b) => a + b, 0);
-  const order = exact
-    .map((x, i) => ({ i, remainder: x - (whole[i] as number) }))
-    .sort((a, b) => b.remainder - a.remainder || a.i - b.i);
-  // More than one round only where caps leave some without room.
-  while (left > 0) {
-    for (const { i } of order) {
-      if (left === 0 || (whole[i] as number) >= (caps[i] as number)) continue;
-      whole[i] = (whole[i] as number) + 1;
-      left--;
-    }
-  }
-  return whole;
+  return apportion(exact, goal, caps);
 }
