@@ -55,7 +55,7 @@ export async function compareAccuracy(
 async function greedy(engine: Engine, prompt: Int32Array, steps: number): Promise<Course> {
   using session = engine.createSession({ method: "full" });
   await session.prefill(prompt);
-  return greedyCourse(session, steps);
+  return await greedyCourse(session, steps);
 }
 
 async function follow(
