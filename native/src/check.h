@@ -192,23 +192,25 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
     ((int32_t *)extent.data)[2 * h] = h * (most + 2),
                                  ((int32_t *)extent.data)[2 * h + 1] = size.least + random_below(r, size.most);
   pkv_decode_args a = {.shape = {heads, kv, random_below(r, 2), (int32_t)(random_below(r, 2) ? dim : dim / 2)},
-                       .scale = 0.2f};
+                       .scale = 0.2f,
+                       .spread = random_below(r, 2) ? 32 : 0};
   pkv_workspace w = check_workspace(isa->decode_workspace(dim, most, heads, kv, nth));
   a.workspace = &w;
   pkv_tensor *sources[] = {&qkv, &table, &k, &v, &extent};
   for (int i = 0; i < 5; i++) dst.src[i] = turned.src[i] = sources[i];
   for (int repeat = 0; repeat < 2; repeat++) run(isa->decode, &dst, nth, &a);
   check_error e = {0};
-  double *p = malloc((most + 1) * sizeof *p), q[512], key[512];
+  double *p = malloc((most + 1) * sizeof *p), q[512], key[512], value[512], x[512];
   for (int h = 0; h < heads; h++) {
     const int32_t *at = (int32_t *)extent.data + 2 * (h / group);
     reference_rotation(q, (float *)qkv.data + h * dim, table.data, dim, &a.shape);
     reference_rotation(key, (float *)qkv.data + (heads + h / group) * dim, table.data, dim, &a.shape);
+    for (int64_t d = 0; d < dim; d++) value[d] = ((float *)qkv.data)[(heads + kv + h / group) * dim + d];
+    reference_spread(q, dim, a.spread), reference_spread(key, dim, a.spread), reference_spread(value, dim, a.spread);
     double most_score = -INFINITY, sum = 0;
     for (int64_t d = 0; d < dim; d++) { // the token's own key and value were appended
-      const double value = ((float *)qkv.data)[(heads + kv + h / group) * dim + d];
       check_rounding(&e, reference_half((uint8_t *)k.data + (at[0] + at[1]) * k.nb[1] + 2 * d), key[d]);
-      check_rounding(&e, reference_half((uint8_t *)v.data + (at[0] + at[1]) * v.nb[1] + 2 * d), value);
+      check_rounding(&e, reference_half((uint8_t *)v.data + (at[0] + at[1]) * v.nb[1] + 2 * d), value[d]);
     }
     for (int j = 0; j <= at[1]; j++) {
       double s = 0;
@@ -218,11 +220,12 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
     }
     for (int j = 0; j <= at[1]; j++) sum += p[j] = exp(p[j] - most_score);
     for (int64_t d = 0; d < dim; d++) {
-      double x = 0;
+      x[d] = 0;
       for (int j = 0; j <= at[1]; j++)
-        x += p[j] / sum * reference_half((uint8_t *)v.data + (at[0] + j) * v.nb[1] + 2 * d);
-      check_add(&e, ((float *)dst.data)[h * dim + d], x);
+        x[d] += p[j] / sum * reference_half((uint8_t *)v.data + (at[0] + j) * v.nb[1] + 2 * d);
     }
+    reference_spread(x, dim, a.spread);
+    for (int64_t d = 0; d < dim; d++) check_add(&e, ((float *)dst.data)[h * dim + d], x[d]);
   }
   pkv_rotate_args rotation = a.shape;
   k.nb[2] = k.nb[1], v.nb[2] = v.nb[1]; // one row a head

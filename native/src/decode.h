@@ -89,6 +89,20 @@ INLINE void softmax_part(float *score, int n, float *most, float *total) {
   *total = v_sum(sum);
 }
 
+// Hadamard transforms of `block` values each, over √block: an outlier becomes a little of every value. Their own inverse.
+static void spread(float *x, int64_t dim, int block) {
+  if (block == 0) return;
+  const vf scale = v_set1(1 / sqrtf((float)block));
+  for (float *own = x; own < x + dim; own += block)
+    for (int half = 1; half < block; half *= 2)
+      for (int i = 0; i < block; i += 2 * half)
+        for (int j = i; j < i + half; j++) {
+          const float a = own[j], b = own[j + half];
+          own[j] = a + b, own[j + half] = a - b;
+        }
+  for (int64_t d = 0; d < dim; d += LANES) v_store(x + d, v_mul(v_load(x + d), scale));
+}
+
 typedef struct {
   const pkv_decode_args *a;
   const float *qkv, *table;
@@ -106,20 +120,25 @@ static void decode_part(const decode_job *g, int head, int64_t first_row, int64_
   uint8_t *k = (uint8_t *)g->k->data + (first_row + from) * g->k->nb[1],
           *v = (uint8_t *)g->v->data + (first_row + from) * g->v->nb[1];
   if (is_last) {
-    const float *new_k = g->qkv + (shape->n_head + head) * dim, *new_v = new_k + shape->n_head_kv * dim;
-    rotate_head(rows, new_k, g->table, dim, shape);
+    const float *qkv_k = g->qkv + (shape->n_head + head) * dim, *qkv_v = qkv_k + shape->n_head_kv * dim;
+    float *new_k = rows, *new_v = rows + dim; // until the rows are read
+    rotate_head(new_k, qkv_k, g->table, dim, shape);
+    memcpy(new_v, qkv_v, dim * sizeof *new_v);
+    spread(new_k, dim, g->a->spread);
+    spread(new_v, dim, g->a->spread);
     uint8_t *to_k = k + (n - 1) * g->k->nb[1], *to_v = v + (n - 1) * g->v->nb[1];
     if (g->a->from_float) {
-      g->a->from_float(rows, to_k, dim);
+      g->a->from_float(new_k, to_k, dim);
       g->a->from_float(new_v, to_v, dim);
     } else {
-      row_to_f16(to_k, rows, dim);
+      row_to_f16(to_k, new_k, dim);
       row_to_f16(to_v, new_v, dim);
     }
   }
   read_rows(g->k->type, rows, k, g->k->nb[1], n, dim);
   for (int i = 0; i < g->group; i++) {
     rotate_head(q + i * dim, g->qkv + (head * g->group + i) * dim, g->table, dim, shape);
+    spread(q + i * dim, dim, g->a->spread);
     const vf scale = v_set1(g->a->scale * 1.44269504088896341f);
     for (int64_t d = 0; d < dim; d += LANES) v_store(q + i * dim + d, v_mul(v_load(q + i * dim + d), scale));
     scores_of(score + i * PART, rows, q + i * dim, n, dim);
@@ -169,9 +188,10 @@ static void decode(pkv_tensor *dst, int ith, int nth, void *args) {
     const int64_t parts = extent[2 * h + 1] / PART + 1;
     for (int i = 0; i < group; i++) {
       const int head = h * group + i;
-      if (head % nth == ith)
-        combine_parts((float *)dst->data + head * dim, partial + first * stride + i * partial_floats(dim), stride,
-                      parts, dim);
+      if (head % nth != ith) continue;
+      float *out = (float *)dst->data + head * dim;
+      combine_parts(out, partial + first * stride + i * partial_floats(dim), stride, parts, dim);
+      spread(out, dim, a->spread);
     }
     first += parts;
   }

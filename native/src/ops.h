@@ -7,7 +7,7 @@
 #include "tensor.h"
 
 #define PKV_EXPORT __attribute__((visibility("default")))
-#define PKV_VERSION 2
+#define PKV_VERSION 3
 
 // One workspace serves all operations of a graph, which run one after the other.
 typedef struct {
@@ -57,6 +57,7 @@ typedef struct {
   pkv_workspace *workspace;
   pkv_rotate_args shape;
   float scale;
+  int32_t spread;            // the cache holds Hadamard transforms of so many values each, a power of two; 0: plain rows
   pkv_from_float from_float; // of the cache's type; 0 for f16
 } pkv_decode_args;
 

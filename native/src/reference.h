@@ -118,3 +118,15 @@ static void reference_rotation(double *out, const float *x, const float *table, 
     out[d1] = (double)x[d0] * table[d1] + (double)x[d1] * table[d0];
   }
 }
+
+static void reference_spread(double *x, int64_t dim, int block) {
+  if (block == 0) return;
+  for (double *own = x; own < x + dim; own += block) {
+    double out[512];
+    for (int i = 0; i < block; i++) {
+      out[i] = 0;
+      for (int j = 0; j < block; j++) out[i] += __builtin_parity(i & j) ? -own[j] : own[j];
+    }
+    for (int i = 0; i < block; i++) own[i] = out[i] / sqrt(block);
+  }
+}

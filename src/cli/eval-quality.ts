@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { METHODS } from "../compression/methods.ts";
 import { resolveCompression } from "../compression/resolve.ts";
+import { KV_TYPES } from "../engine/choices.ts";
+import type { Engine } from "../engine/engine.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { runQuality, type QualityMode, type QualityRow, type QualityRun } from "../eval/quality.ts";
@@ -12,7 +14,7 @@ import { addModelOptions, decimals, integer, integers, names, type ModelFlags } 
 type Flags = ModelFlags & {
   readonly methods: string[];
   readonly kvSizes: number[];
-  readonly kvType?: string;
+  readonly kvTypes: string[];
   readonly modes: string[];
   readonly texts?: string[];
   readonly documents: number;
@@ -30,7 +32,12 @@ export function qualityCommand(command: Command): void {
   addModelOptions(command.description("divergence from the full cache, and needles, by method"))
     .option("--methods <name,...>", "methods to compare", names, Object.keys(METHODS))
     .option("--kv-sizes <n,...>", "tokens kept per layer", integers, [64, 128, 256, 512, 1024])
-    .option("--kv-type <type>", "cache type: f16, q8_0, q4_0 (default: f16)")
+    .option(
+      "--kv-types <type,...>",
+      `cache types to compare at equal bytes: ${Object.keys(KV_TYPES).join(", ")}`,
+      names,
+      ["f16"],
+    )
     .option("--modes <name,...>", `when the question is seen: ${MODES.join(", ")}`, names, [
       ...MODES,
     ])
@@ -51,7 +58,7 @@ export function qualityCommand(command: Command): void {
       `
 KL is the mean divergence of the next token's probabilities from the full cache's, in nats, over the full
 cache's own answer; top-1 the share of tokens where both have the same favourite; needle how many hidden
-numbers are found. Aware: the question is in the prompt when it is compressed. Agnostic: it comes after.
+numbers are found. Sizes count tokens of f16: other cache types keep as many as fill the same bytes. Aware: the question is in the prompt when it is compressed. Agnostic: it comes after.
 
 Example:
   pyramidkv eval quality --methods snapkv,funnel --kv-sizes 128,512 --texts essays/`,
@@ -63,17 +70,15 @@ async function qualityEval(flags: Flags): Promise<void> {
   const modes = flags.modes.map((mode) => requireOneOf("mode", mode, MODES));
   requireInteger("documents", flags.documents, 0);
   requireInteger("tokens", flags.tokens, 1);
-  const kvType = flags.kvType === undefined ? {} : { kvType: flags.kvType };
-  const runs = flags.methods
-    .filter((method) => method !== "full")
-    .flatMap((method) =>
-      flags.kvSizes.map((kvSize): QualityRun => ({ method, kvSize, ...kvType })),
-    );
+  for (const kvType of flags.kvTypes) requireOneOf("KV type", kvType, Object.keys(KV_TYPES));
   // What is wrong with a method is said before anything is loaded.
-  for (const { method, kvSize = 0 } of runs) resolveCompression({ method, kvSize });
+  for (const method of flags.methods) {
+    for (const kvSize of flags.kvSizes) resolveCompression({ method, kvSize });
+  }
   using interrupt = new Interrupt();
   const texts = await Promise.all((flags.texts ?? [undefined]).map(readHaystack));
   await using engine = await loadEngine(flags, interrupt.signal);
+  const runs = runsOf(flags, engine);
   const bar = progressBar("quality", "count");
   let rows: QualityRow[];
   try {
@@ -97,6 +102,22 @@ async function qualityEval(flags: Flags): Promise<void> {
   }
 }
 
+/** Every method with every cache type at every size in bytes; the full cache is there once for each type. */
+function runsOf({ methods, kvSizes, kvTypes }: Flags, { model }: Engine): QualityRun[] {
+  const f16Bytes = 4 * model.nLayer * model.nHeadKv * model.headDim;
+  return methods.flatMap((method) =>
+    kvTypes.flatMap((kvType): QualityRun[] => {
+      const name = kvType === "f16" ? method : `${method}, ${kvType}`;
+      if (method === "full") return kvType === "f16" ? [] : [{ name, options: { method, kvType } }];
+      return kvSizes.map((size) => ({
+        name,
+        size,
+        options: { method, kvType, kvBytes: size * f16Bytes },
+      }));
+    }),
+  );
+}
+
 /** One line a method, KL, top-1 and needles at each size. */
 function qualityTable(
   rows: readonly QualityRow[],
@@ -106,17 +127,16 @@ function qualityTable(
     "method",
     ...["KL", "top-1", "needle"].flatMap((x) => sizes.map((n) => `${x} ${n}`)),
   ];
-  const methods = [...new Set(rows.map(({ run }) => run.method))];
-  const lines = methods.map((method) => {
-    const at = (size: number) =>
-      rows.find(({ run }) => run.method === method && (run.kvSize ?? size) === size);
+  const lines = [...new Set(rows.map(({ run }) => run.name))].map((name) => {
+    const own = rows.filter(({ run }) => run.name === name);
+    const at = (size: number) => own.find(({ run }) => (run.size ?? size) === size);
     const cells = (show: (row: QualityRow) => string) =>
       sizes.map((size) => {
         const row = at(size);
         return row === undefined ? "" : show(row);
       });
     return [
-      method,
+      name,
       ...cells(({ kl }) => mean(kl).toFixed(3)),
       ...cells(({ top1 }) => mean(top1).toFixed(2)),
       ...cells(({ needles }) => `${needles.filter(Boolean).length}/${needles.length}`),

@@ -6,7 +6,7 @@ import type { CompressionOptions } from "../compression/compression-options.ts";
 import { PRESETS } from "../compression/presets.ts";
 import type { SessionOptions } from "../engine/engine.ts";
 import type { GenerateOptions } from "../engine/generate.ts";
-import { KERNEL_CHOICES } from "../engine/kernel-choices.ts";
+import { KERNEL_CHOICES, KV_TYPES } from "../engine/choices.ts";
 import { readProfile } from "../engine/profiles.ts";
 import { PyramidKVError } from "../errors.ts";
 import { ALIASES } from "../hub/aliases.ts";
@@ -115,7 +115,11 @@ export function addCompressionOptions(command: Command): Command {
       "--profile <path>",
       "what funnel divides by: auto (the model's profile, if any), none, or a profile's file",
     )
-    .addOption(new Option("--kv-type <type>", "cache type: f16, q8_0, q4_0").default("f16"));
+    .addOption(
+      new Option("--kv-type <type>", `cache type: ${Object.keys(KV_TYPES).join(", ")}`).default(
+        "f16",
+      ),
+    );
 }
 
 /** The part of a command's flags that a session takes; files that they name are read. */

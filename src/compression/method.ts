@@ -41,6 +41,8 @@ export interface Method {
   readonly every?: number;
   /** Share of the prompt's tokens that the upper half of the layers reads; all unless asked. */
   readonly carries?: number;
+  /** What an evicted value counts beside the 1 of the kept one that it is averaged into; forgotten unless asked. */
+  readonly merges?: number;
   /** Whether kept tokens move to the positions 0, 1, 2, … so that the context never fills. */
   readonly rerotates?: boolean;
 }

@@ -120,6 +120,18 @@ export const WRAPPERS = {
       return { ...method, carries, queryAware: true };
     },
   },
+  merge: {
+    summary: "mixes the values of evicted tokens into the kept ones with the most similar keys",
+    argument: "what an evicted value counts beside a kept one's 1 (0.1)",
+    wrap: (method, argument) => {
+      const merges = argument ?? 0.1;
+      if (!(merges > 0 && merges <= 1)) {
+        const range = "must be above 0 and at most 1";
+        throw new PyramidKVError("USAGE", `the weight of what is merged ${range}, got ${merges}`);
+      }
+      return { ...method, merges };
+    },
+  },
   every: {
     summary: "compresses again while decoding, so that the cache keeps its size",
     argument: "tokens between two times",

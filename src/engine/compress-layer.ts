@@ -6,6 +6,7 @@ import type { Ranking } from "../compression/ranking.ts";
 import type { Executor } from "../ggml/executor.ts";
 import { compact, type KeptTokens } from "../kvcache/compact.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
+import { complement } from "../kvcache/rows.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
 import { movedTo, shrink } from "../kvcache/shrink.ts";
 import type { Model } from "../models/model.ts";
@@ -144,8 +145,10 @@ export class Compressor {
         const kvHead = run.firstHead + i;
         const past = before?.positions(kvHead) ?? new Int32Array(0);
         const indices = kept[kvHead] as Int32Array;
+        const row = (at: number) => pastRows - run.nPast + at;
         return {
-          rows: indices.map((at) => pastRows - run.nPast + at),
+          rows: indices.map(row),
+          evicted: complement(indices, run.nPast + nPrompt).map(row),
           positions: indices.map(
             (at) => (at < run.nPast ? past[at] : positions[at - run.nPast]) as number,
           ),
@@ -159,11 +162,12 @@ export class Compressor {
         ? tokens
         : tokens.map((head) => ({ ...head, ...movedTo(newest, head.positions) }));
     const layer = await compact(executor, scratch, moved, {
-      type: target.cache.type,
+      format: target.cache.format,
       padding: evicted || before?.padding === "compressed" ? "compressed" : "full",
       room: target.room,
       mayTakeOver: targets.length === 1 && lengths.probe === 0,
       turn: (g, keys, by) => model.graph.turn(g, keys, by),
+      mergeWeight: target.compression.method.merges,
     });
     target.cache.stage(il, layer);
   }
@@ -177,7 +181,9 @@ export class Compressor {
     if (budgets.every((budget, h) => budget >= (cut.lengths[h] ?? 0))) return cut;
     const kept = keepByHead(cut, budgets, target.compression.options);
     const staged = target.cache.stagedLayer(il) as LayerCache;
-    target.cache.stage(il, await shrink(this.job.executor, staged, kept, target.room));
+    const { room, compression } = target;
+    const options = { room, mergeWeight: compression.method.merges };
+    target.cache.stage(il, await shrink(this.job.executor, staged, kept, options));
     return keptOnly(cut.rankings, kept);
   }
 }

@@ -11,7 +11,7 @@ import { rowBytes, type TensorType } from "../ggml/types.ts";
 import { openGguf } from "../gguf/file.ts";
 import { findProfile } from "./profiles.ts";
 import { resolveModel } from "../hub/resolve.ts";
-import { kvType } from "../kvcache/kv-type.ts";
+import { kvFormat } from "../kvcache/kv-format.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { fingerprint } from "../models/fingerprint.ts";
 import { Model } from "../models/model.ts";
@@ -170,9 +170,10 @@ export class Engine implements AsyncDisposable {
   /** A new, empty timeline. Throws `USAGE` on options that do not fit together. */
   createSession(options: SessionOptions = {}): Session {
     this.#assertAlive();
-    const { kvType: kvTypeName = "f16", kvLimit, kvBytes, ...rest } = options;
-    const type = kvType(kvTypeName, this.model.headDim);
-    const size = kvBytes === undefined ? {} : { kvSize: sizeWithin(kvBytes, type, this.model) };
+    const { kvType = "f16", kvLimit, kvBytes, ...rest } = options;
+    const format = kvFormat(kvType, this.model.headDim);
+    const size =
+      kvBytes === undefined ? {} : { kvSize: sizeWithin(kvBytes, format.type, this.model) };
     const compression = resolveCompression({ ...rest, ...size }, this.profile);
     if (typeof rest.profile === "object") requireProfile(rest.profile, this.model);
     const { kvSize } = compression.options;
@@ -182,7 +183,7 @@ export class Engine implements AsyncDisposable {
       tokenizer: this.#tokenizer,
       chunkTokens: this.#chunkTokens,
       compression,
-      kvType: type,
+      kvFormat: format,
       kvLimit: requireInteger("kvLimit", kvLimit ?? 2 * kvSize, kvSize),
       onFree: () => this.#sessions.delete(session),
     });

@@ -46,7 +46,7 @@ export class KernelDecode implements DecodeAttention {
       extents: g.rows(this.#extentsTensor, TYPES.i32, 2, il * hp.nHeadKv, hp.nHeadKv),
     };
     const longest = Math.max(...layer.heads.map((h) => h.capacity));
-    const shape = { ...hp, scale: hp.attentionScale, longest };
+    const shape = { ...hp, scale: hp.attentionScale, longest, spread: layer.format.spread };
     return (g.kernels as Kernels).decode(g, inputs, shape);
   }
 

@@ -25,7 +25,7 @@ export interface KvReport {
 /** Takes stock of a cache after `nTokens` tokens. */
 export function reportKv(cache: KvCache, nTokens: number, withPositions = false): KvReport {
   return {
-    type: cache.type.name,
+    type: cache.format.name,
     fullBytes: cache.fullBytes(nTokens),
     bytes: cache.bytes,
     meanKept: cache.meanKept,

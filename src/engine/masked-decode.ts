@@ -1,6 +1,7 @@
 import type { Graph } from "../ggml/graph.ts";
 import { writeTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
+import { hadamard } from "../kvcache/kv-format.ts";
 import type { HeadGroup, LayerCache } from "../kvcache/layer-cache.ts";
 import { attention, type KvGroup } from "../models/blocks/attention.ts";
 import type { QueryKeyValue } from "../models/blocks/heads.ts";
@@ -23,6 +24,8 @@ export class MaskedDecode implements DecodeAttention {
   readonly #maskTensor: Tensor;
   readonly #rows: Int32Array;
   readonly #mask: Uint16Array;
+  /** f32 [headDim, headDim], where the cache holds its rows spread. */
+  readonly #hadamard: { readonly tensor: Tensor; readonly values: Float32Array } | undefined;
   readonly #slots = new Map<string, MaskSlot>();
 
   constructor(
@@ -30,12 +33,20 @@ export class MaskedDecode implements DecodeAttention {
     private readonly model: Model,
     private readonly layers: readonly LayerCache[],
   ) {
-    const { nLayer, nHeadKv } = model.hp;
+    const { nLayer, nHeadKv, headDim } = model.hp;
     this.#rows = new Int32Array(nLayer * nHeadKv);
     this.#mask = this.#layOutMasks();
     this.#position = g.input({ type: TYPES.i32, shape: [1] });
     this.#rowIndices = g.input({ type: TYPES.i32, shape: [this.#rows.length] });
     this.#maskTensor = g.input({ type: TYPES.f16, shape: [this.#mask.length] });
+    const block = layers[0]?.format.spread ?? 0;
+    this.#hadamard =
+      block === 0
+        ? undefined
+        : {
+            tensor: g.input({ type: TYPES.f32, shape: [headDim, headDim] }),
+            values: hadamard(headDim, block),
+          };
   }
 
   attend(il: number, qkv: QueryKeyValue): Tensor {
@@ -44,12 +55,20 @@ export class MaskedDecode implements DecodeAttention {
     const layer = this.layers[il] as LayerCache;
     const rows = g.view1d(this.#rowIndices, hp.nHeadKv, il * hp.nHeadKv * 4);
     const perHead = (t: Tensor) => g.reshape(t, hp.headDim, hp.nHeadKv);
-    const k = graph.rotate(g, qkv.k, this.#position);
+    const k = this.#spread(graph.rotate(g, qkv.k, this.#position));
     g.expand(g.setRows(layer.k, perHead(k), rows));
-    g.expand(g.setRows(layer.v, perHead(qkv.v), rows));
+    g.expand(g.setRows(layer.v, this.#spread(perHead(qkv.v)), rows));
     const groups = layer.groups().map((group) => this.#kvGroup(layer, group));
-    const q = graph.rotate(g, qkv.q, this.#position);
-    return attention(g, q, groups, { ...hp, n: 1, scale: hp.attentionScale });
+    const q = this.#spread(graph.rotate(g, qkv.q, this.#position));
+    const attended = attention(g, q, groups, { ...hp, n: 1, scale: hp.attentionScale });
+    if (this.#hadamard === undefined) return attended;
+    const out = this.#spread(g.reshape(attended, hp.headDim, hp.nHead));
+    return g.reshape(out, hp.headDim * hp.nHead, 1);
+  }
+
+  /** To what the cache holds, and back. */
+  #spread(rows: Tensor): Tensor {
+    return this.#hadamard === undefined ? rows : this.g.mulMat(this.#hadamard.tensor, rows);
   }
 
   /** Points each head at its next free row and makes that row visible. */
@@ -62,6 +81,7 @@ export class MaskedDecode implements DecodeAttention {
     writeTensor(this.#position, Int32Array.of(position));
     writeTensor(this.#rowIndices, this.#rows);
     writeTensor(this.#maskTensor, this.#mask);
+    if (this.#hadamard !== undefined) writeTensor(this.#hadamard.tensor, this.#hadamard.values);
   }
 
   #layOutMasks(): Uint16Array {
@@ -81,7 +101,7 @@ export class MaskedDecode implements DecodeAttention {
 
   #kvGroup(layer: LayerCache, group: HeadGroup): KvGroup {
     const { capacity, length, nHeadKv } = group;
-    const row = rowBytes(layer.type, layer.headDim);
+    const row = rowBytes(layer.format.type, layer.headDim);
     const view = (of: Tensor) =>
       this.g.view3d(of, [layer.headDim, capacity, nHeadKv], [row, row * capacity], group.row * row);
     const slot = this.#slots.get(slotKey(capacity, length)) as MaskSlot;

@@ -9,6 +9,7 @@ import { Kernels } from "../ggml/kernels/kernels.ts";
 import { readTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
 import { openGguf } from "../gguf/file.ts";
+import { kvFormat } from "../kvcache/kv-format.ts";
 import { KvCache } from "../kvcache/kv-cache.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
 import { Model } from "../models/model.ts";
@@ -95,8 +96,8 @@ it.each(cases)("%s, %s, decodes with %s as a full cache that is masked", async (
   const { variant } = chooseKernels(kernels);
   using executor = new Executor(backend, variant && new Kernels(variant, 2, backend.bufferType));
   using model = await Model.load(executor, file);
-  using full = new KvCache(model.hp, TYPES.f16);
-  using kept = new KvCache(model.hp, TYPES.f16);
+  using full = new KvCache(model.hp, kvFormat("f16", model.hp.headDim));
+  using kept = new KvCache(model.hp, kvFormat("f16", model.hp.headDim));
   const target = (cache: KvCache, name: string) => ({
     ...{ cache, cut: true, room: 0 },
     compression: resolveCompression({ method: name, kvSize: 48 }),

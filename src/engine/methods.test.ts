@@ -20,6 +20,7 @@ const WRAPPED: Readonly<Record<WrapperName, string>> = {
   online: "online(funnel)",
   probe: "probe(snapkv)",
   carry: "carry:0.4(snapkv)",
+  merge: "merge(snapkv)",
   every: "every:16(snapkv)",
   rerotate: "rerotate(streaming-llm)",
 };

@@ -18,6 +18,7 @@ import { rowBytes, TYPES } from "../ggml/types.ts";
 import type { TurnKeys } from "../kvcache/gather.ts";
 import type { KvCache } from "../kvcache/kv-cache.ts";
 import type { HeadGroup, LayerCache } from "../kvcache/layer-cache.ts";
+import { spread } from "../kvcache/kv-format.ts";
 import { evict } from "../kvcache/shrink.ts";
 import { queriesOf } from "../models/blocks/attention.ts";
 import type { Model } from "../models/model.ts";
@@ -136,7 +137,7 @@ export class Recompression extends NativeOwner {
       const { graph } = this.model;
       const turn: TurnKeys = (g, keys, by) => graph.turn(g, keys, by);
       const moved = moves ? { to, turn } : undefined;
-      await evict(this.executor, layer, kept, moved);
+      await evict(this.executor, layer, kept, { moved, mergeWeight: method.merges });
       this.adopt(evidence, kept);
     }
     this.#before = this.#count;
@@ -211,7 +212,7 @@ export class Recompression extends NativeOwner {
   /** The tokens held by heads of equal length, as f32 [headDim, length, nHeadKv]. */
   #rowsOf(g: InputGraph, layer: LayerCache, of: Tensor, heads: HeadGroup): Tensor {
     const { headDim } = layer;
-    const row = rowBytes(layer.type, headDim);
+    const row = rowBytes(layer.format.type, headDim);
     const total = heads.length * heads.nHeadKv;
     // Quantized rows become numbers by being looked up.
     const indices = new Int32Array(total);
@@ -221,7 +222,8 @@ export class Recompression extends NativeOwner {
       }
     }
     const all = g.view2d(of, headDim, heads.row + heads.capacity * heads.nHeadKv, row, 0);
-    const rows = g.getRows(all, g.constant(TYPES.i32, [total], indices));
+    const held = g.getRows(all, g.constant(TYPES.i32, [total], indices));
+    const rows = spread(g, held, headDim, layer.format.spread);
     return g.reshape(rows, headDim, heads.length, heads.nHeadKv);
   }
 

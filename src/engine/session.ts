@@ -2,9 +2,9 @@ import pLimit from "p-limit";
 import type { Compression } from "../compression/resolve.ts";
 import { PyramidKVError, requireInteger, throwIfAborted } from "../errors.ts";
 import type { Executor } from "../ggml/executor.ts";
-import type { TensorType } from "../ggml/types.ts";
 import { canGrow, grow } from "../kvcache/grow.ts";
 import { KvCache } from "../kvcache/kv-cache.ts";
+import type { KvFormat } from "../kvcache/kv-format.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
 import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -37,7 +37,7 @@ export interface SessionParts {
   /** Tokens of a prefill's chunks, where the user chose. */
   readonly chunkTokens: number | undefined;
   readonly compression: Compression;
-  readonly kvType: TensorType;
+  readonly kvFormat: KvFormat;
   /** Tokens per layer, averaged, beyond which a later turn is compressed again. */
   readonly kvLimit: number;
   /** Told when the session's memory is free. */
@@ -70,7 +70,7 @@ export class Session implements Disposable {
     this.#parts = parts;
     this.compression = parts.compression;
     const { hp } = parts.model;
-    this.cache = new KvCache(hp, parts.kvType);
+    this.cache = new KvCache(hp, parts.kvFormat);
     if (parts.compression.method.every !== undefined) {
       this.#recompression = new Recompression(parts.executor, parts.model, parts.compression);
     }

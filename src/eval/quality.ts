@@ -10,8 +10,15 @@ import { documentCases, encodeTexts, needleCases, type EvalCase } from "./cases.
 /** Whether the question is part of the prompt when it is compressed, or comes after. */
 export type QualityMode = "aware" | "agnostic";
 
-/** One way to run: a method, its size, any other options. */
-export type QualityRun = SessionOptions & { readonly method: string };
+/** One way to run. */
+export interface QualityRun {
+  /** Its line in the table, and its column: the size in tokens of an f16 cache. */
+  readonly name: string;
+  readonly size?: number;
+  readonly options: SessionOptions;
+}
+
+const FULL: QualityRun = { name: "full", options: { method: "full" } };
 
 export interface QualityOptions {
   readonly runs: readonly QualityRun[];
@@ -52,7 +59,7 @@ export async function runQuality(engine: Engine, o: QualityOptions): Promise<Qua
   const documents = documentCases(engine.tokenizer, sources, o.documents);
   const needles = needleCases(engine.tokenizer, sources, o);
   const rows = o.modes.flatMap((mode) =>
-    [{ method: "full" }, ...o.runs].map((run): QualityRow => ({
+    [FULL, ...o.runs].map((run): QualityRow => ({
       ...{ run, mode, kl: [], top1: [], needles: [], kvBytes: 0 },
     })),
   );
@@ -82,7 +89,9 @@ async function runCase(
     : example.context;
   let truth: Course | undefined;
   for (const group of sharing(engine, rows)) {
-    const sessions = group.map(({ run }) => engine.createSession({ ...run, kvLimit: NO_LIMIT }));
+    const sessions = group.map(({ run }) =>
+      engine.createSession({ ...run.options, kvLimit: NO_LIMIT }),
+    );
     try {
       await engine.prefillTogether(sessions, prompt, signal === undefined ? {} : { signal });
       for (const [i, session] of sessions.entries()) {
@@ -113,7 +122,7 @@ async function runCase(
 function sharing(engine: Engine, rows: readonly QualityRow[]): QualityRow[][] {
   const groups = new Map<string, QualityRow[]>();
   for (const row of rows) {
-    const { probe, carries } = resolveCompression(row.run, engine.profile).method;
+    const { probe, carries } = resolveCompression(row.run.options, engine.profile).method;
     const key = `${probe ?? ""} ${carries ?? ""}`;
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }

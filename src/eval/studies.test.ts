@@ -17,21 +17,21 @@ async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void
 
 it("quality: nothing is lost where nothing is evicted, and something where much is", () =>
   withEngine(async (engine) => {
+    const run = (method: string, size: number) => ({
+      ...{ name: method, size },
+      options: { method, kvSize: size },
+    });
     const rows = await runQuality(engine, {
-      runs: [
-        { method: "snapkv", kvSize: 6000 },
-        { method: "random", kvSize: 32 },
-        { method: "probe(snapkv)", kvSize: 6000 },
-      ],
+      runs: [run("snapkv", 6000), run("random", 32), run("probe(snapkv)", 6000)],
       modes: ["aware", "agnostic"],
       texts: [text],
       ...{ documents: 1, lengths: [1000], depths: [0.5], steps: 8 },
     });
-    expect(rows.map((r) => `${r.mode} ${r.run.method}`)).toHaveLength(8);
+    expect(rows.map((r) => `${r.mode} ${r.run.name}`)).toHaveLength(8);
     for (const row of rows) {
       expect([row.kl.length, row.needles.length]).toEqual([1, 1]);
       const [kl = NaN] = row.kl;
-      if (row.run.kvSize === 32) expect(kl).toBeGreaterThan(1e-4);
+      if (row.run.size === 32) expect(kl).toBeGreaterThan(1e-4);
       else expect(Math.abs(kl)).toBeLessThan(1e-4);
     }
   }));

@@ -44,6 +44,7 @@ export function bindGgml(lib: Library) {
       "void* ggml_pool_1d(void*,void*,int,int,int,int)",
     ),
     sumRows: f<[P, P], P>("void* ggml_sum_rows(void*,void*)"),
+    argmax: f<[P, P], P>("void* ggml_argmax(void*,void*)"),
     argsortTopK: f<[P, P, number], P>("void* ggml_argsort_top_k(void*,void*,int)"),
     ropeExt: f<
       [P, P, P, N, number, number, number, number, number, number, number, number, number],

@@ -168,6 +168,10 @@ export class Graph extends NativeOwner implements CustomNodes {
   sumRows(a: Tensor): Tensor {
     return this.#ggml.sumRows(this.#context, a);
   }
+  /** The place of the largest of each row, `[n, m]` → i32 `[m]`. */
+  argmax(a: Tensor): Tensor {
+    return this.#ggml.argmax(this.#context, a);
+  }
   /** The indices of the `k` largest of each row, as views of a full sort. */
   argsortTopK(a: Tensor, k: number): Tensor {
     return this.#ggml.argsortTopK(this.#context, a, k);

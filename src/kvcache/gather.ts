@@ -2,26 +2,23 @@ import type { Executor } from "../ggml/executor.ts";
 import type { Graph } from "../ggml/graph.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
+import { spread } from "./kv-format.ts";
 import type { LayerCache } from "./layer-cache.ts";
-
-/** Keys and values as rows of [headDim]. */
-export interface RowSource {
-  readonly k: Tensor;
-  readonly v: Tensor;
-}
+import { mergedValues } from "./merge.ts";
+import type { HeadRows, RowSource } from "./rows.ts";
 
 /** Turns keys f32 [headDim, 1, n] on by so many positions each, i32 [n]. */
 export type TurnKeys = (g: Graph, keys: Tensor, by: Tensor) => Tensor;
 
-/** Rows of the source that a kv head takes, in order. */
-export interface HeadRows {
-  readonly rows: Int32Array;
-  /** Positions that each key is turned on by, where tokens move. */
-  readonly turns?: Int32Array | undefined;
+export interface GatherOptions {
+  /** How keys turn, where tokens move to other positions. */
+  readonly turn?: TurnKeys | undefined;
+  /** Evicted values are averaged into those kept, each by this weight. */
+  readonly mergeWeight?: number | undefined;
 }
 
 /**
- * Copies any rows of any heads into the first rows of a layer's heads, converting to its type: one gather and
+ * Copies any rows of any heads into the first rows of a layer's heads, converting to its format: one gather and
  * one scatter for K, one each for V. Everything is read before anything is written, so the source may be the
  * layer itself.
  */
@@ -30,10 +27,11 @@ export async function gather(
   source: RowSource,
   heads: readonly HeadRows[],
   layer: LayerCache,
-  turn?: TurnKeys,
+  { turn, mergeWeight: weight }: GatherOptions = {},
 ): Promise<void> {
   const total = heads.reduce((sum, { rows }) => sum + rows.length, 0);
   if (total === 0) return;
+  const { headDim } = layer;
   const from = new Int32Array(total);
   const to = new Int32Array(total);
   const turns = new Int32Array(total);
@@ -47,22 +45,35 @@ export async function gather(
     });
   });
   const turned = turn !== undefined && turns.some((t) => t !== 0);
+  const merged =
+    weight !== undefined && heads.some(({ evicted }) => (evicted?.length ?? 0) > 0)
+      ? await mergedValues(executor, source, heads, { weight, headDim })
+      : undefined;
   await executor.run((g) => {
     const fromRows = g.constant(TYPES.i32, [total], from);
     const toRows = g.constant(TYPES.i32, [total], to);
-    const keys = g.getRows(source.k, fromRows);
-    const values = g.getRows(source.v, fromRows);
+    const restored = turned || source.format.spread !== layer.format.spread;
+    const plain = (rows: Tensor) =>
+      restored ? spread(g, rows, headDim, source.format.spread) : rows;
+    const stored = (rows: Tensor) =>
+      restored ? spread(g, rows, headDim, layer.format.spread) : rows;
+    const keys = plain(g.getRows(source.k, fromRows));
     const moved = turned
       ? g.reshape(
-          turn(g, g.reshape(keys, layer.headDim, 1, total), g.constant(TYPES.i32, [total], turns)),
-          layer.headDim,
+          turn(g, g.reshape(keys, headDim, 1, total), g.constant(TYPES.i32, [total], turns)),
+          headDim,
           total,
         )
       : keys;
-    g.expand(moved);
-    g.expand(values);
-    g.expand(g.setRows(layer.k, moved, toRows));
-    g.expand(g.setRows(layer.v, values, toRows));
+    const values =
+      merged === undefined
+        ? g.getRows(source.v, fromRows)
+        : g.constant(TYPES.f32, [headDim, total], merged);
+    const [k, v] = [stored(moved), stored(plain(values))];
+    g.expand(k);
+    g.expand(v);
+    g.expand(g.setRows(layer.k, k, toRows));
+    g.expand(g.setRows(layer.v, v, toRows));
     return () => undefined;
   });
 }

@@ -27,9 +27,9 @@ export async function grow(
   return larger;
 }
 
-function enlarged(executor: Executor, { type, headDim, padding, heads }: LayerCache): LayerCache {
+function enlarged(executor: Executor, { format, headDim, padding, heads }: LayerCache): LayerCache {
   return new LayerCache(executor.backend, {
-    type,
+    format,
     headDim,
     padding,
     positions: heads.map((h) => h.positions),
@@ -42,7 +42,7 @@ function copyRows(g: InputGraph, from: LayerCache, to: LayerCache): void {
     if (length === 0) return;
     const toRow = to.heads[h]?.row ?? 0;
     const rows = (tensor: typeof from.k, first: number) =>
-      g.rows(tensor, from.type, from.headDim, first, length);
+      g.rows(tensor, from.format.type, from.headDim, first, length);
     g.expand(g.copy(rows(from.k, row), rows(to.k, toRow)));
     g.expand(g.copy(rows(from.v, row), rows(to.v, toRow)));
   });

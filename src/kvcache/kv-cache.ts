@@ -1,5 +1,6 @@
 import { NativeOwner } from "../ggml/owner.ts";
-import { rowBytes, type TensorType } from "../ggml/types.ts";
+import { rowBytes } from "../ggml/types.ts";
+import type { KvFormat } from "./kv-format.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import { MemoryLedger } from "./ledger.ts";
 
@@ -17,7 +18,7 @@ export class KvCache extends NativeOwner {
 
   constructor(
     readonly shape: KvShape,
-    readonly type: TensorType,
+    readonly format: KvFormat,
   ) {
     super();
   }
@@ -40,7 +41,7 @@ export class KvCache extends NativeOwner {
   /** Bytes that a cache of `n` tokens would hold with nothing evicted and no padding. */
   fullBytes(n: number): number {
     const { nLayer, nHeadKv, headDim } = this.shape;
-    return 2 * nLayer * nHeadKv * n * rowBytes(this.type, headDim);
+    return 2 * nLayer * nHeadKv * n * rowBytes(this.format.type, headDim);
   }
 
   /** Holds a new layer until all of them are there: the cache is replaced whole or not at all. */

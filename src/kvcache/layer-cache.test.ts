@@ -7,7 +7,7 @@ import { grow } from "./grow.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import { MemoryLedger } from "./ledger.ts";
 import { PrefillScratch } from "./scratch.ts";
-import { KV_TYPES } from "./kv-type.ts";
+import { kvFormat } from "./kv-format.ts";
 
 const shape = { nLayer: 1, nHeadKv: 2, headDim: 32 };
 const ROWS = 50;
@@ -59,7 +59,11 @@ const keep = (...rows: number[]) => ({
   rows: Int32Array.from(rows),
   positions: Int32Array.from(rows, (r) => 1000 + r),
 });
-const options = { type: KV_TYPES.f16, padding: "compressed", mayTakeOver: false } as const;
+const options = {
+  format: kvFormat("f16", shape.headDim),
+  padding: "compressed",
+  mayTakeOver: false,
+} as const;
 
 describe("compact", () => {
   it("keeps any rows of any head, and heads may differ in length", async () => {

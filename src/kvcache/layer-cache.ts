@@ -1,8 +1,9 @@
 import type { Backend } from "../ggml/backend.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import { TensorBuffer, zeroTensor, type Tensor } from "../ggml/tensor-buffer.ts";
-import { rowBytes, type TensorType } from "../ggml/types.ts";
+import { rowBytes } from "../ggml/types.ts";
 import { HeadCache } from "./head-cache.ts";
+import type { KvFormat } from "./kv-format.ts";
 import type { Padding } from "./padding.ts";
 
 /** Neighbouring kv heads with equal extents: one attention node serves them all. */
@@ -16,7 +17,7 @@ export interface HeadGroup {
 }
 
 export interface LayerCacheSpec {
-  readonly type: TensorType;
+  readonly format: KvFormat;
   readonly headDim: number;
   /** Per kv head: the positions of the tokens it will hold, ascending. */
   readonly positions: readonly Int32Array[];
@@ -32,7 +33,7 @@ export interface LayerCacheSpec {
  * layers may differ in length, and what is evicted is memory that was never kept.
  */
 export class LayerCache extends NativeOwner {
-  readonly type: TensorType;
+  readonly format: KvFormat;
   readonly headDim: number;
   readonly padding: Padding;
   readonly heads: readonly HeadCache[];
@@ -44,7 +45,7 @@ export class LayerCache extends NativeOwner {
 
   constructor(backend: Backend, spec: LayerCacheSpec) {
     super();
-    this.type = spec.type;
+    this.format = spec.format;
     this.headDim = spec.headDim;
     this.padding = spec.padding;
     let row = 0;
@@ -57,8 +58,8 @@ export class LayerCache extends NativeOwner {
     this.#buffer =
       spec.buffer ??
       new TensorBuffer(backend.bufferType, [
-        { type: spec.type, shape, name: "k" },
-        { type: spec.type, shape, name: "v" },
+        { type: spec.format.type, shape, name: "k" },
+        { type: spec.format.type, shape, name: "v" },
       ]);
     [this.k, this.v] = this.#buffer.tensors as [Tensor, Tensor];
     this.#zeroPadding();
@@ -66,7 +67,7 @@ export class LayerCache extends NativeOwner {
 
   /** Rows beyond a head's length are masked, but 0 · NaN would still be NaN. */
   #zeroPadding(): void {
-    const bytes = rowBytes(this.type, this.headDim);
+    const bytes = rowBytes(this.format.type, this.headDim);
     for (const { row, capacity, length } of this.heads) {
       const [offset, size] = [(row + length) * bytes, (capacity - length) * bytes];
       zeroTensor(this.k, offset, size);

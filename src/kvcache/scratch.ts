@@ -7,7 +7,9 @@ import { rowBytes, TYPES } from "../ggml/types.ts";
 import type { KvShape } from "./kv-cache.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import type { MemoryLedger } from "./ledger.ts";
+import { spread } from "./kv-format.ts";
 import { capacityFor } from "./padding.ts";
+import type { RowSource } from "./rows.ts";
 
 /** Keys and values of the scratch: the type that CPU flash attention is fastest with. */
 const TYPE = TYPES.f16;
@@ -17,8 +19,9 @@ const TYPE = TYPES.f16;
  * earlier turns come first and are right-aligned per kv head, so that new tokens lie in the same
  * rows for all heads whatever each head kept.
  */
-export class PrefillScratch extends NativeOwner {
+export class PrefillScratch extends NativeOwner implements RowSource {
   readonly type = TYPE;
+  readonly format = { spread: 0 };
   /** Rows allocated per kv head: those of a cache that keeps everything, so that it can become one. */
   readonly capacity: number;
   #buffer: TensorBuffer | undefined;
@@ -86,8 +89,10 @@ export class PrefillScratch extends NativeOwner {
     await this.executor.run((g) => {
       const fromRows = g.constant(TYPES.i32, [from.length], Int32Array.from(from));
       const toRows = g.constant(TYPES.i32, [to.length], Int32Array.from(to));
-      g.expand(g.setRows(this.k, g.getRows(layer.k, fromRows), toRows));
-      g.expand(g.setRows(this.v, g.getRows(layer.v, fromRows), toRows));
+      const plain = (of: Tensor) =>
+        spread(g, g.getRows(of, fromRows), layer.headDim, layer.format.spread);
+      g.expand(g.setRows(this.k, plain(layer.k), toRows));
+      g.expand(g.setRows(this.v, plain(layer.v), toRows));
       return () => undefined;
     });
   }

@@ -1,7 +1,8 @@
 import type { Executor } from "../ggml/executor.ts";
-import { gather, type TurnKeys } from "./gather.ts";
+import { gather, type GatherOptions, type TurnKeys } from "./gather.ts";
 import { LayerCache } from "./layer-cache.ts";
 import { capacityFor } from "./padding.ts";
+import { complement } from "./rows.ts";
 
 /**
  * A part of a layer's cache as a smaller one of just its size; the caller frees the old one.
@@ -13,17 +14,17 @@ export async function shrink(
   executor: Executor,
   layer: LayerCache,
   kept: readonly Int32Array[],
-  room = 0,
+  { room = 0, mergeWeight }: Pick<GatherOptions, "mergeWeight"> & { readonly room?: number } = {},
 ): Promise<LayerCache> {
   const smaller = new LayerCache(executor.backend, {
-    type: layer.type,
+    format: layer.format,
     headDim: layer.headDim,
     positions: layer.heads.map((head, h) => picked(head.positions, kept[h] as Int32Array)),
     capacities: kept.map((k) => capacityFor(k.length + room, "compressed")),
     padding: "compressed",
   });
   try {
-    await gather(executor, layer, rowsOf(layer, kept), smaller);
+    await gather(executor, layer, rowsOf(layer, kept), smaller, { mergeWeight });
   } catch (error) {
     smaller[Symbol.dispose]();
     throw error;
@@ -40,7 +41,12 @@ export async function evict(
   executor: Executor,
   layer: LayerCache,
   kept: readonly Int32Array[],
-  moved?: { readonly to: number; readonly turn: TurnKeys },
+  {
+    moved,
+    mergeWeight,
+  }: Pick<GatherOptions, "mergeWeight"> & {
+    readonly moved?: { readonly to: number; readonly turn: TurnKeys } | undefined;
+  } = {},
 ): Promise<void> {
   const heads = rowsOf(layer, kept);
   const positions = layer.heads.map((head, h) => picked(head.positions, kept[h] as Int32Array));
@@ -48,7 +54,7 @@ export async function evict(
     moved === undefined ? { positions: own } : movedTo(moved.to, own),
   );
   const turned = heads.map((head, h) => ({ ...head, ...places[h] }));
-  await gather(executor, layer, turned, layer, moved?.turn);
+  await gather(executor, layer, turned, layer, { turn: moved?.turn, mergeWeight });
   layer.heads.forEach((head, h) =>
     head.replace((places[h] as { positions: Int32Array }).positions),
   );
@@ -64,9 +70,11 @@ export function movedTo(
 }
 
 function rowsOf(layer: LayerCache, kept: readonly Int32Array[]) {
-  return layer.heads.map(({ row }, h) => ({
-    rows: (kept[h] as Int32Array).map((place) => row + place),
-  }));
+  return layer.heads.map(({ row, length }, h) => {
+    const own = kept[h] as Int32Array;
+    const rows = (places: Int32Array) => places.map((place) => row + place);
+    return { rows: rows(own), evicted: rows(complement(own, length)) };
+  });
 }
 
 function picked(values: Int32Array, places: Int32Array): Int32Array {

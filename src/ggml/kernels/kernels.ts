@@ -216,20 +216,26 @@ export class Kernels extends NativeOwner {
 
   /**
    * One token: appends its key and value to a cache that is ragged per kv head, and attends to it.
-   * `k` and `v` are [headDim, rows], `extents` i32 [2, nHeadKv] says each head's first row and length.
+   * `k` and `v` are [headDim, rows], `extents` i32 [2, nHeadKv] says each head's first row and length. Rows are held as
+   * Hadamard transforms of `spread` values each, where that is not 0.
    *
    * @returns f32 [headDim · nHead, 1]
    */
   decode(
     g: CustomNodes,
     inputs: { qkv: Tensor; table: Tensor; k: Tensor; v: Tensor; extents: Tensor },
-    shape: HeadsShape & { readonly scale: number; readonly longest: number },
+    shape: HeadsShape & {
+      readonly scale: number;
+      readonly longest: number;
+      readonly spread: number;
+    },
   ): Tensor {
     const { headDim, nHead, nHeadKv, longest } = shape;
     const type = tensorType(inputs.k) as TensorType;
     const args = {
       shape: rotation(shape),
       scale: shape.scale,
+      spread: shape.spread,
       from_float: type === TYPES.f16 ? null : fromFloat(type), // null is f16 to them
     };
     const { decodeWorkspace } = this.#library.functions;

@@ -38,6 +38,7 @@ export function declareKernelStructs(): void {
     workspace: "void*",
     shape: "pkv_rotate_args",
     scale: "float",
+    spread: "int32",
     from_float: "void*",
   });
 }

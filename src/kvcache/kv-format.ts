@@ -1,0 +1,65 @@
+import { PyramidKVError, requireOneOf } from "../errors.ts";
+import type { InputGraph } from "../ggml/executor.ts";
+import type { Tensor } from "../ggml/tensor-buffer.ts";
+import { TYPES, type TensorType } from "../ggml/types.ts";
+
+/** The types that cached keys and values may have, and whether their rows are spread before. */
+export const KV_TYPES = {
+  f16: { type: TYPES.f16, spreads: false },
+  q8_0: { type: TYPES.q8_0, spreads: false },
+  q4_0: { type: TYPES.q4_0, spreads: true },
+  "q4_0-plain": { type: TYPES.q4_0, spreads: false },
+} as const satisfies Record<string, { type: TensorType; spreads: boolean }>;
+
+export type KvTypeName = keyof typeof KV_TYPES;
+
+/** How a cache holds its rows. */
+export interface KvFormat {
+  readonly name: KvTypeName;
+  readonly type: TensorType;
+  /** Rows are held as Hadamard transforms of so many values each, a power of two; 0: as they are. */
+  readonly spread: number;
+}
+
+/** The named format; throws where it is unknown or the head size is no multiple of its type's block. */
+export function kvFormat(name: string, headDim: number): KvFormat {
+  const known = Object.keys(KV_TYPES) as KvTypeName[];
+  const own = requireOneOf("KV type", name, known);
+  const { type, spreads } = KV_TYPES[own];
+  if (headDim % type.blockSize !== 0) {
+    throw new PyramidKVError(
+      "UNSUPPORTED",
+      `KV type ${name} needs heads of a multiple of ${type.blockSize} elements, this model has ${headDim}`,
+    );
+  }
+  return { name: own, type, spread: spreads ? headDim & -headDim : 0 };
+}
+
+/**
+ * Hadamard transforms of `block` values each along `rows` f32 [headDim, …], over √block: what 4 bits would round away
+ * beside one outlier, they keep once it is a little of every value (QuaRot, arXiv 2404.00456). Their own inverse.
+ */
+export function spread(g: InputGraph, rows: Tensor, headDim: number, block: number): Tensor {
+  if (block === 0) return rows;
+  const matrix = g.constant(TYPES.f32, [headDim, headDim], hadamard(headDim, block));
+  return g.mulMat(matrix, rows);
+}
+
+/** f32 [headDim, headDim]: the transform's blocks along the diagonal; symmetric. */
+export function hadamard(headDim: number, block: number): Float32Array {
+  const matrix = new Float32Array(headDim * headDim);
+  for (let i = 0; i < headDim; i++) {
+    const first = i - (i % block);
+    for (let j = first; j < first + block; j++) {
+      matrix[i * headDim + j] = (isOdd(i & j & (block - 1)) ? -1 : 1) / Math.sqrt(block);
+    }
+  }
+  return matrix;
+}
+
+/** Whether a number has an odd count of ones. */
+function isOdd(n: number): boolean {
+  let odd = false;
+  for (let rest = n; rest !== 0; rest &= rest - 1) odd = !odd;
+  return odd;
+}
