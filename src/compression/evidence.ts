@@ -5,6 +5,7 @@ export const EVIDENCE = {
   "far-sums": "attention of all tokens from at least 64 tokens away",
   peaks: "the largest attention of any replayed token",
   keys: "the cached keys",
+  "plain-keys": "the cached keys before rotation",
   values: "the cached values",
   queries: "mean and covariance of the queries",
   outputs: "what attention gives sampled queries, and would give them with few keys",
@@ -46,6 +47,8 @@ export interface HeadEvidence {
   attention(kind: AttentionKind): Float32Array;
   /** Rotated keys: [headDim, n]. */
   keys(): Float32Array;
+  /** Keys before rotation, as far as f16 holds them: [headDim, n]. */
+  plainKeys(): Float32Array;
   /** [headDim, n] */
   values(): Float32Array;
   queries(): QueryStatistics;

@@ -7,6 +7,7 @@ import { keydiff } from "./methods/keydiff.ts";
 import { knorm } from "./methods/knorm.ts";
 import { kvzip } from "./methods/kvzip.ts";
 import { lagkv } from "./methods/lagkv.ts";
+import { leverage } from "./methods/leverage.ts";
 import { observedAttention } from "./methods/observed-attention.ts";
 import { pyramidkv } from "./methods/pyramidkv.ts";
 import { rKv } from "./methods/r-kv.ts";
@@ -29,6 +30,7 @@ export const METHODS = {
   knorm,
   keydiff,
   lagkv,
+  leverage,
   "expected-attention": expectedAttention,
   kvzip,
   "r-kv": rKv,

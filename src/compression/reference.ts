@@ -97,7 +97,7 @@ export function referenceQueries(
   return { mean, covariance, futureRotation, neox };
 }
 
-/** All that a method can rank a layer by but query statistics and output errors, in plain loops. */
+/** All that a method can rank a layer by but keys before rotation, query statistics and output errors, in plain loops. */
 export function referenceEvidence(
   input: ReferenceInput,
   { il = 0, alpha }: { il?: number; alpha: number },
@@ -122,6 +122,9 @@ export function referenceEvidence(
     attention: (kind) => all(kind).slice(h * group * n, (h + 1) * group * n),
     keys: () => input.k.slice(h * size, (h + 1) * size),
     values: () => input.v.slice(h * size, (h + 1) * size),
+    plainKeys: () => {
+      throw new Error("the reference has no keys before rotation");
+    },
     queries: () => {
       throw new Error("the reference has no query statistics");
     },

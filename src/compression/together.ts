@@ -3,7 +3,7 @@ import { EVIDENCE, type EvidenceKind } from "./evidence.ts";
 import type { Method } from "./method.ts";
 
 /** What is there to rank by while tokens are decoded. */
-const DECODE_EVIDENCE: readonly EvidenceKind[] = ["window", "sums", "keys", "values"];
+const DECODE_EVIDENCE: readonly EvidenceKind[] = ["window", "sums", "keys", "plain-keys", "values"];
 
 /** Throws `USAGE` where parts of a method do not go together, in whatever order they were put around each other. */
 export function requireTogether(method: Method): void {

@@ -13,6 +13,7 @@ import type { Model } from "../models/model.ts";
 import type { HeadRun } from "./head-runs.ts";
 import { windowOf } from "./observation.ts";
 import { outputErrors } from "./output-errors.ts";
+import { plainKeys } from "./plain-keys.ts";
 import { PrefillEvidence } from "./prefill-evidence.ts";
 import { neededBy, type PrefillTarget } from "./prefill-target.ts";
 import type { Reading } from "./reading.ts";
@@ -89,20 +90,31 @@ export class Compressor {
     const { observation, lengths } = reading;
     const { samples } = observation;
     const headsOf = (run: HeadRun) =>
-      Array.from({ length: run.nHeadKv }, () => ({
+      Array.from({ length: run.nHeadKv }, (_, i) => ({
         firstRow: pastRows - run.nPast,
         nPast: run.nPast,
+        positions: Int32Array.from([
+          ...(this.#past(il)?.positions(run.firstHead + i) ?? []),
+          ...reading.positions,
+        ]),
       }));
     const heads = runs.flatMap(headsOf);
     const errors = samples && (await outputErrors({ ...this.job, samples, il, heads }));
+    const turnsBack = this.job.targets.some((t) => neededBy(t).includes("plain-keys"));
+    const keys = turnsBack ? await plainKeys({ ...this.job, heads }) : undefined;
     const evidence = new PrefillEvidence({
       ...{ ...this.job, il, runs, observation, hp: model.hp, nPrompt: lengths.prompt },
-      ...{ futureRotation: this.futureRotation, outputErrors: errors },
+      ...{ futureRotation: this.futureRotation, outputErrors: errors, plainKeys: keys },
     });
     const known: KnownRankings = new Map();
     for (const state of this.#states) {
       await this.#cut(state, il, { seen: evidence, runs, reading }, known);
     }
+  }
+
+  /** What a layer held before; several targets share a prefill only where none holds anything. */
+  #past(il: number): LayerCache | undefined {
+    return this.job.targets[0]?.cache.layers[il];
   }
 
   async #cut(

@@ -75,6 +75,16 @@ describe.each(F32_KERNELS)("what a prompt shows, with %s", (kernels) => {
     });
   });
 
+  it("keys before rotation", async () => {
+    const all = await seen(kernels, { needs: ["plain-keys"] }, (heads) =>
+      heads.map((head) => head.plainKeys()),
+    );
+    const size = N * prompt.headDim;
+    all.forEach((keys, h) =>
+      expectClose(keys, prompt.plainKeys.subarray(h * size, (h + 1) * size), 3e-3),
+    );
+  });
+
   it("what the layer's result loses where a head sees few keys", async () => {
     const all = await seen(kernels, { needs: ["outputs"] }, (heads) =>
       heads.map((head) => head.outputErrors()),

@@ -23,6 +23,8 @@ export interface LayerSeen {
   readonly nPrompt: number;
   readonly futureRotation: Float32Array | undefined;
   /** Per kv head. */
+  readonly plainKeys: readonly Float32Array[] | undefined;
+  /** Per kv head. */
   readonly outputErrors: readonly OutputErrors[] | undefined;
 }
 
@@ -69,6 +71,7 @@ export class PrefillEvidence {
         return own;
       },
       keys: () => rows("k"),
+      plainKeys: () => given(this.seen.plainKeys?.[kvHead], "plain-keys"),
       values: () => rows("v"),
       queries: () => {
         const { mean, covariance } = (this.#statistics ??= given(

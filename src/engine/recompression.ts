@@ -159,6 +159,7 @@ export class Recompression extends NativeOwner {
     };
     const group = hp.nHead / hp.nHeadKv;
     const rows = needs.has("keys") || needs.has("values");
+    const turnsBack = needs.has("plain-keys");
     const read = await this.executor.run(
       (g) => {
         const reads = layer.groups().flatMap((heads) => {
@@ -168,11 +169,13 @@ export class Recompression extends NativeOwner {
           const tensors = { window: scored(wanted.window), sums: scored(wanted.sums) };
           const values = rows ? this.#rowsOf(g, layer, layer.v, heads) : undefined;
           if (rows) [k, values as Tensor].forEach((t) => g.output(t));
+          const plain = turnsBack ? this.#turnedBack(g, layer, heads, k) : undefined;
           return Array.from({ length: heads.nHeadKv }, (_, i) => () => ({
             n: heads.length,
             ...{ window: part(tensors.window, i, heads.length * group) },
             ...{ sums: part(tensors.sums, i, heads.length * group) },
             keys: part(rows ? k : undefined, i, heads.length * hp.headDim),
+            plainKeys: part(plain, i, heads.length * hp.headDim),
             values: part(values, i, heads.length * hp.headDim),
           }));
         });
@@ -189,6 +192,7 @@ export class Recompression extends NativeOwner {
             ? this.#summed(il, h, head.n, group, head.sums)
             : given(head.window, kind),
         keys: () => given(head.keys, "keys"),
+        plainKeys: () => given(head.plainKeys, "plain-keys"),
         values: () => given(head.values, "values"),
         queries: () => given<QueryStatistics>(undefined, "queries"),
         outputErrors: () => given<OutputErrors>(undefined, "outputs"),
@@ -225,6 +229,18 @@ export class Recompression extends NativeOwner {
     const held = g.getRows(all, g.constant(TYPES.i32, [total], indices));
     const rows = spread(g, held, headDim, layer.format.spread);
     return g.reshape(rows, headDim, heads.length, heads.nHeadKv);
+  }
+
+  /** Keys f32 [headDim, length, nHeadKv], turned back to position 0. */
+  #turnedBack(g: InputGraph, layer: LayerCache, heads: HeadGroup, k: Tensor): Tensor {
+    const { headDim } = layer;
+    const total = heads.length * heads.nHeadKv;
+    const back = new Int32Array(total);
+    for (let h = 0; h < heads.nHeadKv; h++) {
+      layer.positions(heads.firstHead + h).forEach((p, i) => (back[h * heads.length + i] = -p));
+    }
+    const rows = g.reshape(k, headDim, 1, total);
+    return g.output(this.model.graph.turn(g, rows, g.constant(TYPES.i32, [total], back)));
   }
 
   /** What the last `n` queries give to the tokens of these heads: f32 [length, 1, nHead of the heads]. */

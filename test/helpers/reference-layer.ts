@@ -4,6 +4,8 @@ import { tinyModel, type TinyOptions } from "./tiny-model.ts";
 export interface FirstLayer extends ReferenceInput {
   /** Queries before rotation, [nHead][nTokens][headDim]. */
   readonly plainQueries: Float32Array;
+  /** Keys before rotation, [nHeadKv][nTokens][headDim], not rounded. */
+  readonly plainKeys: Float32Array;
 }
 
 /**
@@ -52,7 +54,8 @@ export function firstLayer(options: TinyOptions, tokens: Int32Array): FirstLayer
   const k = heads(weight("blk.0.attn_k.weight"), nHeadKv).map(roundToF16);
   const v = heads(weight("blk.0.attn_v.weight"), nHeadKv, false).map(roundToF16);
   const plainQueries = heads(weight("blk.0.attn_q.weight"), nHead, false);
-  return { q, k, v, plainQueries, nTokens, nHead, nHeadKv, headDim };
+  const plainKeys = heads(weight("blk.0.attn_k.weight"), nHeadKv, false);
+  return { q, k, v, plainQueries, plainKeys, nTokens, nHead, nHeadKv, headDim };
 }
 
 /** The nearest f16 to a number in f16's normal range. */

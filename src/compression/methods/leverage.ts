@@ -1,0 +1,23 @@
+import { uniform } from "../budgets/uniform.ts";
+import type { Method } from "../method.ts";
+import { leverage as leverageOf } from "../scores/leverage.ts";
+
+/**
+ * Keeps the tokens whose keys stand out: those that the others' keys cannot be put together from.
+ *
+ * Paper: Compactor, arXiv 2507.08143, of whose score this is the part that needs no attention.
+ * score(j) = k_jᵀ (KᵀK)⁻¹ k_j of keys before rotation, less their mean. Deviations: exact, where the authors sketch the keys
+ * to 48 dimensions; their chunked non-causal attention is not added.
+ */
+export const leverage: Method = {
+  name: "leverage",
+  summary: "keeps the tokens whose keys, before rotation, are in directions of their own",
+  paper: "arXiv 2507.08143",
+  queryAware: false,
+  needs: ["plain-keys"],
+  score: ({ heads }) =>
+    heads.map((head) => ({ scores: leverageOf(head.plainKeys(), head.headDim) })),
+  options: ["kvSize", "window", "sinks"],
+  defaults: { sinks: 8, window: 4 },
+  budget: uniform,
+};
