@@ -35,8 +35,6 @@ describe("composeMethod", () => {
     ["coverage:0(snapkv)", /above 0 and at most 1, got 0/],
     ["rerotate(ada(snapkv))", /rerotate needs budgets that are known before/],
     ["every:8(kvzip)", /kvzip cannot compress while decoding: it ranks by the largest attention/],
-    ["every:8(cake(h2o))", /cannot compress while decoding/],
-    ["cake(every:8(h2o))", /cannot compress while decoding/],
     ["ada(rerotate(snapkv))", /rerotate needs budgets that are known before/],
     ["probe(carry(snapkv))", /carry and a probe do not go together/],
     ["carry(probe(snapkv))", /carry and a probe do not go together/],

@@ -45,6 +45,8 @@ export interface HeadEvidence {
   readonly headDim: number;
   /** Attention that each token receives of each query head: [n, group]. */
   attention(kind: AttentionKind): Float32Array;
+  /** Of the queries that are summed, how many came after each token: [n]. */
+  queriesAfter(): Float32Array;
   /** Rotated keys: [headDim, n]. */
   keys(): Float32Array;
   /** Keys before rotation, as far as f16 holds them: [headDim, n]. */

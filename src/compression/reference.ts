@@ -120,6 +120,7 @@ export function referenceEvidence(
   const head = (h: number): HeadEvidence => ({
     ...{ n, group, headDim },
     attention: (kind) => all(kind).slice(h * group * n, (h + 1) * group * n),
+    queriesAfter: () => Float32Array.from({ length: n }, (_, j) => n - 1 - j),
     keys: () => input.k.slice(h * size, (h + 1) * size),
     values: () => input.v.slice(h * size, (h + 1) * size),
     plainKeys: () => {

@@ -1,9 +1,17 @@
 import { PyramidKVError } from "../errors.ts";
+import type { BudgetPolicy } from "./budgets/budget.ts";
 import { EVIDENCE, type EvidenceKind } from "./evidence.ts";
 import type { Method } from "./method.ts";
 
 /** What is there to rank by while tokens are decoded. */
-const DECODE_EVIDENCE: readonly EvidenceKind[] = ["window", "sums", "keys", "plain-keys", "values"];
+const DECODE_EVIDENCE: readonly EvidenceKind[] = [
+  ...(["window", "sums", "far-sums", "keys", "plain-keys", "values"] as const),
+];
+
+/** Whether budgets follow what decoded tokens show; others stay as the prompt divided them. */
+export function dividesWhileDecoding({ needs = [] }: BudgetPolicy): boolean {
+  return needs.every((kind) => DECODE_EVIDENCE.includes(kind));
+}
 
 /** Throws `USAGE` where parts of a method do not go together, in whatever order they were put around each other. */
 export function requireTogether(method: Method): void {
@@ -17,11 +25,8 @@ function conflict({ name, needs, budget, every, rerotates, carries, probe }: Met
     return `rerotate needs budgets that are known before, ${name} has others`;
   }
   if (every === undefined) return undefined;
-  const missing = [...needs, ...(budget.needs ?? [])].find((k) => !DECODE_EVIDENCE.includes(k));
-  if (missing !== undefined) {
-    return `${name} cannot compress while decoding: it ranks by ${EVIDENCE[missing]}`;
-  }
-  return needs.includes("sums") && budget.kind === "weighed"
-    ? `${name} cannot compress while decoding: its sums and its budgets both need the whole prompt`
-    : undefined;
+  const missing = needs.find((kind) => !DECODE_EVIDENCE.includes(kind));
+  return missing === undefined
+    ? undefined
+    : `${name} cannot compress while decoding: it ranks by ${EVIDENCE[missing]}`;
 }

@@ -48,7 +48,8 @@ export function carriedTokens(
   const { pool: kind, kernel } = target.compression.options;
   const scores = new Float32Array(n);
   for (const run of runs) {
-    const own = reduceGroup(reading.observation.windowScores(of, alpha, run), n, "mean");
+    const seen = reading.observation.windowScores(of, alpha, run) as Float32Array;
+    const own = reduceGroup(seen, n, "mean");
     own.forEach((x, i) => (scores[i] = (scores[i] as number) + x * run.nHeadKv));
   }
   const window = Math.min(n - SINKS, Math.max(alpha, target.compression.options.window));

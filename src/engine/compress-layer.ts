@@ -196,6 +196,7 @@ export class Compressor {
     const { room, compression } = target;
     const options = { room, mergeWeight: compression.method.merges };
     target.cache.stage(il, await shrink(this.job.executor, staged, kept, options));
+    target.onCutAgain?.(il, kept);
     return keptOnly(cut.rankings, kept);
   }
 }

@@ -125,8 +125,8 @@ export class Observation extends NativeOwner {
   }
 
   /** Scores of a run of heads by a window, [nKv, nHead of the run], once its last chunk was computed. */
-  windowScores(of: Chunk["of"], alpha: number, run: HeadRun): Float32Array {
-    return this.#windowScores.get(`${of}/${alpha}/${run.firstHead}`) as Float32Array;
+  windowScores(of: Chunk["of"], alpha: number, run: HeadRun): Float32Array | undefined {
+    return this.#windowScores.get(`${of}/${alpha}/${run.firstHead}`);
   }
 
   setWindowScores(of: Chunk["of"], alpha: number, run: HeadRun, scores: Float32Array): void {

@@ -60,8 +60,11 @@ export class PrefillEvidence {
     return {
       ...{ n, group, headDim: hp.headDim },
       attention: (kind: AttentionKind) => {
-        if (kind !== "window") return observation.readSums(kind, kvHead, firstRow, n);
-        const all = observation.windowScores(of, alpha, run);
+        if (kind !== "window") {
+          given(observation.accumulated.get(kind), kind);
+          return observation.readSums(kind, kvHead, firstRow, n);
+        }
+        const all = given(observation.windowScores(of, alpha, run), kind);
         const nKv = all.length / (run.nHeadKv * group);
         const own = new Float32Array(n * group);
         for (let i = 0; i < group; i++) {
@@ -70,6 +73,7 @@ export class PrefillEvidence {
         }
         return own;
       },
+      queriesAfter: () => Float32Array.from({ length: n }, (_, j) => Math.min(nPrompt, n - 1 - j)),
       keys: () => rows("k"),
       plainKeys: () => given(this.seen.plainKeys?.[kvHead], "plain-keys"),
       values: () => rows("v"),

@@ -1,4 +1,6 @@
+import { listed } from "../compression/budgets/listed.ts";
 import { BudgetPlan } from "../compression/budgets/plan.ts";
+import { uniform } from "../compression/budgets/uniform.ts";
 import type {
   AttentionKind,
   HeadEvidence,
@@ -9,6 +11,7 @@ import type {
 import { keepByHead } from "../compression/keep.ts";
 import type { Compression } from "../compression/resolve.ts";
 import { attentionScores } from "../compression/scores/attention-scores.ts";
+import { dividesWhileDecoding } from "../compression/together.ts";
 import { PyramidKVError } from "../errors.ts";
 import type { Executor, InputGraph } from "../ggml/executor.ts";
 import type { Graph } from "../ggml/graph.ts";
@@ -22,7 +25,19 @@ import { spread } from "../kvcache/kv-format.ts";
 import { evict } from "../kvcache/shrink.ts";
 import { queriesOf } from "../models/blocks/attention.ts";
 import type { Model } from "../models/model.ts";
+import { ACCUMULATIONS } from "./accumulators.ts";
 import { queryHeads } from "./head-runs.ts";
+import { Received, summedKinds, type SummedKind } from "./received.ts";
+
+interface ScoredQueries {
+  readonly heads: HeadGroup;
+  readonly k: Tensor;
+  /** The last so many queries. */
+  readonly n: number;
+  readonly nextPosition: number;
+  /** Only attention from at least so far away counts. */
+  readonly distance: number;
+}
 
 /**
  * Compresses again while decoding, every so many tokens, so that the cache keeps its size however long the
@@ -38,8 +53,11 @@ export class Recompression extends NativeOwner {
   /** Tokens decoded, and those at the last time. */
   #count = 0;
   #before = 0;
-  /** Where a method sums over all queries: what each kept token received so far, [n, group] per layer and kv head. */
-  readonly #received: Float32Array[][] = [];
+  /** Where a method sums over all queries: what each kept token received so far. */
+  readonly received: Received;
+  readonly #summed: readonly SummedKind[];
+  /** Tokens per layer and kv head after the prompt, where it was cut. */
+  #division: number[][] | undefined;
 
   constructor(
     private readonly executor: Executor,
@@ -49,7 +67,9 @@ export class Recompression extends NativeOwner {
     super();
     const { method, options } = compression;
     this.#every = method.every as number;
-    this.size = Math.max(options.alpha, this.#sums ? this.#every : 1);
+    this.#summed = summedKinds(method.needs);
+    this.received = new Received(this.#summed);
+    this.size = Math.max(options.alpha, this.#summed.length > 0 ? this.#every : 1);
     this.#positions = new Int32Array(this.size);
     const { hp } = model;
     const spec = { type: TYPES.f32, shape: [hp.headDim * hp.nHead, this.size] };
@@ -57,10 +77,6 @@ export class Recompression extends NativeOwner {
       executor.backend.bufferType,
       Array.from({ length: hp.nLayer }, () => spec),
     );
-  }
-
-  get #sums(): boolean {
-    return this.compression.method.needs.includes("sums");
   }
 
   /** The row that the next token's query is written to. */
@@ -81,25 +97,17 @@ export class Recompression extends NativeOwner {
     this.#count++;
   }
 
-  /** Takes over what the prompt's tokens received, where sums go on. */
-  adopt(layer: LayerEvidence, kept: readonly Int32Array[]): void {
-    if (!this.#sums) return;
-    this.#received[layer.il] = layer.heads.map((head, h) => {
-      const all = head.attention("sums");
-      const own = kept[h] as Int32Array;
-      const out = new Float32Array(own.length * head.group);
-      for (let i = 0; i < head.group; i++) {
-        own.forEach((token, at) => (out[i * own.length + at] = all[i * head.n + token] as number));
-      }
-      return out;
-    });
+  /** Notes how a prompt's tokens were divided over the heads. */
+  noteDivision(cache: KvCache): void {
+    this.#division = cache.layers.map(({ heads }) => heads.map(({ length }) => length));
   }
 
   /** Forgets everything. */
   reset(): void {
     this.#count = 0;
     this.#before = 0;
-    this.#received.length = 0;
+    this.received.reset();
+    this.#division = undefined;
   }
 
   /** Whether it is time. */
@@ -118,7 +126,7 @@ export class Recompression extends NativeOwner {
     const lengths = cache.layers.flatMap((l) => l.heads.map((h) => h.length));
     const { nLayer, nHeadKv } = this.model.hp;
     const nTokens = Math.max(...lengths);
-    const plan = new BudgetPlan(this.compression, { nLayer, nHeadKv, nTokens });
+    const plan = new BudgetPlan(this.#dividing, { nLayer, nHeadKv, nTokens });
     const seen: { evidence: LayerEvidence; rankings: ReturnType<typeof method.score> }[] = [];
     let budgets: readonly (readonly number[])[] = [];
     for (const [il, layer] of cache.layers.entries()) {
@@ -138,7 +146,7 @@ export class Recompression extends NativeOwner {
       const turn: TurnKeys = (g, keys, by) => graph.turn(g, keys, by);
       const moved = moves ? { to, turn } : undefined;
       await evict(this.executor, layer, kept, { moved, mergeWeight: method.merges });
-      this.adopt(evidence, kept);
+      this.received.adopt(evidence, kept);
     }
     this.#before = this.#count;
     if (!moves) return nextPosition;
@@ -147,15 +155,23 @@ export class Recompression extends NativeOwner {
     return to + 1;
   }
 
+  /** Where decoded tokens do not show what budgets follow, they stay as the prompt's. */
+  get #dividing(): Compression {
+    const { method } = this.compression;
+    if (dividesWhileDecoding(method.budget)) return this.compression;
+    const budget = this.#division === undefined ? uniform : listed(this.#division);
+    return { ...this.compression, method: { ...method, budget } };
+  }
+
   /** What the last queries see of a layer's cache. */
   async #observe(il: number, layer: LayerCache, nextPosition: number): Promise<LayerEvidence> {
     const { hp } = this.model;
     const { method, options } = this.compression;
-    const needs = new Set([...method.needs, ...(method.budget.needs ?? [])]);
+    const needs = new Set(method.needs);
     const held = Math.min(this.#count, this.size);
     const wanted = {
       window: needs.has("window") ? Math.min(options.alpha, held) : 0,
-      sums: needs.has("sums") ? Math.min(this.#count - this.#before, held) : 0,
+      sums: this.#summed.length > 0 ? Math.min(this.#count - this.#before, held) : 0,
     };
     const group = hp.nHead / hp.nHeadKv;
     const rows = needs.has("keys") || needs.has("values");
@@ -164,16 +180,23 @@ export class Recompression extends NativeOwner {
       (g) => {
         const reads = layer.groups().flatMap((heads) => {
           const k = this.#rowsOf(g, layer, layer.k, heads);
-          const scored = (n: number) =>
-            n === 0 ? undefined : this.#scores(g, il, { heads, k, n, nextPosition });
-          const tensors = { window: scored(wanted.window), sums: scored(wanted.sums) };
+          const scored = (queries: number, distance = 0) => {
+            // Queries that have nothing so far away receive nothing.
+            const n = Math.min(queries, heads.length - distance);
+            if (n <= 0) return undefined;
+            return this.#scores(g, il, { heads, k, n, nextPosition, distance });
+          };
+          const window = scored(wanted.window);
+          const summed = this.#summed.map((kind) =>
+            scored(wanted.sums, ACCUMULATIONS[kind].distance),
+          );
           const values = rows ? this.#rowsOf(g, layer, layer.v, heads) : undefined;
           if (rows) [k, values as Tensor].forEach((t) => g.output(t));
           const plain = turnsBack ? this.#turnedBack(g, layer, heads, k) : undefined;
           return Array.from({ length: heads.nHeadKv }, (_, i) => () => ({
             n: heads.length,
-            ...{ window: part(tensors.window, i, heads.length * group) },
-            ...{ sums: part(tensors.sums, i, heads.length * group) },
+            window: part(window, i, heads.length * group),
+            sums: summed.map((t) => part(t, i, heads.length * group)),
             keys: part(rows ? k : undefined, i, heads.length * hp.headDim),
             plainKeys: part(plain, i, heads.length * hp.headDim),
             values: part(values, i, heads.length * hp.headDim),
@@ -187,10 +210,13 @@ export class Recompression extends NativeOwner {
       il,
       heads: read.map((head, h): HeadEvidence => ({
         ...{ n: head.n, group, headDim: hp.headDim },
-        attention: (kind: AttentionKind) =>
-          kind === "sums"
-            ? this.#summed(il, h, head.n, group, head.sums)
-            : given(head.window, kind),
+        attention: (kind: AttentionKind) => {
+          if (kind === "window") return given(head.window, kind);
+          const at = this.#summed.findIndex((summed) => summed === kind);
+          const summed = given(this.#summed[at], kind);
+          return this.received.sum(summed, il, h, { n: head.n, group }, head.sums[at]);
+        },
+        queriesAfter: () => this.received.queriesAfter(il, h, head.n, wanted.sums),
         keys: () => given(head.keys, "keys"),
         plainKeys: () => given(head.plainKeys, "plain-keys"),
         values: () => given(head.values, "values"),
@@ -198,19 +224,6 @@ export class Recompression extends NativeOwner {
         outputErrors: () => given<OutputErrors>(undefined, "outputs"),
       })),
     };
-  }
-
-  /** What a head's tokens received since the last time, on top of what they had. */
-  #summed(il: number, h: number, n: number, group: number, now?: Float32Array): Float32Array {
-    const out = now?.slice() ?? new Float32Array(n * group);
-    const before = this.#received[il]?.[h] ?? new Float32Array(0);
-    const held = before.length / group;
-    for (let i = 0; i < group; i++) {
-      for (let j = 0; j < held; j++) {
-        out[i * n + j] = (out[i * n + j] as number) + (before[i * held + j] as number);
-      }
-    }
-    return out;
   }
 
   /** The tokens held by heads of equal length, as f32 [headDim, length, nHeadKv]. */
@@ -247,7 +260,7 @@ export class Recompression extends NativeOwner {
   #scores(
     g: InputGraph,
     il: number,
-    { heads, k, n, nextPosition }: { heads: HeadGroup; k: Tensor; n: number; nextPosition: number },
+    { heads, k, n, nextPosition, distance }: ScoredQueries,
   ): Tensor {
     const { hp, graph } = this.model;
     const last = Array.from({ length: n }, (_, i) => (this.#count - n + i) % this.size);
@@ -263,7 +276,8 @@ export class Recompression extends NativeOwner {
     const q = queriesOf(g, turned, heads, { ...hp, n });
     const ones = () => g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1));
     const nPast = heads.length - n;
-    return g.output(attentionScores(g, { k, q, ones, nPast, scale: hp.attentionScale }));
+    const scale = hp.attentionScale;
+    return g.output(attentionScores(g, { k, q, ones, nPast, scale, distance }));
   }
 
   protected release(): void {

@@ -240,6 +240,7 @@ export class Session implements Disposable {
       session.#logits = Float32Array.from(logits);
       session.#nPast = nextPositions[i] as number;
       session.#pendingToken = undefined;
+      if (targets[i]?.cut === true) session.#recompression?.noteDivision(session.cache);
       session.timings.addPrefill(tokens.length, prefillMs, compressMs);
     }
   }
@@ -258,8 +259,11 @@ export class Session implements Disposable {
     const measured = compression.method.budget.kind === "measured";
     const cut = isFirst ? measured || nNew > kvSize : cache.meanKept + nNew > this.#parts.kvLimit;
     const room = compression.method.every ?? 0;
-    const onCut: PrefillTarget["onCut"] = (layer, kept) => this.#recompression?.adopt(layer, kept);
-    return { cache, compression, cut, room, onCut };
+    const onCut: PrefillTarget["onCut"] = (layer, kept) =>
+      this.#recompression?.received.adopt(layer, kept);
+    const onCutAgain: PrefillTarget["onCutAgain"] = (il, kept) =>
+      this.#recompression?.received.pick(il, kept);
+    return { cache, compression, cut, room, onCut, onCutAgain };
   }
 
   /** What is read after the prompt to observe it, where the methods want that. */

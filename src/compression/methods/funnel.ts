@@ -32,7 +32,7 @@ export const funnel: Method = {
   name: "funnel",
   summary: "gives most to the heads that suffer without, keeps what far and last tokens attend to",
   queryAware: true,
-  needs: ["far-sums", "window", "outputs"],
+  needs: ["far-sums", "window"],
   options: ["kvSize", "alpha", "window", "pool", "kernel", "sinks", "profile"],
   defaults: { sinks: 4, window: 8 },
   score: (layer, o) => rank(layer, o, () => UNCALIBRATED_SHARE),
@@ -47,7 +47,6 @@ export const funnel: Method = {
   calibrated: (profile) => ({
     ...funnel,
     profile: profile.model,
-    needs: ["far-sums", "window"],
     score: (layer, o) => rank(layer, o, (h) => profile.shares[layer.il]?.[h] ?? UNCALIBRATED_SHARE),
     budget: profileBudget(profile),
   }),
@@ -89,7 +88,8 @@ function rank(
 /** What a token receives from far away, over how many queries are that far. */
 function farMass(head: HeadEvidence): Float32Array {
   const sums = reduceGroup(head.attention("far-sums"), head.n, "mean");
-  return sums.map((sum, j) => sum / Math.max(1, head.n - j - FAR));
+  const after = head.queriesAfter();
+  return sums.map((sum, j) => sum / Math.max(1, (after[j] as number) + 1 - FAR));
 }
 
 function errorWeight(head: HeadEvidence): number {

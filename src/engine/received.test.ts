@@ -1,0 +1,34 @@
+import { describe, expect, it } from "vitest";
+import type { HeadEvidence, LayerEvidence } from "../compression/evidence.ts";
+import { Received, summedKinds } from "./received.ts";
+
+/** One head of two query heads whose token j received j, and 10 j of the second. */
+function layer(n: number): LayerEvidence {
+  const head = {
+    ...{ n, group: 2, headDim: 4 },
+    attention: () => Float32Array.from({ length: 2 * n }, (_, i) => (i < n ? i : 10 * (i - n))),
+    queriesAfter: () => Float32Array.from({ length: n }, (_, j) => n - 1 - j),
+  };
+  return { il: 0, heads: [head as unknown as HeadEvidence] };
+}
+
+describe("Received", () => {
+  it("goes on from what kept tokens had, whatever was cut since", () => {
+    const received = new Received(["far-sums"]);
+    received.adopt(layer(6), [Int32Array.of(1, 3, 4, 5)]);
+    received.pick(0, [Int32Array.of(0, 2, 3)]); // tokens 1, 4, 5
+    const now = new Float32Array([1, 1, 1, 1, 2, 2, 2, 2]);
+    const sum = received.sum("far-sums", 0, 0, { n: 4, group: 2 }, now);
+    expect(Array.from(sum)).toEqual([2, 5, 6, 1, 12, 42, 52, 2]);
+    expect(Array.from(received.queriesAfter(0, 0, 4, 1))).toEqual([5, 2, 1, 0]);
+    received.reset();
+    expect(Array.from(received.sum("far-sums", 0, 0, { n: 1, group: 2 }))).toEqual([0, 0]);
+  });
+
+  it("holds nothing where nothing is summed", () => {
+    const received = new Received(summedKinds(["window", "keys", "peaks"]));
+    received.adopt(layer(3), [Int32Array.of(0)]);
+    expect(Array.from(received.queriesAfter(0, 0, 2, 0))).toEqual([0, 0]);
+    expect(summedKinds(["window", "far-sums", "sums"])).toEqual(["sums", "far-sums"]);
+  });
+});

@@ -1,0 +1,95 @@
+import type { HeadEvidence, LayerEvidence } from "../compression/evidence.ts";
+import { ACCUMULATIONS, type AccumulatedKind } from "./accumulators.ts";
+
+/** What is summed over all queries, and so goes on while tokens are decoded. */
+export type SummedKind = Exclude<AccumulatedKind, "peaks">;
+
+export function summedKinds(needs: readonly string[]): SummedKind[] {
+  const kinds = Object.keys(ACCUMULATIONS) as AccumulatedKind[];
+  return kinds.filter((kind): kind is SummedKind => kind !== "peaks" && needs.includes(kind));
+}
+
+/** Of one kv head's tokens. */
+interface HeadSums {
+  readonly n: number;
+  /** [n, group] each */
+  readonly sums: ReadonlyMap<SummedKind, Float32Array>;
+  /** Of the queries summed, how many came after each token. */
+  readonly queriesAfter: Float32Array;
+}
+
+/** What the tokens in a cache received so far, so that sums go on from there. */
+export class Received {
+  readonly #layers: HeadSums[][] = [];
+
+  constructor(private readonly kinds: readonly SummedKind[]) {}
+
+  /** Takes over what a layer showed of the tokens kept: indices into each head's own, ascending. */
+  adopt({ il, heads }: LayerEvidence, kept: readonly Int32Array[]): void {
+    if (this.kinds.length === 0) return;
+    this.#layers[il] = heads.map((head, h) => picked(this.#read(head), kept[h] as Int32Array));
+  }
+
+  /** Keeps a part of the tokens adopted. */
+  pick(il: number, kept: readonly Int32Array[]): void {
+    const layer = this.#layers[il];
+    if (layer === undefined) return;
+    this.#layers[il] = layer.map((head, h) => picked(head, kept[h] as Int32Array));
+  }
+
+  /** What a head's `n` tokens received, [n, group]: before, and `now` from later queries. */
+  sum(
+    kind: SummedKind,
+    il: number,
+    kvHead: number,
+    { n, group }: Pick<HeadEvidence, "n" | "group">,
+    now?: Float32Array,
+  ): Float32Array {
+    const out = now?.slice() ?? new Float32Array(n * group);
+    const before = this.#layers[il]?.[kvHead];
+    const sums = before?.sums.get(kind);
+    if (before === undefined || sums === undefined) return out;
+    for (let i = 0; i < group; i++) {
+      for (let j = 0; j < before.n; j++) {
+        const at = i * n + j;
+        out[at] = (out[at] as number) + (sums[i * before.n + j] as number);
+      }
+    }
+    return out;
+  }
+
+  /** How many of the queries summed came after each of a head's `n` tokens, the last `nNew` of them not counted before. */
+  queriesAfter(il: number, kvHead: number, n: number, nNew: number): Float32Array {
+    const before = this.#layers[il]?.[kvHead]?.queriesAfter;
+    return Float32Array.from(
+      { length: n },
+      (_, j) => (before?.[j] ?? 0) + Math.min(nNew, n - 1 - j),
+    );
+  }
+
+  /** Forgets everything. */
+  reset(): void {
+    this.#layers.length = 0;
+  }
+
+  #read(head: HeadEvidence): HeadSums {
+    const sums = new Map(this.kinds.map((kind) => [kind, head.attention(kind)]));
+    return { n: head.n, sums, queriesAfter: head.queriesAfter() };
+  }
+}
+
+function picked({ n, sums, queriesAfter }: HeadSums, kept: Int32Array): HeadSums {
+  const of = (all: Float32Array) => {
+    const group = all.length / n;
+    const out = new Float32Array(kept.length * group);
+    for (let i = 0; i < group; i++) {
+      kept.forEach((j, at) => (out[i * kept.length + at] = all[i * n + j] as number));
+    }
+    return out;
+  };
+  return {
+    n: kept.length,
+    sums: new Map(Array.from(sums, ([kind, all]) => [kind, of(all)])),
+    queriesAfter: of(queriesAfter),
+  };
+}
