@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
 import { InvalidArgumentError, Option, type Command } from "commander";
-import type { BudgetList } from "../compression/budgets/listed.ts";
 import { METHODS } from "../compression/methods.ts";
 import type { CompressionOptions } from "../compression/compression-options.ts";
 import { PRESETS } from "../compression/presets.ts";
@@ -100,7 +99,7 @@ export function addCompressionOptions(command: Command): Command {
       integer,
     )
     .option("--kv-bytes <size>", "bytes to keep instead of --kv-size: 4MiB, 500kB, 1GiB", bytes)
-    .option("--budget-file <path>", "JSON list of tokens per layer, or per layer and kv head")
+    .option("--budget-file <path>", "JSON: tokens per layer or kv head, or { scores } of heads")
     .option("--preset <name>", `published values for the rest: ${presets} (default: paper)`)
     .option("--alpha <n>", "observation window: last prompt tokens that score the others", integer)
     .option("--window <n>", "retained window: last prompt tokens kept by force", integer)
@@ -138,14 +137,14 @@ export async function sessionOptions(flags: CompressionFlags): Promise<SessionOp
   });
 }
 
-async function readBudgets(path: string): Promise<BudgetList> {
+async function readBudgets(path: string): Promise<SessionOptions["budgets"]> {
   try {
     const list = JSON.parse(await readFile(path, "utf8")) as unknown;
-    if (Array.isArray(list)) return list as BudgetList;
+    if (typeof list === "object" && list !== null) return list as SessionOptions["budgets"];
   } catch (error) {
     throw new PyramidKVError("BAD_FILE", `${path} cannot be read as JSON`, { cause: error });
   }
-  throw new PyramidKVError("BAD_FILE", `${path} holds no list of budgets`);
+  throw new PyramidKVError("BAD_FILE", `${path} holds neither a list of budgets nor head scores`);
 }
 
 export interface SamplingFlags {

@@ -1,3 +1,4 @@
+import type { HeadScores } from "./budgets/head-scores.ts";
 import type { BudgetList } from "./budgets/listed.ts";
 import type { Method } from "./method.ts";
 import type { HeadProfile } from "./profile.ts";
@@ -8,8 +9,11 @@ export interface CompressionOptions {
   readonly method?: string | Method;
   /** Tokens kept per layer and kv head, averaged over the layers, the window included. Defaults to 128. */
   readonly kvSize?: number;
-  /** Tokens per layer, or per layer and kv head, instead of the method's own division; their mean is the kvSize. */
-  readonly budgets?: BudgetList;
+  /**
+   * Instead of the method's own division: tokens per layer, or per layer and kv head, whose mean is the kvSize; or
+   * how much each head matters.
+   */
+  readonly budgets?: BudgetList | HeadScores;
   /** Named set of published values for the options below. Defaults to `paper`. */
   readonly preset?: string;
   /** Observation window: how many of the last prompt tokens score the others. */

@@ -1,5 +1,6 @@
 import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
-import { listed, meanBudget } from "./budgets/listed.ts";
+import { headScored, type HeadScores } from "./budgets/head-scores.ts";
+import { listed, meanBudget, type BudgetList } from "./budgets/listed.ts";
 import { composeMethod } from "./compose.ts";
 import type { Method } from "./method.ts";
 import type { MethodName } from "./methods.ts";
@@ -35,7 +36,7 @@ export function resolveCompression(
   const used = typeof asked.profile === "object" ? asked.profile : ofModel(asked.profile, profile);
   const wanted = asked.method ?? DEFAULT_METHOD;
   const named = typeof wanted === "string" ? composeMethod(wanted, used) : wanted;
-  const method = asked.budgets === undefined ? named : { ...named, budget: listed(asked.budgets) };
+  const method = asked.budgets === undefined ? named : dividedBy(named, asked.budgets);
   requireTogether(method);
   const unused = Object.keys(asked).filter(
     (name) =>
@@ -51,7 +52,7 @@ export function resolveCompression(
   const preset = requireOneOf("preset", given.preset ?? "paper", presets);
   const base = { ...PRESETS[preset], ...method.defaults };
 
-  const listedSize = asked.budgets && meanBudget(asked.budgets);
+  const listedSize = isList(asked.budgets) ? meanBudget(asked.budgets) : undefined;
   const options: ResolvedOptions = {
     kvSize: requireInteger("kvSize", given.kvSize ?? listedSize ?? DEFAULT_KV_SIZE, 1),
     preset,
@@ -69,6 +70,14 @@ export function resolveCompression(
   };
   checkForced(method, options);
   return { method, options, alphaGiven: given.alpha !== undefined, unused };
+}
+
+function isList(budgets: CompressionOptions["budgets"]): budgets is BudgetList {
+  return Array.isArray(budgets);
+}
+
+function dividedBy(method: Method, budgets: BudgetList | HeadScores): Method {
+  return { ...method, budget: isList(budgets) ? listed(budgets) : headScored(budgets) };
 }
 
 function ofModel(name = "auto", profile: HeadProfile | undefined): HeadProfile | undefined {

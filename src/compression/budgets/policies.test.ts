@@ -56,6 +56,27 @@ describe("budgets by what is seen", () => {
     expect(budgets?.[0]).toEqual([5 + 3, 5 + 3]);
   });
 
+  it("head scores divide what every head gives away", () => {
+    const scores = [[1, 0], [2, 1]]; // prettier-ignore
+    const given = { method: "snapkv", kvSize: 20, budgets: { scores, beta: 2 }, ...none };
+    const layers = [[flat, flat], [flat, flat]]; // prettier-ignore
+    expect(plan(given, layers).at(-1)).toEqual([[20, 10], [30, 20]]); // prettier-ignore
+    const even = { ...given, budgets: { scores, beta: 1e9 } };
+    expect(sum(plan(even, layers).at(-1) ?? [])).toBe(80);
+    const other = [[flat, flat, flat]];
+    expect(() => plan(given, other)).toThrow(/2 layers of 2 kv heads, the model has 1 of 3/);
+  });
+
+  it.each([
+    [{ scores: [] }, /head scores must be numbers/],
+    [{ scores: [[1, -1]] }, /head scores must be numbers/],
+    [{ scores: [[1, NaN]] }, /head scores must be numbers/],
+    [{ scores: [[1]], beta: 0.5 }, /beta of head scores must be at least 1, got 0.5/],
+    [{ layers: [1, 2] } as never, /head scores must be numbers/],
+  ])("refuses %j as head scores", (budgets, message) => {
+    expect(() => resolveCompression({ method: "snapkv", budgets })).toThrow(message);
+  });
+
   it("a profile's shares are exact, and at least 16 tokens a head", () => {
     const profile = { model: "m", weights: [[0.5, 0.5], [0, 0]], shares: [[0, 0], [0, 0]] }; // prettier-ignore
     const budgets = plan({ method: "funnel", kvSize: 40, profile }, [[flat, flat], [flat, flat]]); // prettier-ignore

@@ -1,5 +1,4 @@
-import type { BudgetPolicy } from "../budgets/budget.ts";
-import { share } from "../budgets/share.ts";
+import { weighted } from "../budgets/head-scores.ts";
 import type { HeadEvidence, LayerEvidence } from "../evidence.ts";
 import type { Method } from "../method.ts";
 import type { Ranking } from "../ranking.ts";
@@ -48,28 +47,18 @@ export const funnel: Method = {
     ...funnel,
     profile: profile.model,
     score: (layer, o) => rank(layer, o, (h) => profile.shares[layer.il]?.[h] ?? UNCALIBRATED_SHARE),
-    budget: profileBudget(profile),
+    budget: weighted(
+      "profile",
+      "by what a model's profile says each kv head is worth",
+      profile.weights,
+      least,
+    ),
   }),
 };
 
 /** What every kv head gets: enough for what is kept by force. */
 function least({ sinks, window }: ResolvedOptions): number {
   return Math.max(LEAST, sinks + window);
-}
-
-/** Budgets by a model's profile. */
-export function profileBudget(profile: HeadProfile): BudgetPolicy {
-  return {
-    name: "profile",
-    summary: "by what a model's profile says each kv head is worth",
-    kind: "heads",
-    heads: ({ nLayer, nHeadKv, nTokens, options }) => {
-      const flat = profile.weights.flat();
-      const total = nLayer * nHeadKv * options.kvSize;
-      const budgets = share(total, flat, least(options), flat.map(() => nTokens)); // prettier-ignore
-      return profile.weights.map((_, il) => budgets.slice(il * nHeadKv, (il + 1) * nHeadKv));
-    },
-  };
 }
 
 function rank(
