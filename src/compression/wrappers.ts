@@ -2,6 +2,7 @@ import { PyramidKVError } from "../errors.ts";
 import { ada } from "./budgets/ada.ts";
 import { cake } from "./budgets/cake.ts";
 import { coverage } from "./budgets/coverage.ts";
+import { perLayer } from "./budgets/per-layer.ts";
 import { inverted, pyramid } from "./budgets/pyramid.ts";
 import { uniform } from "./budgets/uniform.ts";
 import type { LayerEvidence } from "./evidence.ts";
@@ -72,6 +73,7 @@ export const WRAPPERS = {
     argument: "share of an even budget that every head keeps (0.2)",
     wrap: ada,
   },
+  "per-layer": { summary: "the same budget for all heads of a layer", wrap: perLayer },
   cake: { summary: "budgets by how widely each layer's scores are spread", wrap: cake },
   coverage: {
     summary: "as many tokens as hold a share of the scores, instead of kvSize",

@@ -13,6 +13,7 @@ const WRAPPED: Readonly<Record<WrapperName, string>> = {
   pyramid: "pyramid(h2o)",
   inverted: "inverted(snapkv)",
   ada: "ada(snapkv)",
+  "per-layer": "per-layer(funnel)",
   cake: "cake(snapkv)",
   coverage: "coverage:0.9(snapkv)",
   chunk: "chunk:8(snapkv)",

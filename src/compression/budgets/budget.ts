@@ -46,6 +46,8 @@ export type BudgetPolicy =
       weigh(layer: RankedLayer, input: BudgetInput): number[];
       /** Tokens that every kv head gets. */
       least(options: ResolvedOptions): number;
+      /** Whether all kv heads of a layer get the same, by the mean of their weights. */
+      readonly level?: boolean;
     })
   /** Each layer by what is seen of it; the total is what comes of it. */
   | (Named & {

@@ -82,14 +82,23 @@ export class BudgetPlan {
     const { budget } = this.compression.method;
     if (budget.kind !== "weighed") return caps;
     const { nLayer, nHeadKv, options } = this.#input;
-    this.#weights.push(...budget.weigh(layer, this.#input));
-    const total = nLayer * nHeadKv * options.kvSize;
+    const weights = budget.weigh(layer, this.#input);
+    const mean = weights.reduce((a, b) => a + b, 0) / nHeadKv;
+    // One budget for all heads of a layer, or one for each.
+    const width = budget.level === true ? 1 : nHeadKv;
+    this.#weights.push(...(budget.level === true ? [mean] : weights));
     // What was evicted cannot come back: an earlier budget is a cap.
-    const all = share(total, this.#weights, budget.least(options), [
-      ...this.#budgets.flat(),
-      ...caps,
-    ]);
-    const perLayer = (at: number) => all.slice(at * nHeadKv, (at + 1) * nHeadKv);
+    const limits = [...this.#budgets, caps].flatMap((own) =>
+      budget.level === true ? [Math.max(...own)] : own,
+    );
+    const all = share(
+      nLayer * width * options.kvSize,
+      this.#weights,
+      budget.least(options),
+      limits,
+    );
+    const perLayer = (at: number) =>
+      caps.map((_, h) => all[at * width + Math.min(h, width - 1)] as number);
     this.#budgets = this.#budgets.map((_, at) => perLayer(at));
     return perLayer(this.#budgets.length);
   }

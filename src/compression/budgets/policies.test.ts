@@ -56,6 +56,27 @@ describe("budgets by what is seen", () => {
     expect(budgets?.[0]).toEqual([5 + 3, 5 + 3]);
   });
 
+  it("per-layer gives the heads of a layer the same, and keeps the total", () => {
+    const layers = [[flat, peaked], [flat, peaked]]; // prettier-ignore
+    const inLayers = [[flat.slice(0, 40), peaked.slice(0, 40)]];
+    for (const method of ["per-layer(cake(snapkv))", "per-layer(ada(snapkv))"]) {
+      const budgets = plan({ method, kvSize: 21, ...none }, layers).at(-1) ?? [];
+      expect(sum(budgets)).toBe(4 * 21);
+      for (const [a, b] of budgets) expect(a).toBe(b);
+    }
+    const measured = plan({ method: "per-layer(coverage:0.9(snapkv))", ...none }, inLayers);
+    expect(measured[0]?.[0]?.[0]).toBe(measured[0]?.[0]?.[1]);
+  });
+
+  it("per-layer levels what a profile says of the heads", () => {
+    const profile = { model: "m", weights: [[0.6, 0], [0.3, 0.1]], shares: [[0, 0], [0, 0]] }; // prettier-ignore
+    const layers = [[flat, flat], [flat, flat]]; // prettier-ignore
+    const budgets = plan({ method: "per-layer(funnel)", kvSize: 40, profile }, layers).at(-1) ?? [];
+    expect(sum(budgets)).toBe(4 * 40);
+    expect(budgets[0]?.[0]).toBeGreaterThan(budgets[1]?.[0] ?? Infinity);
+    for (const [a, b] of budgets) expect(a).toBe(b);
+  });
+
   it("head scores divide what every head gives away", () => {
     const scores = [[1, 0], [2, 1]]; // prettier-ignore
     const given = { method: "snapkv", kvSize: 20, budgets: { scores, beta: 2 }, ...none };

@@ -1,0 +1,42 @@
+import type { Method } from "../method.ts";
+import { apportion } from "./apportion.ts";
+import type { BudgetPolicy } from "./budget.ts";
+
+/** The same budget for all kv heads of a layer, for whoever cannot hold heads of different lengths. */
+export function perLayer(method: Method): Method {
+  return { ...method, budget: levelled(method.budget) };
+}
+
+function levelled(budget: BudgetPolicy): BudgetPolicy {
+  switch (budget.kind) {
+    case "layers":
+      return budget;
+    case "split":
+      return { ...budget, kind: "layers" };
+    case "weighed":
+      return { ...budget, level: true };
+    case "measured":
+      return {
+        ...budget,
+        measure: (layer, input) => {
+          const own = budget.measure(layer, input);
+          return own.map(() => Math.round(mean(own)));
+        },
+      };
+    case "heads": {
+      const { name, summary } = budget;
+      return {
+        ...{ name, summary, kind: "layers" },
+        layers(input) {
+          const means = budget.heads(input).map(mean);
+          const total = Math.round(means.reduce((a, b) => a + b, 0));
+          return apportion(means, total, means.map(() => input.nTokens)); // prettier-ignore
+        },
+      };
+    }
+  }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0) / values.length;
+}
