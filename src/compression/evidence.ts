@@ -3,6 +3,8 @@ export const EVIDENCE = {
   window: "attention of the last α tokens",
   sums: "attention of all tokens",
   "far-sums": "attention of all tokens from at least 64 tokens away",
+  "sampled-sums": "attention of a sample of tokens",
+  "sampled-far-sums": "attention of a sample of tokens from at least 64 tokens away",
   peaks: "the largest attention of any replayed token",
   keys: "the cached keys",
   "plain-keys": "the cached keys before rotation",
@@ -14,7 +16,8 @@ export const EVIDENCE = {
 export type EvidenceKind = keyof typeof EVIDENCE;
 
 /** Evidence that is attention received: one number per token and query head. */
-export type AttentionKind = "window" | "sums" | "far-sums" | "peaks";
+export type AttentionKind =
+  "window" | "sums" | "far-sums" | "sampled-sums" | "sampled-far-sums" | "peaks";
 
 /** Mean and covariance of a kv head's queries before rotation, per query head of its group. */
 export interface QueryStatistics {
@@ -45,8 +48,8 @@ export interface HeadEvidence {
   readonly headDim: number;
   /** Attention that each token receives of each query head: [n, group]. */
   attention(kind: AttentionKind): Float32Array;
-  /** Of the queries that are summed, how many came after each token: [n]. */
-  queriesAfter(): Float32Array;
+  /** Of the queries that are summed, how many could add to each token: [n]. */
+  counted(kind: Exclude<AttentionKind, "window">): Float32Array;
   /** Rotated keys: [headDim, n]. */
   keys(): Float32Array;
   /** Keys before rotation, as far as f16 holds them: [headDim, n]. */

@@ -18,6 +18,8 @@ export interface ReferenceInput {
 /** Which queries count, from how far away, and how they add up. */
 export interface ReferenceRule {
   readonly nQueries: number;
+  /** Whether query `i` of them all counts; all do by default. */
+  readonly counts?: (i: number) => boolean;
   readonly distance?: number;
   readonly peaks?: boolean;
 }
@@ -32,6 +34,7 @@ export function referenceScores(input: ReferenceInput, rule: ReferenceRule): Flo
   for (let h = 0; h < nHead; h++) {
     const kvHead = Math.floor(h / (nHead / nHeadKv));
     for (let i = nTokens - rule.nQueries; i < nTokens; i++) {
+      if (rule.counts?.(i) === false) continue;
       const logits: number[] = [];
       for (let j = 0; j <= i; j++) {
         let dot = 0;
@@ -104,15 +107,20 @@ export function referenceEvidence(
 ): LayerEvidence {
   const { nTokens: n, nHead, nHeadKv, headDim } = input;
   const group = nHead / nHeadKv;
-  const rules: Record<AttentionKind, ReferenceRule> = {
+  const rules: Partial<Record<AttentionKind, ReferenceRule>> = {
     window: { nQueries: Math.min(alpha, n) },
     sums: { nQueries: n },
     "far-sums": { nQueries: n, distance: FAR },
     peaks: { nQueries: n, peaks: true },
   };
+  const ruleOf = (kind: AttentionKind) => {
+    const rule = rules[kind];
+    if (rule === undefined) throw new Error(`the reference has no ${kind}`);
+    return rule;
+  };
   const scores = new Map<AttentionKind, Float32Array>();
   const all = (kind: AttentionKind) => {
-    const known = scores.get(kind) ?? referenceScores(input, rules[kind]);
+    const known = scores.get(kind) ?? referenceScores(input, ruleOf(kind));
     scores.set(kind, known);
     return known;
   };
@@ -120,7 +128,8 @@ export function referenceEvidence(
   const head = (h: number): HeadEvidence => ({
     ...{ n, group, headDim },
     attention: (kind) => all(kind).slice(h * group * n, (h + 1) * group * n),
-    queriesAfter: () => Float32Array.from({ length: n }, (_, j) => n - 1 - j),
+    counted: (kind) =>
+      Float32Array.from({ length: n }, (_, j) => Math.max(0, n - j - (ruleOf(kind).distance ?? 0))),
     keys: () => input.k.slice(h * size, (h + 1) * size),
     values: () => input.v.slice(h * size, (h + 1) * size),
     plainKeys: () => {

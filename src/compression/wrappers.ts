@@ -9,6 +9,7 @@ import type { LayerEvidence } from "./evidence.ts";
 import type { Method } from "./method.ts";
 import type { Ranking } from "./ranking.ts";
 import type { OptionName, ResolvedOptions } from "./options.ts";
+import { sampled } from "./sampled.ts";
 import { inChunks } from "./scores/chunks.ts";
 
 /** What can be put around a method, `name:argument(method)`: each changes one part of it. */
@@ -133,6 +134,10 @@ export const WRAPPERS = {
       }
       return { ...method, merges };
     },
+  },
+  sampled: {
+    summary: "sums the attention of a quarter of the prompt's tokens instead of all",
+    wrap: sampled,
   },
   every: {
     summary: "compresses again while decoding, so that the cache keeps its size",

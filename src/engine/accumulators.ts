@@ -1,5 +1,6 @@
 import type { AttentionKind } from "../compression/evidence.ts";
 import { FAR } from "../compression/methods/funnel.ts";
+import type { Chunk } from "./chunks.ts";
 
 /** Attention that tokens receive, gathered chunk by chunk while a layer is computed. */
 export interface Accumulation {
@@ -8,14 +9,63 @@ export interface Accumulation {
   /** Whether the largest is taken instead of the sum. */
   readonly peaks: boolean;
   /** Whose queries count. */
-  readonly of: "prompt" | "probe";
+  readonly of: Chunk["of"];
+  /** Whether a part of them does. */
+  readonly sampled: boolean;
 }
 
-/** How each kind of evidence that all queries add to is gathered. */
+const ALL = { distance: 0, peaks: false, of: "prompt", sampled: false } as const;
+
+/** How each kind of evidence that many queries add to is gathered. */
 export const ACCUMULATIONS: Readonly<Record<Exclude<AttentionKind, "window">, Accumulation>> = {
-  sums: { distance: 0, peaks: false, of: "prompt" },
-  "far-sums": { distance: FAR, peaks: false, of: "prompt" },
-  peaks: { distance: 0, peaks: true, of: "probe" },
+  sums: ALL,
+  "far-sums": { ...ALL, distance: FAR },
+  "sampled-sums": { ...ALL, sampled: true },
+  "sampled-far-sums": { ...ALL, distance: FAR, sampled: true },
+  peaks: { ...ALL, peaks: true, of: "probe" },
 };
 
 export type AccumulatedKind = keyof typeof ACCUMULATIONS;
+
+/** Neighbouring queries `[first, first + n)`. */
+export interface Span {
+  readonly first: number;
+  readonly n: number;
+}
+
+/** Samples are the last queries of every stretch, and of the prompt. */
+const STRETCH = 256;
+const SAMPLED = 64;
+
+/** Which of a prompt's `n` tokens are asked for what they attend to. */
+export function queriesOfKind(kind: AccumulatedKind, n: number): Span[] {
+  if (!ACCUMULATIONS[kind].sampled) return [{ first: 0, n }];
+  const whole = Math.floor(Math.max(0, n - SAMPLED) / STRETCH);
+  const spans = Array.from({ length: whole }, (_, i) => ({
+    first: (i + 1) * STRETCH - SAMPLED,
+    n: SAMPLED,
+  }));
+  return [...spans, { first: Math.max(0, n - SAMPLED), n: Math.min(n, SAMPLED) }];
+}
+
+/** The parts of spans that lie in `[first, first + n)`, counted from `first`. */
+export function within(spans: readonly Span[], first: number, n: number): Span[] {
+  return spans.flatMap((span) => {
+    const from = Math.max(first, span.first);
+    const length = Math.min(first + n, span.first + span.n) - from;
+    return length > 0 ? [{ first: from - first, n: length }] : [];
+  });
+}
+
+/**
+ * Of the queries that are summed, how many could add to each of `n` tokens, of which the last `nNew` were asked.
+ */
+export function counted(kind: AccumulatedKind, n: number, nNew: number): Float32Array {
+  const { distance } = ACCUMULATIONS[kind];
+  const spans = queriesOfKind(kind, nNew);
+  return Float32Array.from({ length: n }, (_, j) => {
+    // Queries from this one on are far enough.
+    const from = j + distance - (n - nNew);
+    return spans.reduce((sum, s) => sum + Math.max(0, s.first + s.n - Math.max(s.first, from)), 0);
+  });
+}

@@ -18,6 +18,7 @@ async function seen<T>(
   kernels: string,
   part: Pick<Method, "needs" | "probe">,
   look: (heads: readonly HeadEvidence[]) => T,
+  read = tokens,
 ): Promise<T> {
   using folder = new TestFolder();
   const model = folder.tiny(MODEL);
@@ -32,7 +33,7 @@ async function seen<T>(
     },
   };
   using session = engine.createSession({ method, kvSize: 32 });
-  await session.prefill(tokens);
+  await session.prefill(read);
   return result as T;
 }
 
@@ -59,6 +60,28 @@ describe.each(F32_KERNELS)("what a prompt shows, with %s", (kernels) => {
     all.forEach((scores, h) =>
       expectClose(scores, expected.subarray(h * group * N, (h + 1) * group * N), 2e-4),
     );
+  });
+
+  it.each([
+    ["sampled-sums", 0],
+    ["sampled-far-sums", 64],
+  ] as const)("%s: the last 64 of every 256 tokens and of the prompt", async (kind, distance) => {
+    const long = randomTokens(1300);
+    const all = await seen(
+      kernels,
+      { needs: [kind] },
+      (heads) => heads.map((head) => ({ sums: head.attention(kind), counted: head.counted(kind) })),
+      long,
+    );
+    const layer = firstLayer(MODEL, long);
+    const counts = (i: number) => (i < 1024 && i % 256 >= 192) || i >= 1236;
+    const expected = referenceScores(layer, { nQueries: 1300, distance, counts });
+    all.forEach(({ sums, counted }, h) => {
+      expectClose(sums, expected.subarray(h * group * 1300, (h + 1) * group * 1300), 2e-4);
+      const could = (j: number) =>
+        long.reduce((n, _, i) => n + Number(counts(i) && i - j >= distance), 0);
+      for (const j of [0, 191, 192, 200, 1000, 1100, 1299]) expect(counted[j]).toBe(could(j));
+    });
   });
 
   it("peaks of a replay: the prompt once more, after itself", async () => {

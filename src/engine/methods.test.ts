@@ -22,6 +22,7 @@ const WRAPPED: Readonly<Record<WrapperName, string>> = {
   probe: "probe(snapkv)",
   carry: "carry:0.4(snapkv)",
   merge: "merge(snapkv)",
+  sampled: "sampled(funnel)",
   every: "every:16(snapkv)",
   rerotate: "rerotate(streaming-llm)",
 };

@@ -5,7 +5,13 @@ import { NativeOwner } from "../ggml/owner.ts";
 import { readTensor, TensorBuffer, zeroTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
-import { ACCUMULATIONS, type AccumulatedKind } from "./accumulators.ts";
+import {
+  ACCUMULATIONS,
+  queriesOfKind,
+  within,
+  type AccumulatedKind,
+  type Span,
+} from "./accumulators.ts";
 import type { Chunk } from "./chunks.ts";
 import { queryHeads, type HeadRun } from "./head-runs.ts";
 import { neededBy, type PrefillTarget } from "./prefill-target.ts";
@@ -50,6 +56,7 @@ export class Observation extends NativeOwner {
   readonly queries: Tensor | undefined;
   readonly querySums: QuerySums | undefined;
   readonly samples: Samples | undefined;
+  readonly #lengths: PromptLengths;
   readonly #windowScores = new Map<string, Float32Array>();
   readonly #buffers: TensorBuffer[] = [];
 
@@ -64,6 +71,7 @@ export class Observation extends NativeOwner {
   ) {
     super();
     this.rows = rows;
+    this.#lengths = lengths;
     const { headDim, nHead } = shape;
     const allocate = (...shape: number[]): Tensor => {
       const specs = [{ type: TYPES.f32, shape }];
@@ -102,6 +110,17 @@ export class Observation extends NativeOwner {
   /** The kinds of sums that a chunk's queries add to. */
   kindsOf(chunk: Chunk): AccumulatedKind[] {
     return [...this.accumulated.keys()].filter((kind) => ACCUMULATIONS[kind].of === chunk.of);
+  }
+
+  /** The kind, if any, that attention itself gathers on its way: one that all queries add to. */
+  alongside(chunk: Chunk): AccumulatedKind | undefined {
+    return this.kindsOf(chunk).find((kind) => !ACCUMULATIONS[kind].sampled);
+  }
+
+  /** Which of a chunk's queries add to sums of a kind, counted from its first. */
+  spansOf(kind: AccumulatedKind, chunk: Chunk): Span[] {
+    if (chunk.of === "probe") return [{ first: 0, n: chunk.n }];
+    return within(queriesOfKind(kind, this.#lengths.prompt), chunk.first, chunk.n);
   }
 
   /** The sums of a run's tokens so far: f32 [nKv, nHead of the run]. */

@@ -7,6 +7,7 @@ import type {
 import { PyramidKVError } from "../errors.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
+import { counted } from "./accumulators.ts";
 import type { Chunk } from "./chunks.ts";
 import type { HeadRun } from "./head-runs.ts";
 import type { Observation } from "./observation.ts";
@@ -73,7 +74,7 @@ export class PrefillEvidence {
         }
         return own;
       },
-      queriesAfter: () => Float32Array.from({ length: n }, (_, j) => Math.min(nPrompt, n - 1 - j)),
+      counted: (kind) => counted(kind, n, nPrompt),
       keys: () => rows("k"),
       plainKeys: () => given(this.seen.plainKeys?.[kvHead], "plain-keys"),
       values: () => rows("v"),

@@ -238,7 +238,7 @@ function scratchGroup(
   const nPast = run.nPast + row;
   const firstRow = pastRows - run.nPast;
   const view = (of: Tensor) => scratch.view(g, of, firstRow, nPast + n, run.firstHead, run.nHeadKv);
-  const [kind] = observation.kindsOf(chunk);
+  const kind = observation.alongside(chunk);
   const sums =
     isLastLayer || kind === undefined
       ? undefined

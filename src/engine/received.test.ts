@@ -7,7 +7,7 @@ function layer(n: number): LayerEvidence {
   const head = {
     ...{ n, group: 2, headDim: 4 },
     attention: () => Float32Array.from({ length: 2 * n }, (_, i) => (i < n ? i : 10 * (i - n))),
-    queriesAfter: () => Float32Array.from({ length: n }, (_, j) => n - 1 - j),
+    counted: () => Float32Array.from({ length: n }, (_, j) => n - 1 - j),
   };
   return { il: 0, heads: [head as unknown as HeadEvidence] };
 }
@@ -20,7 +20,8 @@ describe("Received", () => {
     const now = new Float32Array([1, 1, 1, 1, 2, 2, 2, 2]);
     const sum = received.sum("far-sums", 0, 0, { n: 4, group: 2 }, now);
     expect(Array.from(sum)).toEqual([2, 5, 6, 1, 12, 42, 52, 2]);
-    expect(Array.from(received.queriesAfter(0, 0, 4, 1))).toEqual([5, 2, 1, 0]);
+    const counts = received.counted("far-sums", 0, 0, { n: 4, nNew: 1 });
+    expect(Array.from(counts)).toEqual([4, 1, 0, 0]);
     received.reset();
     expect(Array.from(received.sum("far-sums", 0, 0, { n: 1, group: 2 }))).toEqual([0, 0]);
   });
@@ -28,7 +29,7 @@ describe("Received", () => {
   it("holds nothing where nothing is summed", () => {
     const received = new Received(summedKinds(["window", "keys", "peaks"]));
     received.adopt(layer(3), [Int32Array.of(0)]);
-    expect(Array.from(received.queriesAfter(0, 0, 2, 0))).toEqual([0, 0]);
+    expect(Array.from(received.counted("sums", 0, 0, { n: 3, nNew: 2 }))).toEqual([2, 2, 1]);
     expect(summedKinds(["window", "far-sums", "sums"])).toEqual(["sums", "far-sums"]);
   });
 });

@@ -14,8 +14,8 @@ interface HeadSums {
   readonly n: number;
   /** [n, group] each */
   readonly sums: ReadonlyMap<SummedKind, Float32Array>;
-  /** Of the queries summed, how many came after each token. */
-  readonly queriesAfter: Float32Array;
+  /** Of the queries summed, how many could add to each token: [n] each. */
+  readonly counted: ReadonlyMap<SummedKind, Float32Array>;
 }
 
 /** What the tokens in a cache received so far, so that sums go on from there. */
@@ -58,13 +58,19 @@ export class Received {
     return out;
   }
 
-  /** How many of the queries summed came after each of a head's `n` tokens, the last `nNew` of them not counted before. */
-  queriesAfter(il: number, kvHead: number, n: number, nNew: number): Float32Array {
-    const before = this.#layers[il]?.[kvHead]?.queriesAfter;
-    return Float32Array.from(
-      { length: n },
-      (_, j) => (before?.[j] ?? 0) + Math.min(nNew, n - 1 - j),
-    );
+  /** Of the queries summed, how many could add to each of a head's `n` tokens; the last `nNew` are not counted yet. */
+  counted(
+    kind: SummedKind,
+    il: number,
+    kvHead: number,
+    { n, nNew }: { readonly n: number; readonly nNew: number },
+  ): Float32Array {
+    const before = this.#layers[il]?.[kvHead]?.counted.get(kind);
+    const { distance } = ACCUMULATIONS[kind];
+    return Float32Array.from({ length: n }, (_, j) => {
+      const now = Math.min(nNew, Math.max(0, n - j - distance));
+      return (before?.[j] ?? 0) + now;
+    });
   }
 
   /** Forgets everything. */
@@ -73,12 +79,15 @@ export class Received {
   }
 
   #read(head: HeadEvidence): HeadSums {
-    const sums = new Map(this.kinds.map((kind) => [kind, head.attention(kind)]));
-    return { n: head.n, sums, queriesAfter: head.queriesAfter() };
+    return {
+      n: head.n,
+      sums: new Map(this.kinds.map((kind) => [kind, head.attention(kind)])),
+      counted: new Map(this.kinds.map((kind) => [kind, head.counted(kind)])),
+    };
   }
 }
 
-function picked({ n, sums, queriesAfter }: HeadSums, kept: Int32Array): HeadSums {
+function picked({ n, sums, counted }: HeadSums, kept: Int32Array): HeadSums {
   const of = (all: Float32Array) => {
     const group = all.length / n;
     const out = new Float32Array(kept.length * group);
@@ -90,6 +99,6 @@ function picked({ n, sums, queriesAfter }: HeadSums, kept: Int32Array): HeadSums
   return {
     n: kept.length,
     sums: new Map(Array.from(sums, ([kind, all]) => [kind, of(all)])),
-    queriesAfter: of(queriesAfter),
+    counted: new Map(Array.from(counted, ([kind, all]) => [kind, of(all)])),
   };
 }

@@ -216,7 +216,19 @@ export class Recompression extends NativeOwner {
           const summed = given(this.#summed[at], kind);
           return this.received.sum(summed, il, h, { n: head.n, group }, head.sums[at]);
         },
-        queriesAfter: () => this.received.queriesAfter(il, h, head.n, wanted.sums),
+        counted: (kind) =>
+          this.received.counted(
+            given(
+              this.#summed.find((k) => k === kind),
+              kind,
+            ),
+            il,
+            h,
+            {
+              n: head.n,
+              nNew: wanted.sums,
+            },
+          ),
         keys: () => given(head.keys, "keys"),
         plainKeys: () => given(head.plainKeys, "plain-keys"),
         values: () => given(head.values, "values"),

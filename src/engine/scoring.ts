@@ -5,7 +5,7 @@ import { readTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
 import { queriesOf } from "../models/blocks/attention.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
-import { ACCUMULATIONS, type Accumulation } from "./accumulators.ts";
+import { ACCUMULATIONS, type AccumulatedKind, type Accumulation } from "./accumulators.ts";
 import type { Chunk } from "./chunks.ts";
 import { queryHeads, type HeadRun } from "./head-runs.ts";
 import type { Observation, ScoreShape } from "./observation.ts";
@@ -29,34 +29,34 @@ export async function observe(
 ): Promise<void> {
   const { queries } = observation;
   const { hp, chunk, pastRows } = input;
-  const kinds = observation.kindsOf(chunk);
-  if (queries === undefined || kinds.length === 0) return;
+  if (queries === undefined) return;
   const perQuery = (pastRows + chunk.row + chunk.n) * hp.nHead * 4;
   const block = Math.min(chunk.n, Math.max(8, Math.floor(BLOCK_BYTES / perQuery)));
-  const add = (g: InputGraph, run: HeadRun, at: number, n: number) => {
+  const add = (g: InputGraph, kind: AccumulatedKind, run: HeadRun, at: number, n: number) => {
     const nPast = run.nPast + chunk.row + at;
-    for (const kind of kinds) {
-      const rule = ACCUMULATIONS[kind];
-      // Queries that have nothing so far away add nothing; what is left starts at a whole query.
-      const skip = Math.min(n, Math.max(0, rule.distance - nPast));
-      if (skip === n) continue;
-      const part = { nPast: nPast + skip, stride: chunk.n, at: at + skip, n: n - skip };
-      const score = runScores(g, input, run, queries, part, rule);
-      const nKv = nPast + n;
-      const into = observation.sumsOf(g, kind, run, pastRows - run.nPast, nKv);
-      const scores = g.reshape(score, nKv, queryHeads(run, hp));
-      g.expand(g.copy(rule.peaks ? larger(g, into, scores) : g.add(into, scores), into));
-    }
+    const rule = ACCUMULATIONS[kind];
+    // Queries that have nothing so far away add nothing; what is left starts at a whole query.
+    const skip = Math.min(n, Math.max(0, rule.distance - nPast));
+    if (skip === n) return;
+    const part = { nPast: nPast + skip, stride: chunk.n, at: at + skip, n: n - skip };
+    const score = runScores(g, input, run, queries, part, rule);
+    const nKv = nPast + n;
+    const into = observation.sumsOf(g, kind, run, pastRows - run.nPast, nKv);
+    const scores = g.reshape(score, nKv, queryHeads(run, hp));
+    g.expand(g.copy(rule.peaks ? larger(g, into, scores) : g.add(into, scores), into));
   };
-  for (let at = 0; at < chunk.n; at += block) {
-    const n = Math.min(block, chunk.n - at);
-    await input.executor.run(
-      (g) => {
-        for (const run of input.runs) add(g, run, at, n);
-        return () => undefined;
-      },
-      128 + 32 * input.runs.length * kinds.length,
-    );
+  for (const kind of observation.kindsOf(chunk)) {
+    for (const { first, n } of observation.spansOf(kind, chunk)) {
+      for (let at = first; at < first + n; at += block) {
+        await input.executor.run(
+          (g) => {
+            for (const run of input.runs) add(g, kind, run, at, Math.min(block, first + n - at));
+            return () => undefined;
+          },
+          128 + 32 * input.runs.length,
+        );
+      }
+    }
   }
 }
 
@@ -77,16 +77,20 @@ export function sumAttention(
   alongside: boolean,
 ): void {
   const { hp, chunk, pastRows, scratch } = input;
-  for (const kind of observation.kindsOf(chunk).slice(alongside ? 1 : 0)) {
-    for (const run of input.runs) {
-      const [firstRow, nKv] = [pastRows - run.nPast, run.nPast + chunk.row + chunk.n];
-      const queries = queriesOf(g, q, run, { ...hp, n: chunk.n });
-      const k = scratch.view(g, scratch.k, firstRow, nKv, run.firstHead, run.nHeadKv);
-      const sums = observation.sumsOf(g, kind, run, firstRow, nKv);
-      const { distance, peaks } = ACCUMULATIONS[kind];
-      const how = { scale: hp.attentionScale, distance, peaks, likeAttention: true };
-      const node = { q: queries, k, sums, ...how };
-      g.expand((g.kernels as Kernels).attention(g, node));
+  const row = rowBytes(TYPES.f32, hp.headDim * hp.nHead);
+  const taken = alongside ? observation.alongside(chunk) : undefined;
+  for (const kind of observation.kindsOf(chunk).filter((k) => k !== taken)) {
+    const { distance, peaks } = ACCUMULATIONS[kind];
+    const how = { scale: hp.attentionScale, distance, peaks, likeAttention: true };
+    for (const { first, n } of observation.spansOf(kind, chunk)) {
+      const asked = g.view3d(q, [hp.headDim, hp.nHead, n], [hp.headDim * 4, row], first * row);
+      for (const run of input.runs) {
+        const [firstRow, nKv] = [pastRows - run.nPast, run.nPast + chunk.row + first + n];
+        const queries = queriesOf(g, asked, run, { ...hp, n });
+        const k = scratch.view(g, scratch.k, firstRow, nKv, run.firstHead, run.nHeadKv);
+        const sums = observation.sumsOf(g, kind, run, firstRow, nKv);
+        g.expand((g.kernels as Kernels).attention(g, { q: queries, k, sums, ...how }));
+      }
     }
   }
 }

@@ -3,7 +3,6 @@ import type { HeadEvidence, LayerEvidence } from "../evidence.ts";
 import type { Method } from "../method.ts";
 import type { Ranking } from "../ranking.ts";
 import type { ResolvedOptions } from "../options.ts";
-import type { HeadProfile } from "../profile.ts";
 import { inChunks } from "../scores/chunks.ts";
 import { pooledAttention, reduceGroup } from "../scores/reduce.ts";
 
@@ -77,8 +76,8 @@ function rank(
 /** What a token receives from far away, over how many queries are that far. */
 function farMass(head: HeadEvidence): Float32Array {
   const sums = reduceGroup(head.attention("far-sums"), head.n, "mean");
-  const after = head.queriesAfter();
-  return sums.map((sum, j) => sum / Math.max(1, (after[j] as number) + 1 - FAR));
+  const counted = head.counted("far-sums");
+  return sums.map((sum, j) => sum / Math.max(1, counted[j] as number));
 }
 
 function errorWeight(head: HeadEvidence): number {

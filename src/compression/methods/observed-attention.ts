@@ -17,7 +17,8 @@ export const observedAttention: Method = {
   score: ({ heads }, { gqa }) =>
     heads.map((head) => {
       const sums = reduceGroup(head.attention("sums"), head.n, gqa);
-      return { scores: sums.map((sum, j) => sum / (head.n - j)) };
+      const counted = head.counted("sums");
+      return { scores: sums.map((sum, j) => sum / Math.max(1, counted[j] as number)) };
     }),
   options: ["kvSize", "window", "gqa"],
   defaults: { window: 8 },
