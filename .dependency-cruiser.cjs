@@ -10,7 +10,7 @@ const rooms = [
   ["kvcache"],
   ["compression"],
   ["engine"],
-  ["eval", "bench"],
+  ["eval", "bench", "plan"],
   ["cli"],
 ];
 

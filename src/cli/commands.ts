@@ -8,6 +8,7 @@ import { generateCommand } from "./generate.ts";
 import { doctorCommand } from "./doctor.ts";
 import { methodsCommand } from "./methods.ts";
 import { modelsCommand } from "./models.ts";
+import { planCommand } from "./plan.ts";
 
 /** Every command, in the order of the help. */
 export const COMMANDS: Readonly<Record<string, (command: Command) => void>> = {
@@ -16,6 +17,7 @@ export const COMMANDS: Readonly<Record<string, (command: Command) => void>> = {
   methods: methodsCommand,
   models: modelsCommand,
   demo: demoCommand,
+  plan: planCommand,
   bench: benchCommand,
   eval: evalCommand,
   calibrate: calibrateCommand,

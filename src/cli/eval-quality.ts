@@ -2,10 +2,9 @@ import type { Command } from "commander";
 import { METHODS } from "../compression/methods.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { KV_TYPES } from "../engine/choices.ts";
-import type { Engine } from "../engine/engine.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
 import { readHaystack } from "../eval/haystack.ts";
-import { runQuality, type QualityMode, type QualityRow, type QualityRun } from "../eval/quality.ts";
+import { qualityRuns, runQuality, type QualityMode, type QualityRow } from "../eval/quality.ts";
 import { Interrupt } from "./interrupt.ts";
 import { markdownTable, progressBar, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
@@ -58,7 +57,8 @@ export function qualityCommand(command: Command): void {
       `
 KL is the mean divergence of the next token's probabilities from the full cache's, in nats, over the full
 cache's own answer; top-1 the share of tokens where both have the same favourite; needle how many hidden
-numbers are found. Sizes count tokens of f16: other cache types keep as many as fill the same bytes. Aware: the question is in the prompt when it is compressed. Agnostic: it comes after.
+numbers are found. Aware: the question is in the prompt when it is compressed. Agnostic: it comes after.
+Sizes count tokens of f16: other cache types keep as many as fill the same bytes.
 
 Example:
   pyramidkv eval quality --methods snapkv,funnel --kv-sizes 128,512 --texts essays/`,
@@ -78,7 +78,7 @@ async function qualityEval(flags: Flags): Promise<void> {
   using interrupt = new Interrupt();
   const texts = await Promise.all((flags.texts ?? [undefined]).map(readHaystack));
   await using engine = await loadEngine(flags, interrupt.signal);
-  const runs = runsOf(flags, engine);
+  const runs = qualityRuns(flags, engine.model);
   const bar = progressBar("quality", "count");
   let rows: QualityRow[];
   try {
@@ -100,22 +100,6 @@ async function qualityEval(flags: Flags): Promise<void> {
     const title = mode === "aware" ? "question in the prompt" : "question after compression";
     process.stdout.write(`\n${title}:\n\n${draw(...qualityTable(own, flags.kvSizes))}\n`);
   }
-}
-
-/** Every method with every cache type at every size in bytes; the full cache is there once for each type. */
-function runsOf({ methods, kvSizes, kvTypes }: Flags, { model }: Engine): QualityRun[] {
-  const f16Bytes = 4 * model.nLayer * model.nHeadKv * model.headDim;
-  return methods.flatMap((method) =>
-    kvTypes.flatMap((kvType): QualityRun[] => {
-      const name = kvType === "f16" ? method : `${method}, ${kvType}`;
-      if (method === "full") return kvType === "f16" ? [] : [{ name, options: { method, kvType } }];
-      return kvSizes.map((size) => ({
-        name,
-        size,
-        options: { method, kvType, kvBytes: size * f16Bytes },
-      }));
-    }),
-  );
 }
 
 /** One line a method, KL, top-1 and needles at each size. */

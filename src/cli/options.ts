@@ -99,7 +99,10 @@ export function addCompressionOptions(command: Command): Command {
       integer,
     )
     .option("--kv-bytes <size>", "bytes to keep instead of --kv-size: 4MiB, 500kB, 1GiB", bytes)
-    .option("--budget-file <path>", "JSON: tokens per layer or kv head, or { scores } of heads")
+    .option(
+      "--budget-file <path>",
+      "JSON: tokens per layer or kv head, or { scores, beta } of heads",
+    )
     .option("--preset <name>", `published values for the rest: ${presets} (default: paper)`)
     .option("--alpha <n>", "observation window: last prompt tokens that score the others", integer)
     .option("--window <n>", "retained window: last prompt tokens kept by force", integer)

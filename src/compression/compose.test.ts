@@ -17,10 +17,12 @@ describe("composeMethod", () => {
 
   it("uses a model's profile within wrappers too", () => {
     const profile = { model: "m", weights: [[1]], shares: [[0.2]] };
-    expect(composeMethod("chunk(funnel)", profile).budget).toMatchObject({
+    expect(composeMethod("chunk(funnel)", { profile }).budget).toMatchObject({
       name: "profile",
     });
-    expect(composeMethod("online(funnel)", profile).budget).toMatchObject({ name: "output error" });
+    expect(composeMethod("online(funnel)", { profile }).budget).toMatchObject({
+      name: "output error",
+    });
   });
 
   it.each([

@@ -1,4 +1,5 @@
 import { PyramidKVError, requireOneOf } from "../errors.ts";
+import type { BudgetPolicy } from "./budgets/budget.ts";
 import type { Method } from "./method.ts";
 import { METHODS, type MethodName } from "./methods.ts";
 import type { HeadProfile } from "./profile.ts";
@@ -7,18 +8,28 @@ import { WRAPPERS, type Wrapper, type WrapperName } from "./wrappers.ts";
 
 const PART = /^([a-z0-9-]+)(?::([^():]+))?\((.*)\)$/;
 
+/** What a named method is made with, where there is anything. */
+export interface Known {
+  /** What is known of the model's heads, where the method can use it. */
+  readonly profile?: HeadProfile | undefined;
+  /** Instead of the named method's own division; wrappers go around it. */
+  readonly budget?: BudgetPolicy | undefined;
+}
+
 /**
  * The method that a text names: one of `METHODS`, or wrappers around one, as `every:128(ada(snapkv))`.
  *
- * @param profile what is known of the model's heads, where the method can use it
- * @throws `USAGE` on unknown names and arguments, with the known ones
+ * @throws `USAGE` on unknown names and arguments, with the known ones, and on a wrapper that divides what a given
+ * budget has divided
  */
-export function composeMethod(text: string, profile?: HeadProfile): Method {
+export function composeMethod(text: string, known: Known = {}): Method {
   const match = PART.exec(text.trim());
   if (match === null) {
     const name = requireOneOf("method", text.trim(), Object.keys(METHODS) as MethodName[]);
+    const { profile, budget } = known;
     const method: Method = METHODS[name];
-    return profile === undefined ? method : (method.calibrated?.(profile) ?? method);
+    const own = profile === undefined ? method : (method.calibrated?.(profile) ?? method);
+    return budget === undefined ? own : { ...own, budget };
   }
   const [, name = "", argument, inner = ""] = match;
   const wrapper: Wrapper =
@@ -30,8 +41,11 @@ export function composeMethod(text: string, profile?: HeadProfile): Method {
   if (value !== undefined && !Number.isFinite(value)) {
     throw new PyramidKVError("USAGE", `${name} takes a number, got "${argument}"`);
   }
-  const known = wrapper.ignoresProfile === true ? undefined : profile;
-  const wrapped = wrapper.wrap(composeMethod(inner, known), value);
+  if (known.budget !== undefined && wrapper.divides === true) {
+    throw new PyramidKVError("USAGE", `${name} divides the budget, which was given: leave one out`);
+  }
+  const within = wrapper.ignoresProfile === true ? { ...known, profile: undefined } : known;
+  const wrapped = wrapper.wrap(composeMethod(inner, within), value);
   requireTogether(wrapped);
   return { ...wrapped, name: text.trim() };
 }

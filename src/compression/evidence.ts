@@ -15,9 +15,11 @@ export const EVIDENCE = {
 
 export type EvidenceKind = keyof typeof EVIDENCE;
 
+/** Attention received, summed over queries. */
+export type SummedKind = "sums" | "far-sums" | "sampled-sums" | "sampled-far-sums";
+
 /** Evidence that is attention received: one number per token and query head. */
-export type AttentionKind =
-  "window" | "sums" | "far-sums" | "sampled-sums" | "sampled-far-sums" | "peaks";
+export type AttentionKind = SummedKind | "window" | "peaks";
 
 /** Mean and covariance of a kv head's queries before rotation, per query head of its group. */
 export interface QueryStatistics {
@@ -49,7 +51,7 @@ export interface HeadEvidence {
   /** Attention that each token receives of each query head: [n, group]. */
   attention(kind: AttentionKind): Float32Array;
   /** Of the queries that are summed, how many could add to each token: [n]. */
-  counted(kind: Exclude<AttentionKind, "window">): Float32Array;
+  counted(kind: SummedKind): Float32Array;
   /** Rotated keys: [headDim, n]. */
   keys(): Float32Array;
   /** Keys before rotation, as far as f16 holds them: [headDim, n]. */

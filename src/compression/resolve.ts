@@ -1,4 +1,5 @@
 import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
+import type { BudgetPolicy } from "./budgets/budget.ts";
 import { headScored, type HeadScores } from "./budgets/head-scores.ts";
 import { listed, meanBudget, type BudgetList } from "./budgets/listed.ts";
 import { composeMethod } from "./compose.ts";
@@ -35,8 +36,11 @@ export function resolveCompression(
 ): Compression {
   const used = typeof asked.profile === "object" ? asked.profile : ofModel(asked.profile, profile);
   const wanted = asked.method ?? DEFAULT_METHOD;
-  const named = typeof wanted === "string" ? composeMethod(wanted, used) : wanted;
-  const method = asked.budgets === undefined ? named : dividedBy(named, asked.budgets);
+  const budget = asked.budgets && policyOf(asked.budgets);
+  const method =
+    typeof wanted === "string"
+      ? composeMethod(wanted, { profile: used, budget })
+      : { ...wanted, ...(budget && { budget }) };
   requireTogether(method);
   const unused = Object.keys(asked).filter(
     (name) =>
@@ -76,8 +80,8 @@ function isList(budgets: CompressionOptions["budgets"]): budgets is BudgetList {
   return Array.isArray(budgets);
 }
 
-function dividedBy(method: Method, budgets: BudgetList | HeadScores): Method {
-  return { ...method, budget: isList(budgets) ? listed(budgets) : headScored(budgets) };
+function policyOf(budgets: BudgetList | HeadScores): BudgetPolicy {
+  return isList(budgets) ? listed(budgets) : headScored(budgets);
 }
 
 function ofModel(name = "auto", profile: HeadProfile | undefined): HeadProfile | undefined {

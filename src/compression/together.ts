@@ -5,16 +5,14 @@ import type { Method } from "./method.ts";
 
 /** What is there to rank by while tokens are decoded. */
 const DECODE_EVIDENCE: readonly EvidenceKind[] = [
-  ...([
-    "window",
-    "sums",
-    "far-sums",
-    "sampled-sums",
-    "sampled-far-sums",
-    "keys",
-    "plain-keys",
-    "values",
-  ] as const),
+  "window",
+  "sums",
+  "far-sums",
+  "sampled-sums",
+  "sampled-far-sums",
+  "keys",
+  "plain-keys",
+  "values",
 ];
 
 /** Whether budgets follow what decoded tokens show; others stay as the prompt divided them. */

@@ -17,6 +17,8 @@ export interface Wrapper {
   readonly summary: string;
   /** What its argument is; absent where it takes none. */
   readonly argument?: string;
+  /** Whether it divides the budget in a way of its own, whatever did so before. */
+  readonly divides?: boolean;
   /** Whether what was calibrated for the model is left aside. */
   readonly ignoresProfile?: boolean;
   wrap(method: Method, argument?: number): Method;
@@ -51,10 +53,12 @@ const reranked = (method: Method, rerank: Rerank): Method => ({
 export const WRAPPERS = {
   uniform: {
     summary: "the same budget in every layer",
+    divides: true,
     wrap: (method) => ({ ...method, budget: uniform }),
   },
   pyramid: {
     summary: "PyramidKV's budgets for any scores",
+    divides: true,
     wrap: (method) => ({
       ...method,
       options: withOptions(method, "beta", "window", "rounding"),
@@ -63,6 +67,7 @@ export const WRAPPERS = {
   },
   inverted: {
     summary: "the pyramid upside down, as a control",
+    divides: true,
     wrap: (method) => ({
       ...method,
       options: withOptions(method, "beta", "window", "rounding"),
@@ -75,10 +80,15 @@ export const WRAPPERS = {
     wrap: ada,
   },
   "per-layer": { summary: "the same budget for all heads of a layer", wrap: perLayer },
-  cake: { summary: "budgets by how widely each layer's scores are spread", wrap: cake },
+  cake: {
+    summary: "budgets by how widely each layer's scores are spread",
+    divides: true,
+    wrap: cake,
+  },
   coverage: {
     summary: "as many tokens as hold a share of the scores, instead of kvSize",
     argument: "the share (0.95)",
+    divides: true,
     wrap: coverage,
   },
   chunk: {

@@ -1,4 +1,4 @@
-import type { AttentionKind } from "../compression/evidence.ts";
+import type { AttentionKind, SummedKind } from "../compression/evidence.ts";
 import { FAR } from "../compression/methods/funnel.ts";
 import type { Chunk } from "./chunks.ts";
 
@@ -10,18 +10,23 @@ export interface Accumulation {
   readonly peaks: boolean;
   /** Whose queries count. */
   readonly of: Chunk["of"];
-  /** Whether a part of them does. */
-  readonly sampled: boolean;
+  /** The part of them that does, spread evenly. */
+  readonly share: number;
 }
 
-const ALL = { distance: 0, peaks: false, of: "prompt", sampled: false } as const;
+/** Samples are the last queries of every stretch, and of the prompt. */
+const STRETCH = 256;
+const SAMPLED = 64;
+
+const ALL = { distance: 0, peaks: false, of: "prompt", share: 1 } as const;
+const SAMPLE = { ...ALL, share: SAMPLED / STRETCH } as const;
 
 /** How each kind of evidence that many queries add to is gathered. */
 export const ACCUMULATIONS: Readonly<Record<Exclude<AttentionKind, "window">, Accumulation>> = {
   sums: ALL,
   "far-sums": { ...ALL, distance: FAR },
-  "sampled-sums": { ...ALL, sampled: true },
-  "sampled-far-sums": { ...ALL, distance: FAR, sampled: true },
+  "sampled-sums": SAMPLE,
+  "sampled-far-sums": { ...SAMPLE, distance: FAR },
   peaks: { ...ALL, peaks: true, of: "probe" },
 };
 
@@ -33,13 +38,9 @@ export interface Span {
   readonly n: number;
 }
 
-/** Samples are the last queries of every stretch, and of the prompt. */
-const STRETCH = 256;
-const SAMPLED = 64;
-
 /** Which of a prompt's `n` tokens are asked for what they attend to. */
 export function queriesOfKind(kind: AccumulatedKind, n: number): Span[] {
-  if (!ACCUMULATIONS[kind].sampled) return [{ first: 0, n }];
+  if (ACCUMULATIONS[kind].share === 1) return [{ first: 0, n }];
   const whole = Math.floor(Math.max(0, n - SAMPLED) / STRETCH);
   const spans = Array.from({ length: whole }, (_, i) => ({
     first: (i + 1) * STRETCH - SAMPLED,
@@ -57,15 +58,17 @@ export function within(spans: readonly Span[], first: number, n: number): Span[]
   });
 }
 
-/**
- * Of the queries that are summed, how many could add to each of `n` tokens, of which the last `nNew` were asked.
- */
-export function counted(kind: AccumulatedKind, n: number, nNew: number): Float32Array {
+/** Of the queries that are summed, how many could add to each of `n` tokens, of which the last `nNew` were asked. */
+export function counted(kind: SummedKind, n: number, nNew: number): Float32Array {
   const { distance } = ACCUMULATIONS[kind];
-  const spans = queriesOfKind(kind, nNew);
+  // Queries asked from each new token on.
+  const after = new Float32Array(nNew + 1);
+  for (const { first, n: length } of queriesOfKind(kind, nNew)) {
+    after.fill(1, first, first + length);
+  }
+  for (let i = nNew - 1; i >= 0; i--) after[i] = (after[i] as number) + (after[i + 1] as number);
   return Float32Array.from({ length: n }, (_, j) => {
-    // Queries from this one on are far enough.
-    const from = j + distance - (n - nNew);
-    return spans.reduce((sum, s) => sum + Math.max(0, s.first + s.n - Math.max(s.first, from)), 0);
+    const from = Math.max(0, j + distance - (n - nNew));
+    return after[Math.min(from, nNew)] as number;
   });
 }

@@ -90,18 +90,15 @@ export class Compressor {
     const { observation, lengths } = reading;
     const { samples } = observation;
     const headsOf = (run: HeadRun) =>
-      Array.from({ length: run.nHeadKv }, (_, i) => ({
+      Array.from({ length: run.nHeadKv }, () => ({
         firstRow: pastRows - run.nPast,
         nPast: run.nPast,
-        positions: Int32Array.from([
-          ...(this.#past(il)?.positions(run.firstHead + i) ?? []),
-          ...reading.positions,
-        ]),
       }));
     const heads = runs.flatMap(headsOf);
     const errors = samples && (await outputErrors({ ...this.job, samples, il, heads }));
     const turnsBack = this.job.targets.some((t) => neededBy(t).includes("plain-keys"));
-    const keys = turnsBack ? await plainKeys({ ...this.job, heads }) : undefined;
+    const positions = (h: number) => this.#positions(il, h, reading);
+    const keys = turnsBack ? await plainKeys({ ...this.job, heads, positions }) : undefined;
     const evidence = new PrefillEvidence({
       ...{ ...this.job, il, runs, observation, hp: model.hp, nPrompt: lengths.prompt },
       ...{ futureRotation: this.futureRotation, outputErrors: errors, plainKeys: keys },
@@ -112,9 +109,13 @@ export class Compressor {
     }
   }
 
-  /** What a layer held before; several targets share a prefill only where none holds anything. */
-  #past(il: number): LayerCache | undefined {
-    return this.job.targets[0]?.cache.layers[il];
+  /** Positions of a kv head's tokens; several targets share a prefill only where none holds any before. */
+  #positions(il: number, kvHead: number, { positions }: Reading): Int32Array {
+    const past = this.job.targets[0]?.cache.layers[il]?.positions(kvHead) ?? new Int32Array(0);
+    const all = new Int32Array(past.length + positions.length);
+    all.set(past);
+    all.set(positions, past.length);
+    return all;
   }
 
   async #cut(
@@ -133,7 +134,7 @@ export class Compressor {
     const kept = keepByHead({ rankings, lengths }, own, target.compression.options);
     const newest = rerotates(target) ? plan.longest - 1 : undefined;
     await this.#stage(target, il, kept, { seen, runs, reading }, newest);
-    target.onCut?.(evidence, kept);
+    target.received?.adopt(evidence, kept);
     if (method.budget.kind !== "weighed" || !target.cut) return;
     layers[il] = keptOnly(rankings, kept);
     for (let before = 0; before < il; before++) {
@@ -152,6 +153,7 @@ export class Compressor {
     const { model, executor, scratch, targets, pastRows, nPrompt } = this.job;
     const { positions, lengths } = reading;
     const before = target.cache.layers[il];
+    const merges = target.compression.method.merges !== undefined;
     const tokens = runs.flatMap((run) =>
       Array.from({ length: run.nHeadKv }, (_, i): KeptTokens => {
         const kvHead = run.firstHead + i;
@@ -160,7 +162,7 @@ export class Compressor {
         const row = (at: number) => pastRows - run.nPast + at;
         return {
           rows: indices.map(row),
-          evicted: complement(indices, run.nPast + nPrompt).map(row),
+          evicted: merges ? complement(indices, run.nPast + nPrompt).map(row) : undefined,
           positions: indices.map(
             (at) => (at < run.nPast ? past[at] : positions[at - run.nPast]) as number,
           ),
@@ -196,7 +198,7 @@ export class Compressor {
     const { room, compression } = target;
     const options = { room, mergeWeight: compression.method.merges };
     target.cache.stage(il, await shrink(this.job.executor, staged, kept, options));
-    target.onCutAgain?.(il, kept);
+    target.received?.pick(il, kept);
     return keptOnly(cut.rankings, kept);
   }
 }

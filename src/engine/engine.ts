@@ -7,11 +7,11 @@ import { Backend } from "../ggml/backend.ts";
 import { Executor } from "../ggml/executor.ts";
 import { chooseKernels, kernelInfo, type KernelInfo } from "../ggml/kernels/choices.ts";
 import { Kernels } from "../ggml/kernels/kernels.ts";
-import { rowBytes, type TensorType } from "../ggml/types.ts";
 import { openGguf } from "../gguf/file.ts";
 import { findProfile } from "./profiles.ts";
 import { resolveModel } from "../hub/resolve.ts";
 import { kvFormat } from "../kvcache/kv-format.ts";
+import { tokensWithin } from "../kvcache/token-bytes.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { fingerprint } from "../models/fingerprint.ts";
 import { Model } from "../models/model.ts";
@@ -48,7 +48,7 @@ export interface LoadProgress {
 export interface SessionOptions extends CompressionOptions {
   /** Bytes that the kept keys and values may take, instead of `kvSize`: the largest size that fits, padding aside. */
   readonly kvBytes?: number;
-  /** Type of the cached keys and values: f16, q8_0 or q4_0. Defaults to `f16`. */
+  /** Type of the cached keys and values, one of `KV_TYPES`. Defaults to `f16`. */
   readonly kvType?: string;
   /** Tokens per layer, averaged, beyond which later turns are compressed again. Defaults to 2 · kvSize. */
   readonly kvLimit?: number;
@@ -173,7 +173,7 @@ export class Engine implements AsyncDisposable {
     const { kvType = "f16", kvLimit, kvBytes, ...rest } = options;
     const format = kvFormat(kvType, this.model.headDim);
     const size =
-      kvBytes === undefined ? {} : { kvSize: sizeWithin(kvBytes, format.type, this.model) };
+      kvBytes === undefined ? {} : { kvSize: tokensWithin(kvBytes, this.model, format.type) };
     const compression = resolveCompression({ ...rest, ...size }, this.profile);
     if (typeof rest.profile === "object") requireProfile(rest.profile, this.model);
     const { kvSize } = compression.options;
@@ -227,13 +227,6 @@ export class Engine implements AsyncDisposable {
   #assertAlive(): void {
     if (this.#disposed) throw new PyramidKVError("DISPOSED", "this engine was disposed");
   }
-}
-
-/** Tokens per layer and kv head whose keys and values take so many bytes. */
-function sizeWithin(bytes: number, type: TensorType, hp: HyperParameters): number {
-  const perToken = 2 * hp.nLayer * hp.nHeadKv * rowBytes(type, hp.headDim);
-  requireInteger("kvBytes", bytes, perToken);
-  return Math.floor(bytes / perToken);
 }
 
 /** A profile that fits the model's layers and heads. */

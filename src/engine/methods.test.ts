@@ -215,3 +215,19 @@ describe.each(Object.keys(GROUPS))("%s", (group) => {
     }
   });
 });
+
+it("reads a second prompt in long chunks with ragged heads that are all sampled", async () => {
+  using folder = new TestFolder();
+  const shape = { nLayer: 2, nHead: 8, nHeadKv: 8, nEmbd: 128, nCtx: 16_384 };
+  const model = folder.tiny(shape);
+  for (const kernels of KERNELS) {
+    await using engine = await Engine.load({ model, threads: 1, kernels, chunkTokens: 4096 });
+    using session = engine.createSession({ method: "every:64(sampled(ada:0(h2o)))", kvSize: 64 });
+    await session.prefill(randomTokens(600));
+    const lengths = session.cache.layers[1]?.heads.map((h) => h.length);
+    expect(new Set(lengths).size).toBeGreaterThan(1);
+    await session.prefill(randomTokens(4200, 1));
+    await session.decode(5);
+    expect(session.logits.every(Number.isFinite)).toBe(true);
+  }
+});

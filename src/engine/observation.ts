@@ -114,7 +114,7 @@ export class Observation extends NativeOwner {
 
   /** The kind, if any, that attention itself gathers on its way: one that all queries add to. */
   alongside(chunk: Chunk): AccumulatedKind | undefined {
-    return this.kindsOf(chunk).find((kind) => !ACCUMULATIONS[kind].sampled);
+    return this.kindsOf(chunk).find((kind) => ACCUMULATIONS[kind].share === 1);
   }
 
   /** Which of a chunk's queries add to sums of a kind, counted from its first. */

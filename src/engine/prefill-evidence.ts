@@ -74,7 +74,7 @@ export class PrefillEvidence {
         }
         return own;
       },
-      counted: (kind) => counted(kind, n, nPrompt),
+      counted: (kind) => this.#once(`${kind}/${n}`, () => counted(kind, n, nPrompt)),
       keys: () => rows("k"),
       plainKeys: () => given(this.seen.plainKeys?.[kvHead], "plain-keys"),
       values: () => rows("v"),

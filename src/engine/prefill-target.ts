@@ -1,7 +1,7 @@
-import type { EvidenceKind, LayerEvidence } from "../compression/evidence.ts";
+import type { EvidenceKind } from "../compression/evidence.ts";
 import type { Compression } from "../compression/resolve.ts";
 import type { KvCache } from "../kvcache/kv-cache.ts";
-import { summedKinds } from "./received.ts";
+import { summedKinds, type Received } from "./received.ts";
 
 /** A cache to fill in a prefill, and how it is compressed. */
 export interface PrefillTarget {
@@ -11,10 +11,8 @@ export interface PrefillTarget {
   readonly cut: boolean;
   /** Rows to keep free in each head's cache beyond what it holds. */
   readonly room: number;
-  /** Told what a layer showed, and what its heads kept of it: indices into their own tokens. */
-  readonly onCut?: ((layer: LayerEvidence, kept: readonly Int32Array[]) => void) | undefined;
-  /** Told where a layer is cut again: what its heads keep of what they had kept. */
-  readonly onCutAgain?: ((il: number, kept: readonly Int32Array[]) => void) | undefined;
+  /** Takes over what kept tokens received, where sums go on while decoding. */
+  readonly received?: Received | undefined;
 }
 
 /** What a target's method ranks and divides by, now or while it decodes. */

@@ -194,15 +194,21 @@ async function runLayer(
       }
       return scoreWindows(g, observation, scores);
     },
-    layerNodes(hp, observation),
+    layerNodes(hp, observation, chunk),
   );
   await observe(observation, scores);
 }
 
 /** More nodes than one layer can have: ragged heads take an attention node each, experts and scores a few. */
-function layerNodes({ nHeadKv, nExpertUsed }: HyperParameters, observation: Observation): number {
+function layerNodes(
+  { nHeadKv, nExpertUsed }: HyperParameters,
+  observation: Observation,
+  chunk: Chunk,
+): number {
   const scored = observation.windows.reduce((sum, w) => sum + w.alphas.length, 1);
-  return 192 + 16 * nHeadKv * (scored + observation.accumulated.size) + 4 * nExpertUsed;
+  const kinds = observation.kindsOf(chunk);
+  const summed = kinds.reduce((sum, kind) => sum + observation.spansOf(kind, chunk).length, 0);
+  return 192 + 16 * nHeadKv * (scored + summed) + 4 * nExpertUsed;
 }
 
 /** ggml attends in tiles of 64 queries, and sums fewer than a tile in another order. */

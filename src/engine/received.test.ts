@@ -22,8 +22,14 @@ describe("Received", () => {
     expect(Array.from(sum)).toEqual([2, 5, 6, 1, 12, 42, 52, 2]);
     const counts = received.counted("far-sums", 0, 0, { n: 4, nNew: 1 });
     expect(Array.from(counts)).toEqual([4, 1, 0, 0]);
-    received.reset();
-    expect(Array.from(received.sum("far-sums", 0, 0, { n: 1, group: 2 }))).toEqual([0, 0]);
+  });
+
+  it("counts a decoded query as the part of a prompt's that are asked", () => {
+    const received = new Received(["sampled-sums"]);
+    const now = received.sum("sampled-sums", 0, 0, { n: 2, group: 1 }, Float32Array.of(4, 8));
+    expect(Array.from(now)).toEqual([1, 2]);
+    const counts = received.counted("sampled-sums", 0, 0, { n: 2, nNew: 2 });
+    expect(Array.from(counts)).toEqual([0.5, 0.25]);
   });
 
   it("holds nothing where nothing is summed", () => {

@@ -1,9 +1,7 @@
-import type { HeadEvidence, LayerEvidence } from "../compression/evidence.ts";
+import type { HeadEvidence, LayerEvidence, SummedKind } from "../compression/evidence.ts";
 import { ACCUMULATIONS, type AccumulatedKind } from "./accumulators.ts";
 
-/** What is summed over all queries, and so goes on while tokens are decoded. */
-export type SummedKind = Exclude<AccumulatedKind, "peaks">;
-
+/** What of a method's needs is summed over queries, and so goes on while tokens are decoded. */
 export function summedKinds(needs: readonly string[]): SummedKind[] {
   const kinds = Object.keys(ACCUMULATIONS) as AccumulatedKind[];
   return kinds.filter((kind): kind is SummedKind => kind !== "peaks" && needs.includes(kind));
@@ -18,7 +16,10 @@ interface HeadSums {
   readonly counted: ReadonlyMap<SummedKind, Float32Array>;
 }
 
-/** What the tokens in a cache received so far, so that sums go on from there. */
+/**
+ * What the tokens in a cache received since the last prompt began, so that sums go on from there. Where a prompt asks
+ * a part of its queries only, a decoded one counts as that part of a query.
+ */
 export class Received {
   readonly #layers: HeadSums[][] = [];
 
@@ -45,7 +46,8 @@ export class Received {
     { n, group }: Pick<HeadEvidence, "n" | "group">,
     now?: Float32Array,
   ): Float32Array {
-    const out = now?.slice() ?? new Float32Array(n * group);
+    const { share } = ACCUMULATIONS[kind];
+    const out = now?.map((x) => x * share) ?? new Float32Array(n * group);
     const before = this.#layers[il]?.[kvHead];
     const sums = before?.sums.get(kind);
     if (before === undefined || sums === undefined) return out;
@@ -66,16 +68,11 @@ export class Received {
     { n, nNew }: { readonly n: number; readonly nNew: number },
   ): Float32Array {
     const before = this.#layers[il]?.[kvHead]?.counted.get(kind);
-    const { distance } = ACCUMULATIONS[kind];
+    const { distance, share } = ACCUMULATIONS[kind];
     return Float32Array.from({ length: n }, (_, j) => {
       const now = Math.min(nNew, Math.max(0, n - j - distance));
-      return (before?.[j] ?? 0) + now;
+      return (before?.[j] ?? 0) + now * share;
     });
-  }
-
-  /** Forgets everything. */
-  reset(): void {
-    this.#layers.length = 0;
   }
 
   #read(head: HeadEvidence): HeadSums {

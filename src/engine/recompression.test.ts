@@ -140,6 +140,54 @@ describe.each(KERNELS)("with %s", (kernels) => {
       }),
   );
 
+  it("a prompt begins anew: what was decoded before it is asked no more", () =>
+    withEngine(kernels, 2048, async (engine) => {
+      const seen: { n: number; counted: Float32Array; sums: Float32Array }[] = [];
+      const method: Method = {
+        ...METHODS.h2o,
+        every: 16,
+        score: ({ il, heads }) => {
+          const { n, group, ...head } = heads[0] as HeadEvidence;
+          const sums = head.attention("sums").slice(0, (n * group) / group);
+          if (il === 1) seen.push({ n, counted: head.counted("sums"), sums });
+          return heads.map(() => null);
+        },
+      };
+      using session = engine.createSession({ method, kvSize: 64, kvLimit: 1000 });
+      await session.prefill(randomTokens(80));
+      await decode(session, 7); // not yet due
+      await session.prefill(randomTokens(100, 1));
+      await decode(session, 16);
+      const { n, counted, sums } = seen.at(-1) as (typeof seen)[number];
+      expect(n).toBe(64 + 7 + 100 + 16);
+      // The second prompt's queries and those after it.
+      expect(counted[0]).toBe(116);
+      expect(sums.reduce((a, b) => a + b, 0)).toBeCloseTo(116, 2);
+    }));
+
+  it("an aborted prompt changes nothing of what is summed", () =>
+    withEngine(kernels, 2048, async (engine) => {
+      const run = async (interrupted: boolean) => {
+        using session = engine.createSession({ method: "every:16(h2o)", kvSize: 64 });
+        await session.prefill(randomTokens(100));
+        await decode(session, 5);
+        if (interrupted) {
+          const stop = new AbortController();
+          const onProgress = (share: number) => {
+            if (share > 0.5) stop.abort();
+          };
+          const aborted = session.prefill(randomTokens(200, 1), {
+            signal: stop.signal,
+            onProgress,
+          });
+          await expect(aborted).rejects.toThrow(/abort/i);
+        }
+        await decode(session, 40);
+        return session.logits.slice();
+      };
+      expect(await run(true)).toEqual(await run(false));
+    }));
+
   it("decodes beyond the context where tokens move back", () =>
     withEngine(kernels, 128, async (engine) => {
       using session = engine.createSession({

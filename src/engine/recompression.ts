@@ -7,6 +7,7 @@ import type {
   LayerEvidence,
   OutputErrors,
   QueryStatistics,
+  SummedKind,
 } from "../compression/evidence.ts";
 import { keepByHead } from "../compression/keep.ts";
 import type { Compression } from "../compression/resolve.ts";
@@ -27,7 +28,7 @@ import { queriesOf } from "../models/blocks/attention.ts";
 import type { Model } from "../models/model.ts";
 import { ACCUMULATIONS } from "./accumulators.ts";
 import { queryHeads } from "./head-runs.ts";
-import { Received, summedKinds, type SummedKind } from "./received.ts";
+import { Received, summedKinds } from "./received.ts";
 
 interface ScoredQueries {
   readonly heads: HeadGroup;
@@ -54,7 +55,7 @@ export class Recompression extends NativeOwner {
   #count = 0;
   #before = 0;
   /** Where a method sums over all queries: what each kept token received so far. */
-  readonly received: Received;
+  #received: Received;
   readonly #summed: readonly SummedKind[];
   /** Tokens per layer and kv head after the prompt, where it was cut. */
   #division: number[][] | undefined;
@@ -68,7 +69,7 @@ export class Recompression extends NativeOwner {
     const { method, options } = compression;
     this.#every = method.every as number;
     this.#summed = summedKinds(method.needs);
-    this.received = new Received(this.#summed);
+    this.#received = this.newReceived();
     this.size = Math.max(options.alpha, this.#summed.length > 0 ? this.#every : 1);
     this.#positions = new Int32Array(this.size);
     const { hp } = model;
@@ -97,17 +98,23 @@ export class Recompression extends NativeOwner {
     this.#count++;
   }
 
-  /** Notes how a prompt's tokens were divided over the heads. */
-  noteDivision(cache: KvCache): void {
-    this.#division = cache.layers.map(({ heads }) => heads.map(({ length }) => length));
+  /** What the next prompt's tokens will have received. */
+  newReceived(): Received {
+    return new Received(this.#summed);
   }
 
-  /** Forgets everything. */
-  reset(): void {
+  /**
+   * Begins anew after a prompt: queries decoded before saw another cache.
+   *
+   * @param cut whether the prompt's tokens were divided over the heads; even budgets otherwise
+   */
+  begin(cache: KvCache, received: Received, cut: boolean): void {
     this.#count = 0;
     this.#before = 0;
-    this.received.reset();
-    this.#division = undefined;
+    this.#received = received;
+    this.#division = cut
+      ? cache.layers.map(({ heads }) => heads.map(({ length }) => length))
+      : undefined;
   }
 
   /** Whether it is time. */
@@ -146,7 +153,7 @@ export class Recompression extends NativeOwner {
       const turn: TurnKeys = (g, keys, by) => graph.turn(g, keys, by);
       const moved = moves ? { to, turn } : undefined;
       await evict(this.executor, layer, kept, { moved, mergeWeight: method.merges });
-      this.received.adopt(evidence, kept);
+      this.#received.adopt(evidence, kept);
     }
     this.#before = this.#count;
     if (!moves) return nextPosition;
@@ -212,23 +219,11 @@ export class Recompression extends NativeOwner {
         ...{ n: head.n, group, headDim: hp.headDim },
         attention: (kind: AttentionKind) => {
           if (kind === "window") return given(head.window, kind);
-          const at = this.#summed.findIndex((summed) => summed === kind);
+          const at = (this.#summed as readonly string[]).indexOf(kind);
           const summed = given(this.#summed[at], kind);
-          return this.received.sum(summed, il, h, { n: head.n, group }, head.sums[at]);
+          return this.#received.sum(summed, il, h, { n: head.n, group }, head.sums[at]);
         },
-        counted: (kind) =>
-          this.received.counted(
-            given(
-              this.#summed.find((k) => k === kind),
-              kind,
-            ),
-            il,
-            h,
-            {
-              n: head.n,
-              nNew: wanted.sums,
-            },
-          ),
+        counted: (kind) => this.#received.counted(kind, il, h, { n: head.n, nNew: wanted.sums }),
         keys: () => given(head.keys, "keys"),
         plainKeys: () => given(head.plainKeys, "plain-keys"),
         values: () => given(head.values, "values"),

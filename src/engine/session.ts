@@ -168,7 +168,7 @@ export class Session implements Disposable {
       this.#decodeGraph?.[Symbol.dispose]();
       this.#decodeGraph = undefined;
       this.cache.clear();
-      this.#recompression?.reset();
+      this.#recompression?.begin(this.cache, this.#recompression.newReceived(), false);
       this.#nPast = 0;
       this.#logits = undefined;
       this.#pendingToken = undefined;
@@ -240,7 +240,8 @@ export class Session implements Disposable {
       session.#logits = Float32Array.from(logits);
       session.#nPast = nextPositions[i] as number;
       session.#pendingToken = undefined;
-      if (targets[i]?.cut === true) session.#recompression?.noteDivision(session.cache);
+      const { received, cut } = targets[i] as PrefillTarget;
+      if (received !== undefined) session.#recompression?.begin(session.cache, received, cut);
       session.timings.addPrefill(tokens.length, prefillMs, compressMs);
     }
   }
@@ -259,11 +260,8 @@ export class Session implements Disposable {
     const measured = compression.method.budget.kind === "measured";
     const cut = isFirst ? measured || nNew > kvSize : cache.meanKept + nNew > this.#parts.kvLimit;
     const room = compression.method.every ?? 0;
-    const onCut: PrefillTarget["onCut"] = (layer, kept) =>
-      this.#recompression?.received.adopt(layer, kept);
-    const onCutAgain: PrefillTarget["onCutAgain"] = (il, kept) =>
-      this.#recompression?.received.pick(il, kept);
-    return { cache, compression, cut, room, onCut, onCutAgain };
+    const received = this.#recompression?.newReceived();
+    return { cache, compression, cut, room, received };
   }
 
   /** What is read after the prompt to observe it, where the methods want that. */

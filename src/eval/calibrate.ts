@@ -97,7 +97,6 @@ function starving(head: number | undefined, nHeadKv: number): Method {
   return {
     ...funnel,
     name: `funnel with head ${head ?? "none"} starved`,
-    needs: funnel.needs.filter((kind) => kind !== "outputs"),
     score: (layer, options) =>
       funnel.score(layer, options).map((r, h) => (isStarved(layer.il, h) ? null : r)),
     budget: {

@@ -5,6 +5,7 @@ import type { Engine, SessionOptions } from "../engine/engine.ts";
 import { argmax } from "../engine/sampler.ts";
 import type { Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";
+import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { documentCases, encodeTexts, needleCases, type EvalCase } from "./cases.ts";
 
 /** Whether the question is part of the prompt when it is compressed, or comes after. */
@@ -19,6 +20,30 @@ export interface QualityRun {
 }
 
 const FULL: QualityRun = { name: "full", options: { method: "full" } };
+
+export interface QualityGrid {
+  readonly methods: readonly string[];
+  /** Tokens of an f16 cache. */
+  readonly kvSizes: readonly number[];
+  readonly kvTypes: readonly string[];
+}
+
+/** Every method with every cache type at every size in bytes; the full cache is there once for each type. */
+export function qualityRuns(
+  { methods, kvSizes, kvTypes }: QualityGrid,
+  { nLayer, nHeadKv, headDim }: Pick<HyperParameters, "nLayer" | "nHeadKv" | "headDim">,
+): QualityRun[] {
+  const f16Bytes = 4 * nLayer * nHeadKv * headDim;
+  return methods.flatMap((method) =>
+    kvTypes.flatMap((kvType): QualityRun[] => {
+      const name = kvType === "f16" ? method : `${method}, ${kvType}`;
+      if (method === "full") return kvType === "f16" ? [] : [{ name, options: { method, kvType } }];
+      return kvSizes.map((size) => {
+        return { name, size, options: { method, kvType, kvBytes: size * f16Bytes } };
+      });
+    }),
+  );
+}
 
 export interface QualityOptions {
   readonly runs: readonly QualityRun[];

@@ -3,7 +3,7 @@ import { TestFolder } from "../../test/helpers/tiny-model.ts";
 import { Engine } from "../engine/engine.ts";
 import { calibrate } from "./calibrate.ts";
 import { needleNumber } from "./needles.ts";
-import { runQuality } from "./quality.ts";
+import { qualityRuns, runQuality } from "./quality.ts";
 
 /** The tiny model's tokens are bytes: enough of them for a document. */
 const text = Array.from({ length: 900 }, (_, i) => `Line ${i} of the text. `).join("");
@@ -35,6 +35,22 @@ it("quality: nothing is lost where nothing is evicted, and something where much 
       else expect(Math.abs(kl)).toBeLessThan(1e-4);
     }
   }));
+
+it("quality: cache types are compared at equal bytes", async () => {
+  using folder = new TestFolder();
+  const model = folder.tiny({ nLayer: 2, nHead: 2, nHeadKv: 1, nEmbd: 64, vocabulary: true });
+  await using engine = await Engine.load({ model, threads: 1 });
+  const grid = { methods: ["full", "snapkv"], kvSizes: [90], kvTypes: ["f16", "q8_0", "q4_0"] };
+  const runs = qualityRuns(grid, engine.model);
+  expect(runs.map(({ name }) => name)).toEqual(
+    ["full, q8_0", "full, q4_0", "snapkv", "snapkv, q8_0", "snapkv, q4_0"], // prettier-ignore
+  );
+  const sizes = runs.slice(2).map(({ options }) => {
+    using session = engine.createSession(options);
+    return session.compression.options.kvSize;
+  });
+  expect(sizes).toEqual([90, Math.floor((90 * 64) / 34), Math.floor((90 * 64) / 18)]);
+});
 
 it("calibrate: every head of the model gets a weight", () =>
   withEngine(async (engine) => {

@@ -23,7 +23,12 @@ export async function openGguf(path: string): Promise<GgufFile> {
       throw new PyramidKVError("BAD_FILE", "it is a directory, a .gguf file was expected");
     }
     if (stat.size === 0) throw new PyramidKVError("BAD_FILE", "the file is empty");
-    const header = await readHeader(handle, stat.size);
+    const read = async (size: number) => {
+      const bytes = new Uint8Array(size);
+      const { bytesRead } = await handle.read(bytes, 0, size, 0);
+      return bytes.subarray(0, bytesRead);
+    };
+    const header = await readHeader(read, stat.size);
     return {
       ...header,
       path,
@@ -50,15 +55,22 @@ async function openFile(path: string): Promise<FileHandle> {
   }
 }
 
-async function readHeader(handle: FileHandle, fileSize: number): Promise<GgufHeader> {
+/**
+ * Reads no more of a file than its header needs.
+ *
+ * @param read gives the file's first bytes, as many as asked for
+ */
+export async function readHeader(
+  read: (size: number) => Promise<Uint8Array>,
+  fileSize: number,
+): Promise<GgufHeader> {
   for (let size = Math.min(FIRST_READ, fileSize); ; size = Math.min(size * 2, fileSize)) {
-    const bytes = new Uint8Array(size);
-    const { bytesRead } = await handle.read(bytes, 0, size, 0);
+    const bytes = await read(size);
     try {
-      return parseHeader(bytes.subarray(0, bytesRead), fileSize);
+      return parseHeader(bytes, fileSize);
     } catch (error) {
       if (!(error instanceof NeedMoreBytes)) throw error;
-      if (bytesRead < size) {
+      if (bytes.length < size) {
         throw new PyramidKVError("BAD_FILE", "the file became shorter while it was read");
       }
       if (size >= LIMITS.headerBytes) {

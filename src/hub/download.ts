@@ -79,6 +79,44 @@ async function fetchRest(request: DownloadRequest, partial: string): Promise<voi
   await pipeline(counted, createWriteStream(partial, { flags: resumed ? "a" : "w" }));
 }
 
+export interface StartRequest {
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly size: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The first `size` bytes of a file; a server that ignores ranges is stopped there. Throws `NETWORK`. */
+export async function fetchStart({
+  url,
+  headers,
+  size,
+  signal,
+}: StartRequest): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
+  let have = 0;
+  try {
+    const response = await fetch(url, {
+      headers: { ...headers, range: `bytes=0-${size - 1}` },
+      signal: withTimeout(signal),
+    });
+    if (!response.ok || response.body === null) {
+      throw new PyramidKVError("NETWORK", `${url} answered ${explain(response.status)}`);
+    }
+    for await (const chunk of response.body) {
+      const part = (chunk as Uint8Array).subarray(0, size - have);
+      bytes.set(part, have);
+      have += part.length;
+      if (have === size) break;
+    }
+  } catch (error) {
+    throwIfAborted(signal);
+    if (error instanceof PyramidKVError) throw error;
+    throw new PyramidKVError("NETWORK", `${url}: ${reasonOf(error)}`, { cause: error });
+  }
+  return bytes.subarray(0, have);
+}
+
 /** Checks size and hash; a file that fails is removed, since resuming it would fail again. */
 export async function verifyFile(
   path: string,

@@ -11,6 +11,7 @@ import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import {
   download,
   explain,
+  fetchStart,
   makeFolder,
   reasonOf,
   withTimeout,
@@ -46,7 +47,7 @@ export async function fetchHubModel(model: HubModel, options: FetchOptions): Pro
   if (!(await exists(blob))) {
     await download({
       ...options,
-      url: `${hubUrl()}/${model.repo}/resolve/${REVISION}/${encodeURI(file.path)}`,
+      url: fileUrl(model.repo, file.path),
       headers: authorization(),
       path: blob,
       bytes: file.lfs.size,
@@ -58,6 +59,25 @@ export async function fetchHubModel(model: HubModel, options: FetchOptions): Pro
   await makeFolder(join(folder, "refs"));
   await writeFile(join(folder, "refs", REVISION), commit);
   return snapshot;
+}
+
+/** A model's file on the hub, of which only what is asked for is fetched. */
+export interface RemoteFile {
+  readonly name: string;
+  readonly bytes: number;
+  /** Its first bytes, as many as asked for. */
+  read(size: number): Promise<Uint8Array>;
+}
+
+/** A hub model's file, without fetching it. */
+export async function remoteHubModel(model: HubModel, signal?: AbortSignal): Promise<RemoteFile> {
+  const file = choose(model, await listGgufs(model.repo, signal), (f) => f.path);
+  const url = fileUrl(model.repo, file.path);
+  return {
+    name: `${model.repo}/${file.path}`,
+    bytes: file.size,
+    read: (size) => fetchStart({ url, headers: authorization(), size, signal }),
+  };
 }
 
 /** The path of a hub model that is in the cache already; no network is asked. */
@@ -152,6 +172,10 @@ function repoFolder(repo: string): string {
 
 function hubUrl(): string {
   return (process.env.HF_ENDPOINT ?? DEFAULT_HUB).replace(/\/+$/, "");
+}
+
+function fileUrl(repo: string, path: string): string {
+  return `${hubUrl()}/${repo}/resolve/${REVISION}/${encodeURI(path)}`;
 }
 
 function authorization(): Record<string, string> {

@@ -2,7 +2,13 @@ import { existsSync } from "node:fs";
 import { PyramidKVError } from "../errors.ts";
 import { ALIASES, type Alias } from "./aliases.ts";
 import type { FetchOptions } from "./download.ts";
-import { cachedHubModel, fetchHubModel, type HubModel } from "./hub-model.ts";
+import {
+  cachedHubModel,
+  fetchHubModel,
+  remoteHubModel,
+  type HubModel,
+  type RemoteFile,
+} from "./hub-model.ts";
 import { cachedWheelModel, fetchWheelModel } from "./wheel.ts";
 
 const HUB_NAME = /^(?<repo>[\w.-]+\/[\w.-]+)(?::(?<quant>[\w.-]+))?$/;
@@ -29,6 +35,25 @@ export async function cachedModel(name: string): Promise<string | undefined> {
   if (alias === undefined) return undefined;
   const fromWheel = alias.wheel === undefined ? undefined : await cachedWheelModel(alias.wheel);
   return fromWheel ?? (await cachedHubModel(requireHubName(alias.hub)));
+}
+
+/**
+ * Where a model is, without fetching it: a path, or its file on the hub.
+ *
+ * @throws `USAGE` on an unknown name, `NETWORK` where the hub cannot be asked
+ */
+export async function locateModel(
+  name: string,
+  signal?: AbortSignal,
+): Promise<string | RemoteFile> {
+  const alias = findAlias(name);
+  if (alias !== undefined) {
+    return (await cachedModel(name)) ?? remoteHubModel(requireHubName(alias.hub), signal);
+  }
+  if (existsSync(name) || name.endsWith(".gguf") || /^[./~]/.test(name)) return name;
+  const hub = parseHubName(name);
+  if (hub === undefined) throw new PyramidKVError("USAGE", `unknown model "${name}"; ${known()}`);
+  return (await cachedHubModel(hub)) ?? remoteHubModel(hub, signal);
 }
 
 async function fetchAlias(alias: Alias, options: FetchOptions): Promise<string> {

@@ -2,7 +2,7 @@ import type { Executor } from "../ggml/executor.ts";
 import type { Graph } from "../ggml/graph.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
-import { spread } from "./kv-format.ts";
+import { spread, type KvFormat } from "./kv-format.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import { mergedValues } from "./merge.ts";
 import type { HeadRows, RowSource } from "./rows.ts";
@@ -52,12 +52,10 @@ export async function gather(
   await executor.run((g) => {
     const fromRows = g.constant(TYPES.i32, [total], from);
     const toRows = g.constant(TYPES.i32, [total], to);
-    const restored = turned || source.format.spread !== layer.format.spread;
-    const plain = (rows: Tensor) =>
-      restored ? spread(g, rows, headDim, source.format.spread) : rows;
-    const stored = (rows: Tensor) =>
-      restored ? spread(g, rows, headDim, layer.format.spread) : rows;
-    const keys = plain(g.getRows(source.k, fromRows));
+    const differs = source.format.spread !== layer.format.spread;
+    const convert = (rows: Tensor, { spread: block }: Pick<KvFormat, "spread">, needed: boolean) =>
+      needed ? spread(g, rows, headDim, block) : rows;
+    const keys = convert(g.getRows(source.k, fromRows), source.format, turned || differs);
     const moved = turned
       ? g.reshape(
           turn(g, g.reshape(keys, headDim, 1, total), g.constant(TYPES.i32, [total], turns)),
@@ -69,9 +67,10 @@ export async function gather(
       merged === undefined
         ? g.getRows(source.v, fromRows)
         : g.constant(TYPES.f32, [headDim, total], merged);
-    const [k, v] = [stored(moved), stored(plain(values))];
+    const k = convert(moved, layer.format, turned || differs);
+    const v = convert(convert(values, source.format, differs), layer.format, differs);
     g.expand(k);
-    g.expand(v);
+    if (source.v === layer.v) g.expand(v);
     g.expand(g.setRows(layer.k, k, toRows));
     g.expand(g.setRows(layer.v, v, toRows));
     return () => undefined;

@@ -1,14 +1,8 @@
 import { NativeOwner } from "../ggml/owner.ts";
-import { rowBytes } from "../ggml/types.ts";
 import type { KvFormat } from "./kv-format.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import { MemoryLedger } from "./ledger.ts";
-
-export interface KvShape {
-  readonly nLayer: number;
-  readonly nHeadKv: number;
-  readonly headDim: number;
-}
+import { tokenBytes, type KvShape } from "./token-bytes.ts";
 
 /** The compressed cache of one sequence: one `LayerCache` a layer, each with its own lengths. */
 export class KvCache extends NativeOwner {
@@ -40,8 +34,7 @@ export class KvCache extends NativeOwner {
 
   /** Bytes that a cache of `n` tokens would hold with nothing evicted and no padding. */
   fullBytes(n: number): number {
-    const { nLayer, nHeadKv, headDim } = this.shape;
-    return 2 * nLayer * nHeadKv * n * rowBytes(this.format.type, headDim);
+    return n * tokenBytes(this.shape, this.format.type);
   }
 
   /** Holds a new layer until all of them are there: the cache is replaced whole or not at all. */

@@ -45,8 +45,17 @@ export function spread(g: InputGraph, rows: Tensor, headDim: number, block: numb
   return g.mulMat(matrix, rows);
 }
 
-/** f32 [headDim, headDim]: the transform's blocks along the diagonal; symmetric. */
+const matrices = new Map<string, Float32Array>();
+
+/** f32 [headDim, headDim]: the transform's blocks along the diagonal; symmetric. Made once, and not written to. */
 export function hadamard(headDim: number, block: number): Float32Array {
+  const key = `${headDim}/${block}`;
+  const known = matrices.get(key) ?? transform(headDim, block);
+  matrices.set(key, known);
+  return known;
+}
+
+function transform(headDim: number, block: number): Float32Array {
   const matrix = new Float32Array(headDim * headDim);
   for (let i = 0; i < headDim; i++) {
     const first = i - (i % block);

@@ -4,12 +4,12 @@ import type { Graph } from "../ggml/graph.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
-import type { KvShape } from "./kv-cache.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import type { MemoryLedger } from "./ledger.ts";
 import { spread } from "./kv-format.ts";
 import { capacityFor } from "./padding.ts";
 import type { RowSource } from "./rows.ts";
+import type { KvShape } from "./token-bytes.ts";
 
 /** Keys and values of the scratch: the type that CPU flash attention is fastest with. */
 const TYPE = TYPES.f16;

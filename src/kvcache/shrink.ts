@@ -2,7 +2,7 @@ import type { Executor } from "../ggml/executor.ts";
 import { gather, type GatherOptions, type TurnKeys } from "./gather.ts";
 import { LayerCache } from "./layer-cache.ts";
 import { capacityFor } from "./padding.ts";
-import { complement } from "./rows.ts";
+import { complement, type HeadRows } from "./rows.ts";
 
 /**
  * A part of a layer's cache as a smaller one of just its size; the caller frees the old one.
@@ -24,7 +24,7 @@ export async function shrink(
     padding: "compressed",
   });
   try {
-    await gather(executor, layer, rowsOf(layer, kept), smaller, { mergeWeight });
+    await gather(executor, layer, rowsOf(layer, kept, mergeWeight), smaller, { mergeWeight });
   } catch (error) {
     smaller[Symbol.dispose]();
     throw error;
@@ -48,7 +48,7 @@ export async function evict(
     readonly moved?: { readonly to: number; readonly turn: TurnKeys } | undefined;
   } = {},
 ): Promise<void> {
-  const heads = rowsOf(layer, kept);
+  const heads = rowsOf(layer, kept, mergeWeight);
   const positions = layer.heads.map((head, h) => picked(head.positions, kept[h] as Int32Array));
   const places = positions.map((own) =>
     moved === undefined ? { positions: own } : movedTo(moved.to, own),
@@ -69,11 +69,13 @@ export function movedTo(
   return { positions: places, turns: places.map((p, i) => p - (positions[i] as number)) };
 }
 
-function rowsOf(layer: LayerCache, kept: readonly Int32Array[]) {
+function rowsOf(layer: LayerCache, kept: readonly Int32Array[], mergeWeight?: number): HeadRows[] {
   return layer.heads.map(({ row, length }, h) => {
     const own = kept[h] as Int32Array;
     const rows = (places: Int32Array) => places.map((place) => row + place);
-    return { rows: rows(own), evicted: rows(complement(own, length)) };
+    // Only what is merged needs to be found.
+    const evicted = mergeWeight === undefined ? undefined : rows(complement(own, length));
+    return { rows: rows(own), evicted };
   });
 }
 

@@ -28,9 +28,8 @@ function levelled(budget: BudgetPolicy): BudgetPolicy {
       return {
         ...{ name, summary, kind: "layers" },
         layers(input) {
-          const means = budget.heads(input).map(mean);
-          const total = Math.round(means.reduce((a, b) => a + b, 0));
-          return apportion(means, total, means.map(() => input.nTokens)); // prettier-ignore
+          const means = budget.heads(input).map((own) => Math.min(mean(own), input.nTokens));
+          return apportion(means, Math.round(means.reduce((a, b) => a + b, 0)));
         },
       };
     }

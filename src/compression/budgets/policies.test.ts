@@ -3,6 +3,9 @@ import type { HeadEvidence } from "../evidence.ts";
 import type { CompressionOptions } from "../compression-options.ts";
 import type { Ranking } from "../ranking.ts";
 import { resolveCompression } from "../resolve.ts";
+import { METHODS } from "../methods.ts";
+import type { BudgetPolicy, RankedLayer } from "./budget.ts";
+import { perLayer } from "./per-layer.ts";
 import { BudgetPlan } from "./plan.ts";
 
 /** Layers whose heads have these scores, one array a head, as a plan is asked for them. */
@@ -56,16 +59,32 @@ describe("budgets by what is seen", () => {
     expect(budgets?.[0]).toEqual([5 + 3, 5 + 3]);
   });
 
-  it("per-layer gives the heads of a layer the same, and keeps the total", () => {
-    const layers = [[flat, peaked], [flat, peaked]]; // prettier-ignore
-    const inLayers = [[flat.slice(0, 40), peaked.slice(0, 40)]];
-    for (const method of ["per-layer(cake(snapkv))", "per-layer(ada(snapkv))"]) {
-      const budgets = plan({ method, kvSize: 21, ...none }, layers).at(-1) ?? [];
-      expect(sum(budgets)).toBe(4 * 21);
-      for (const [a, b] of budgets) expect(a).toBe(b);
+  const unequal = {
+    weighed: {
+      ...{ name: "w", summary: "", kind: "weighed", least: () => 1 },
+      weigh: ({ evidence }: RankedLayer) => (evidence.il === 0 ? [5, 0] : [1, 2]),
+    },
+    measured: { name: "m", summary: "", kind: "measured", measure: () => [30, 11] },
+    heads: { name: "h", summary: "", kind: "heads", heads: () => [[90, 10], [4, 21]] }, // prettier-ignore
+  } as const satisfies Record<string, BudgetPolicy>;
+  const levelled = { weighed: [[26, 26], [16, 16]], measured: [[21, 21], [21, 21]], heads: [[50, 50], [13, 13]] }; // prettier-ignore
+
+  it.each(["weighed", "measured", "heads"] as const)("per-layer levels %s budgets", (kind) => {
+    const method = perLayer({ ...METHODS.snapkv, budget: unequal[kind] });
+    const layers = [[flat, flat], [flat, flat]]; // prettier-ignore
+    expect(plan({ method, kvSize: 21, ...none }, layers).at(-1)).toEqual(levelled[kind]);
+  });
+
+  it("a given budget goes into what wrappers make of it, and not under what divides anew", () => {
+    const budgets = [[30, 20], [10, 12]]; // prettier-ignore
+    const layers = [[flat, flat], [flat, flat]]; // prettier-ignore
+    expect(plan({ method: "per-layer(chunk(snapkv))", budgets }, layers).at(-1)).toEqual(
+      [[25, 25], [11, 11]], // prettier-ignore
+    );
+    for (const wrapper of ["uniform", "pyramid", "inverted", "cake", "coverage"]) {
+      const asked = { method: `${wrapper}(snapkv)`, budgets };
+      expect(() => resolveCompression(asked)).toThrow(/divides the budget, which was given/);
     }
-    const measured = plan({ method: "per-layer(coverage:0.9(snapkv))", ...none }, inLayers);
-    expect(measured[0]?.[0]?.[0]).toBe(measured[0]?.[0]?.[1]);
   });
 
   it("per-layer levels what a profile says of the heads", () => {

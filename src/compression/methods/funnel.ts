@@ -21,7 +21,8 @@ const NEWEST = 8;
  * Our own method: most of the budget goes to the few kv heads that suffer without it, and each keeps what is
  * attended to from far away, per token that could, and a share of what the last queries attend to.
  *
- * Ranking: far(j) = mean over the group of Σ_{i−j ≥ 64} p_ij / max(1, n − j − 64); question = SnapKV's score, in stretches of 8.
+ * Ranking: far(j) = mean over the group of Σ_{i−j ≥ 64} p_ij, over how many queries are that far, n − j − 64 of a
+ * prompt; question = SnapKV's score, in stretches of 8.
  * Budget without a profile: with e the error of the layer's result when the head sees 4 sinks and its 20 newest keys
  * alone, E = max(max of the last 8 queries' e, rms of all sampled e), weight (E / √median residual)^1.5, at least 16
  * tokens a head. With a profile (`pyramidkv calibrate`): its weights and shares. docs/funnel.md has the study.

@@ -1,0 +1,141 @@
+import type { Command } from "commander";
+import { Interrupt } from "./interrupt.ts";
+import { longbenchRates } from "../plan/longbench.ts";
+import type { MemoryPlan } from "../plan/memory.ts";
+import { PUBLISHED, WEIGHT_TYPES } from "../plan/model-shape.ts";
+import { plan, type Plan } from "../plan/plan.ts";
+import { formatBytes, note, sparkline, table } from "./io.ts";
+import {
+  addCompressionOptions,
+  addModelOptions,
+  bytes,
+  definedOnly,
+  integer,
+  sessionOptions,
+  type CompressionFlags,
+  type ModelFlags,
+} from "./options.ts";
+
+type Flags = ModelFlags &
+  CompressionFlags & {
+    readonly weights?: string;
+    readonly context?: number;
+    readonly maxTokens?: number;
+    readonly batch?: number;
+    readonly memory?: number;
+    readonly longbench?: boolean;
+    readonly json?: boolean;
+  };
+
+/** `pyramidkv plan`: what a model, a prompt and a method need in memory, before anything is fetched. */
+export function planCommand(command: Command): void {
+  command.description("predict memory from a model's numbers, without fetching its weights");
+  addCompressionOptions(addModelOptions(command))
+    .option("--weights <type>", "weight type of a published model (default: q4_K)")
+    .option("--context <n>", "tokens of a prompt (default: the model's context)", integer)
+    .option("--max-tokens <n>", "tokens of an answer (default: 0)", integer)
+    .option("--batch <n>", "sequences whose caches are held at once (default: 1)", integer)
+    .option("--memory <size>", "what the machine has: 24GiB; says what fits", bytes)
+    .option("--longbench", "compression rates on LongBench's mean prompt lengths instead")
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      `
+Published models, planned by their numbers alone: ${Object.keys(PUBLISHED).join(", ")}.
+Any other model is a .gguf, an alias or owner/repo[:quant], of which the header alone is read.
+Weight types: ${WEIGHT_TYPES.join(", ")}.
+
+Examples:
+  pyramidkv plan --model llama-3-70b --context 8000 --kv-size 128 --batch 32 --memory 64GiB
+  pyramidkv plan --model bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M --context 32768 --memory 8GiB
+  pyramidkv plan --longbench`,
+    )
+    .action((flags: Flags) => runPlan(flags));
+}
+
+async function runPlan(flags: Flags): Promise<void> {
+  if (flags.longbench === true) {
+    printRates(flags.json === true);
+    return;
+  }
+  using interrupt = new Interrupt();
+  const { model, weights, context, batch, memory, maxTokens: newTokens } = flags;
+  const result = await plan({
+    ...(await sessionOptions(flags)),
+    ...definedOnly({ model, weights, context, newTokens, batch, memory }),
+    ownKernels: flags.kernels !== "ggml",
+    signal: interrupt.signal,
+  });
+  if (flags.json === true) process.stdout.write(`${JSON.stringify(asJson(result))}\n`);
+  else printPlan(result);
+}
+
+function asJson({ model, setting, ...rest }: Plan) {
+  const { compression, context, newTokens, batch } = setting;
+  const { nLayer, nHead, nHeadKv, headDim } = model;
+  return {
+    model: { name: model.name, layers: nLayer, heads: nHead, kvHeads: nHeadKv, headDim },
+    setting: { method: compression.method.name, ...compression.options, context, newTokens, batch },
+    ...rest,
+  };
+}
+
+function printPlan({ model, setting, compressed, full, rate, fit }: Plan): void {
+  const { compression, context, batch } = setting;
+  const { method, options } = compression;
+  const size = method.options.includes("kvSize") ? ` ${options.kvSize}` : "";
+  const row = (what: string, of: (p: MemoryPlan) => number): string[] => [
+    what,
+    formatBytes(Math.round(of(full))),
+    formatBytes(Math.round(of(compressed))),
+  ];
+  const others = `, ${batch - 1} more`;
+  const lines = [
+    row("weights", (p) => p.weights),
+    row("process", (p) => p.process),
+    row("KV cache, one sequence", (p) => p.kv.endBytes),
+    ...(batch > 1 ? [row(`KV cache${others}`, (p) => (batch - 1) * p.kv.endBytes)] : []),
+    row("while a prompt is read: one layer in full", (p) => p.kv.peakBytes - p.kv.bytes),
+    row("… activations", (p) => p.activations),
+    row("most at any time", (p) => p.total),
+  ];
+  note(`${model.name}, prompts of ${context} tokens, ${method.name}${size}, batch of ${batch}`);
+  process.stdout.write(`${table(["", "full", method.name], lines)}\n\n`);
+  const held = `${(rate * 100).toFixed(2)} % of the full cache`;
+  const guess = compressed.kv.estimated ? "; how it is divided depends on the prompt" : "";
+  process.stdout.write(
+    `kept   ${sparkline(compressed.kv.layers.map((l) => l.kept))}  ${held}${guess}\n`,
+  );
+  if (context > model.nCtx) {
+    note(`note: the model was trained for ${model.nCtx} tokens, less than ${context}`);
+  }
+  if (fit === undefined) return;
+  const yes = (fits: boolean) => (fits ? "fits" : "does not fit");
+  const rows = ([name, f]: [string, NonNullable<typeof fit>["full"]]) => [
+    name,
+    yes(f.fits),
+    String(f.largestBatch),
+    String(f.largestContext),
+  ];
+  const head = [`in ${formatBytes(fit.full.memory)}`, "", "largest batch", "longest prompt"];
+  const both: [string, typeof fit.full][] = [
+    ["full", fit.full],
+    [method.name, fit.compressed],
+  ];
+  process.stdout.write(`\n${table(head, both.map(rows))}\n`);
+}
+
+function printRates(json: boolean): void {
+  const rates = longbenchRates();
+  if (json) {
+    process.stdout.write(`${JSON.stringify(rates)}\n`);
+    return;
+  }
+  const rows = rates.datasets.map(({ name, averageLength, rates: own }) => [
+    name,
+    String(averageLength),
+    ...own.map((rate) => (rate >= 1 ? "nothing dropped" : `${(rate * 100).toFixed(2)} %`)),
+  ]);
+  const head = ["dataset", "tokens", ...rates.kvSizes.map((n) => `KV ${n}`)];
+  process.stdout.write(`${table(head, rows)}\n`);
+}

@@ -1,0 +1,31 @@
+import { planMemory, type PlanSetting } from "./memory.ts";
+import type { ModelShape } from "./model-shape.ts";
+
+/** What fits into a machine's memory. */
+export interface Fit {
+  readonly memory: number;
+  readonly fits: boolean;
+  /** The most sequences at this context; 0 where not one fits. */
+  readonly largestBatch: number;
+  /** The longest prompt at this batch, in steps of 256 tokens; 0 where none fits. */
+  readonly largestContext: number;
+}
+
+const STEP = 256;
+/** Contexts beyond this are nobody's question. */
+const LONGEST = 2 ** 27;
+
+export function fitInto(memory: number, model: ModelShape, setting: PlanSetting): Fit {
+  const total = (change: Partial<PlanSetting>) =>
+    planMemory(model, { ...setting, ...change }).total;
+  const one = total({ batch: 1 });
+  const { endBytes } = planMemory(model, setting).kv;
+  const largestBatch = one > memory ? 0 : 1 + Math.floor((memory - one) / endBytes);
+  let [low, high] = [0, LONGEST / STEP];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (total({ context: middle * STEP }) <= memory) low = middle;
+    else high = middle - 1;
+  }
+  return { memory, fits: total({}) <= memory, largestBatch, largestContext: low * STEP };
+}

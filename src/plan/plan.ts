@@ -1,0 +1,91 @@
+import type { CompressionOptions } from "../compression/compression-options.ts";
+import { resolveCompression } from "../compression/resolve.ts";
+import { requireInteger, requireOneOf } from "../errors.ts";
+import { kvFormat } from "../kvcache/kv-format.ts";
+import { tokensWithin } from "../kvcache/token-bytes.ts";
+import { TYPES } from "../ggml/types.ts";
+import { fitInto, type Fit } from "./fit.ts";
+import { planMemory, type MemoryPlan, type PlanSetting } from "./memory.ts";
+import {
+  PUBLISHED,
+  publishedShape,
+  shapeOfModel,
+  WEIGHT_TYPES,
+  type ModelShape,
+  type PublishedName,
+} from "./model-shape.ts";
+
+export interface PlanOptions extends CompressionOptions {
+  /** A published model's name, or what a model is loaded by. */
+  readonly model: string;
+  /** Type of a published model's weights. Defaults to q4_K. */
+  readonly weights?: string;
+  /** Tokens of a prompt. Defaults to the model's context. */
+  readonly context?: number;
+  readonly newTokens?: number;
+  readonly batch?: number;
+  readonly kvType?: string;
+  readonly kvBytes?: number;
+  /** Bytes that the machine has. */
+  readonly memory?: number;
+  readonly ownKernels?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** What was planned, and beside it the same with nothing evicted. */
+export interface Plan {
+  readonly model: ModelShape;
+  readonly setting: PlanSetting;
+  readonly compressed: MemoryPlan;
+  readonly full: MemoryPlan;
+  /** Share of the full cache that is kept after the prompt. */
+  readonly rate: number;
+  readonly fit?: { readonly compressed: Fit; readonly full: Fit };
+}
+
+/**
+ * Predicts what a model, a prompt and a method need, from numbers alone: no weights are fetched or loaded.
+ *
+ * @throws `USAGE` on values out of range, and what finding the model throws
+ */
+export async function plan(options: PlanOptions): Promise<Plan> {
+  const { kvBytes, kvType = "f16", memory, ...rest } = options;
+  const model = await shapeNamed(options);
+  const format = kvFormat(kvType, model.headDim);
+  const size = kvBytes === undefined ? {} : { kvSize: tokensWithin(kvBytes, model, format.type) };
+  const setting: PlanSetting = {
+    compression: resolveCompression({ ...compressionOf(rest), ...size }),
+    kvType: format.type,
+    context: requireInteger("context", options.context ?? model.nCtx, 1),
+    newTokens: requireInteger("max-tokens", options.newTokens ?? 0, 0),
+    batch: requireInteger("batch", options.batch ?? 1, 1),
+    ownKernels: options.ownKernels ?? true,
+  };
+  const fullSetting = { ...setting, compression: resolveCompression({ method: "full" }) };
+  const [compressed, full] = [planMemory(model, setting), planMemory(model, fullSetting)];
+  const common = { model, setting, compressed, full };
+  const rate = compressed.kv.bytes / full.kv.bytes;
+  if (memory === undefined) return { ...common, rate };
+  requireInteger("memory", memory, 1);
+  const fit = {
+    compressed: fitInto(memory, model, setting),
+    full: fitInto(memory, model, fullSetting),
+  };
+  return { ...common, rate, fit };
+}
+
+function shapeNamed({ model, weights = "q4_K", signal }: PlanOptions): Promise<ModelShape> {
+  if (!Object.hasOwn(PUBLISHED, model)) return shapeOfModel(model, signal);
+  const type = requireOneOf("weight type", weights, WEIGHT_TYPES);
+  return Promise.resolve(publishedShape(model as PublishedName, TYPES[type as keyof typeof TYPES]));
+}
+
+function compressionOf(options: Omit<PlanOptions, "kvBytes" | "kvType" | "memory">) {
+  const { method, kvSize, budgets, preset, alpha, window, beta, pool, kernel } = options;
+  const { gqa, sinks, seed, lag, profile } = options;
+  const given = { method, kvSize, budgets, preset, alpha, window, beta, pool, kernel };
+  const all = { ...given, gqa, sinks, seed, lag, profile };
+  return Object.fromEntries(
+    Object.entries(all).filter(([, value]) => value !== undefined),
+  ) as CompressionOptions;
+}
