@@ -10,7 +10,8 @@ const rooms = [
   ["kvcache"],
   ["compression"],
   ["engine"],
-  ["eval", "bench", "plan"],
+  ["plan"],
+  ["eval", "bench"],
   ["cli"],
 ];
 

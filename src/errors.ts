@@ -3,6 +3,7 @@ export type ErrorCode =
   | "USAGE" // an option or argument is wrong
   | "BAD_FILE" // a file is missing, damaged or not what it should be
   | "UNSUPPORTED" // a valid request that this version cannot serve
+  | "NO_MEMORY" // the machine has less memory than is needed
   | "CONTEXT_FULL" // more tokens than the model's context
   | "BUSY" // the session is already generating
   | "DISPOSED" // used after its disposal

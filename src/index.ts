@@ -21,7 +21,7 @@ export {
   type SessionOptions,
 } from "./engine/engine.ts";
 export { Conversation, type SendOptions } from "./engine/conversation.ts";
-export { KERNEL_CHOICES, type KernelInfo } from "./engine/choices.ts";
+export { KERNEL_CHOICES, KV_TYPES, type KernelInfo } from "./engine/choices.ts";
 export type { FinishReason, GenerateOptions, Piece } from "./engine/generate.ts";
 export { reportKv, type KvLayerReport, type KvReport } from "./engine/kv-report.ts";
 export type { SamplingOptions } from "./engine/sampler.ts";

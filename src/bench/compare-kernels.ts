@@ -7,7 +7,7 @@ import { kernelLibrary } from "../ggml/kernels/library.ts";
 import { Libllama } from "../ggml/libllama.ts";
 import { compareAccuracy, type Accuracy } from "./accuracy.ts";
 import { attentionSpeed } from "./operations.ts";
-import { peakRss } from "./peak-memory.ts";
+import { measureMemory } from "./peak-memory.ts";
 import { median } from "./statistics.ts";
 
 /** What is measured, on which texts. */
@@ -84,14 +84,20 @@ export async function compareKernels(o: KernelBenchOptions): Promise<KernelCompa
   o.onStep?.("peak memory");
   const peaks: Record<number, { ggml: number; ours: number }> = {};
   for (const length of o.lengths) {
-    const memory = (kernels: string) => peakRss({ ...o, text: textOf(o, length), kernels });
+    const memory = async (kernels: string) => {
+      const measured = await measureMemory({ ...o, text: textOf(o, length), kernels });
+      return measured.memory.peakRssBytes;
+    };
     peaks[length] = { ggml: await memory("ggml"), ours: await memory(o.kernels) };
   }
   return { kernels: ours.kernels, attention, prompts, accuracy, peakRss: peaks };
 }
 
 /** About so many tokens of text: the text over again, cut by its mean length of a token. */
-function textOf({ engine, text }: KernelBenchOptions, length: number): string {
+export function textOf(
+  { engine, text }: Pick<KernelBenchOptions, "engine" | "text">,
+  length: number,
+): string {
   const share = length / engine.tokenizer.encode(text).length;
   return text.repeat(Math.ceil(share)).slice(0, Math.floor(text.length * share));
 }

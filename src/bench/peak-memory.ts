@@ -12,22 +12,38 @@ export interface PeakOptions {
   readonly kernels: string;
   readonly threads: number;
   readonly kvSize: number;
+  readonly method?: string;
+  readonly kvType?: string;
 }
 
-/** The most memory that a process of its own held while it read the text and wrote 8 tokens, in bytes. */
-export async function peakRss(o: PeakOptions): Promise<number> {
+/** Tokens that are written after the prompt. */
+export const PEAK_TOKENS = 8;
+
+export interface MeasuredMemory {
+  readonly promptTokens: number;
+  /** After the prompt, and the most with what was read. */
+  readonly kv: { readonly bytes: number; readonly peakBytes: number };
+  readonly memory: { readonly peakRssBytes: number };
+}
+
+/** What a process of its own held while it read the text and wrote some tokens, in bytes. */
+export async function measureMemory(o: PeakOptions): Promise<MeasuredMemory> {
   const main = fileURLToPath(new URL("../cli/main.js", import.meta.url));
   const folder = await mkdtemp(join(tmpdir(), "pyramidkv-bench-"));
   try {
     const prompt = join(folder, "prompt.txt");
     await writeFile(prompt, o.text);
-    const options = ["--raw", "--json", "--max-tokens", "8", "--kv-size", String(o.kvSize)];
-    const machine = ["--kernels", o.kernels, "--threads", String(o.threads)];
-    const args = ["generate", "--model", o.modelPath, "--prompt-file", prompt];
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      ...[main, ...args, ...options, ...machine],
-    ]);
-    return (JSON.parse(stdout) as { memory: { peakRssBytes: number } }).memory.peakRssBytes;
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [
+        ...[main, "generate", "--model", o.modelPath, "--prompt-file", prompt],
+        ...["--raw", "--json", "--max-tokens", String(PEAK_TOKENS), "--kv-size", String(o.kvSize)],
+        ...["--method", o.method ?? "pyramidkv", "--kv-type", o.kvType ?? "f16"],
+        ...["--kernels", o.kernels, "--threads", String(o.threads)],
+      ],
+      { maxBuffer: 64 * 1024 * 1024 },
+    );
+    return JSON.parse(stdout) as MeasuredMemory;
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -1,10 +1,11 @@
 import { availableParallelism } from "node:os";
 import type { Command } from "commander";
-import { compareKernels } from "../bench/compare-kernels.ts";
+import { compareKernels, textOf } from "../bench/compare-kernels.ts";
 import { compare } from "../bench/compare.ts";
 import { kernelTargetRows } from "../bench/kernel-targets.ts";
 import { compareLoadTime } from "../bench/load-time.ts";
 import { longOutput, longOutputTargets } from "../bench/long-output.ts";
+import { compareMemory, memoryTargets } from "../bench/memory.ts";
 import { targetRows, type TargetRow } from "../bench/targets.ts";
 import type { Engine } from "../engine/engine.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
@@ -53,6 +54,11 @@ const SUITES: Readonly<Record<string, Suite>> = {
     summary: "our kernels beside libllama and ggml's operations: attention, prompts, accuracy",
     lengths: [2000, 6000],
     run: benchPrefill,
+  },
+  memory: {
+    summary: "what pyramidkv plan predicts beside what a process then holds, 10 configurations",
+    lengths: [],
+    run: benchMemory,
   },
   long: {
     summary:
@@ -174,6 +180,31 @@ async function benchPrefill(s: Setting, lengths: readonly number[]): Promise<Sui
     ]),
     targets: kernelTargetRows(c, s.threads),
   };
+}
+
+async function benchMemory(s: Setting): Promise<SuiteResult> {
+  const bar = progressBar("memory", "count");
+  try {
+    const rows = await compareMemory({
+      ...{ modelPath: s.modelPath, kernels: s.kernels ?? "auto", threads: s.threads },
+      ownKernels: s.engine.kernels.name !== "ggml",
+      textOf: (length) => textOf(s, length),
+      onStep: (done, total) => bar.update(done, total),
+    });
+    const both = ({ predicted, measured }: { predicted: number; measured: number }) =>
+      `${formatBytes(Math.round(predicted))}, ${formatBytes(measured)}`;
+    return {
+      json: { rows },
+      head: ["prompt", "method", "KV type", "KV predicted, measured", "KV peak", "process"],
+      speeds: rows.map((r) => [
+        ...[String(r.promptTokens), `${r.method} ${r.kvSize}`, r.kvType ?? "f16"],
+        ...[both(r.kv), both(r.kvPeak), both(r.total)],
+      ]),
+      targets: memoryTargets(rows),
+    };
+  } finally {
+    bar.stop();
+  }
 }
 
 async function benchLong(s: Setting, [length = 1000]: readonly number[]): Promise<SuiteResult> {

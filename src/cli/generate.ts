@@ -7,6 +7,7 @@ import { checkSampling } from "../engine/sampler.ts";
 import { PyramidKVError } from "../errors.ts";
 import { Interrupt } from "./interrupt.ts";
 import { note, progressBar, style } from "./io.ts";
+import { requireFits } from "./fits.ts";
 import { loadEngine } from "./load-engine.ts";
 import {
   addCompressionOptions,
@@ -75,6 +76,11 @@ async function generate(flags: Flags): Promise<void> {
   }
   const prompt = encodePrompt(engine.tokenizer, text, flags);
   checkRoom(engine, prompt.length, session.endless ? 0 : flags.maxTokens);
+  await requireFits({
+    ...{ ...options, model: { ...engine.model, weightBytes: engine.weightBytes } },
+    ...{ context: prompt.length, ownKernels: engine.kernels.name !== "ggml" },
+    ...(flags.maxTokens === undefined ? {} : { newTokens: flags.maxTokens }),
+  });
 
   const started = performance.now();
   const bar = progressBar("prefill", "share");

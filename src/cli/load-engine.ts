@@ -1,4 +1,6 @@
 import { Engine } from "../engine/engine.ts";
+import { resolveModel } from "../hub/resolve.ts";
+import { requireWeightsFit } from "./fits.ts";
 import { note, progressBar } from "./io.ts";
 import type { ModelFlags } from "./options.ts";
 
@@ -7,12 +9,17 @@ export async function loadEngine(flags: ModelFlags, signal?: AbortSignal): Promi
   let noteAfter: string | undefined;
   const bars = { download: progressBar("download", "bytes"), load: progressBar("load", "bytes") };
   try {
+    const model = await resolveModel(flags.model, {
+      onProgress: (doneBytes, totalBytes) => bars.download.update(doneBytes, totalBytes),
+      signal,
+    });
+    await requireWeightsFit(model);
     const engine = await Engine.load({
-      model: flags.model,
+      model,
       ...(flags.kernels === undefined ? {} : { kernels: flags.kernels }),
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
       ...(signal === undefined ? {} : { signal }),
-      onProgress: ({ phase, doneBytes, totalBytes }) => bars[phase].update(doneBytes, totalBytes),
+      onProgress: ({ doneBytes, totalBytes }) => bars.load.update(doneBytes, totalBytes),
     });
     const { name, reason } = engine.kernels;
     if (name === "ggml" && flags.kernels !== "ggml") noteAfter = `kernels: using ggml (${reason})`;

@@ -16,8 +16,8 @@ import {
 } from "./model-shape.ts";
 
 export interface PlanOptions extends CompressionOptions {
-  /** A published model's name, or what a model is loaded by. */
-  readonly model: string;
+  /** A published model's name, what a model is loaded by, or its shape. */
+  readonly model: string | ModelShape;
   /** Type of a published model's weights. Defaults to q4_K. */
   readonly weights?: string;
   /** Tokens of a prompt. Defaults to the model's context. */
@@ -75,6 +75,7 @@ export async function plan(options: PlanOptions): Promise<Plan> {
 }
 
 function shapeNamed({ model, weights = "q4_K", signal }: PlanOptions): Promise<ModelShape> {
+  if (typeof model !== "string") return Promise.resolve(model);
   if (!Object.hasOwn(PUBLISHED, model)) return shapeOfModel(model, signal);
   const type = requireOneOf("weight type", weights, WEIGHT_TYPES);
   return Promise.resolve(publishedShape(model as PublishedName, TYPES[type as keyof typeof TYPES]));
