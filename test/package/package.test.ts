@@ -192,6 +192,7 @@ describe("the installed command", () => {
     "methods",
     "models",
     "demo",
+    "plan",
     "bench",
     "eval",
     "calibrate",
@@ -270,6 +271,40 @@ describe("the installed command", () => {
     const used = generate("--prompt", LONG, "--method", "funnel", "--profile", profile, "--json");
     const { method } = JSON.parse(used.stdout) as { method: { profile?: string } };
     expect(method.profile).toMatch(/^[0-9a-f]{16}$/);
+  });
+
+  it("plans", () => {
+    const run = installed.run([
+      "plan",
+      "--model",
+      model,
+      "--context",
+      "900",
+      "--kv-size",
+      "64",
+      "--json",
+    ]);
+    const planned = JSON.parse(run.stdout) as { compressed: { kv: { bytes: number } } };
+    const long = folder.file("long.txt", LONG);
+    const ran = generate("--prompt-file", long, "--raw", "--kv-size", "64", "-n", "1", "--json");
+    expect(planned.compressed.kv.bytes).toBe((JSON.parse(ran.stdout) as GenerateResult).kv.bytes);
+    const rates = installed.run(["plan", "--longbench", "--json"]);
+    expect(JSON.parse(rates.stdout)).toMatchObject({
+      kvSizes: [64, 96, 128, 256, 2048],
+      datasets: expect.arrayContaining([
+        { name: "Lcc", averageLength: 1235, rates: [64, 96, 128, 256, 2048].map((n) => n / 1235) },
+      ]) as unknown,
+    });
+    const fits = installed.run([
+      "plan",
+      "--model",
+      "llama-3-70b",
+      "--context",
+      "8000",
+      "--memory",
+      "8GiB",
+    ]);
+    expect(fits.stdout).toMatch(/does not fit +0 +0/);
   });
 
   it("inspects a file", () => {
