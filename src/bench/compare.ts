@@ -55,14 +55,15 @@ export interface Memory {
   readonly keptTotal: number;
 }
 
-interface Sample {
+/** One run. */
+export interface Sample {
   readonly prefill: number;
   readonly decode: number;
   readonly logits: Float32Array;
   readonly tokens: readonly number[];
 }
 
-type OurSample = Sample & { readonly javascriptShare: number } & Memory;
+export type OurSample = Sample & { readonly javascriptShare: number } & Memory;
 
 /** Runs libllama, our full cache and our compressed cache in turn, over and over. */
 export async function compare(options: CompareOptions): Promise<Comparison[]> {
@@ -92,7 +93,10 @@ export async function compare(options: CompareOptions): Promise<Comparison[]> {
   return comparisons;
 }
 
-async function runLibllama(o: CompareOptions, prompt: Int32Array): Promise<Sample> {
+type RunOptions = Pick<CompareOptions, "modelPath" | "threads" | "decodeTokens">;
+
+/** A prompt and greedy tokens after it by libllama, with a full f16 cache. */
+export async function runLibllama(o: RunOptions, prompt: Int32Array): Promise<Sample> {
   const nCtx = prompt.length + o.decodeTokens + 64;
   using peer = await Libllama.load(o.modelPath, { threads: o.threads, nCtx });
   let started = performance.now();
@@ -109,9 +113,10 @@ async function runLibllama(o: CompareOptions, prompt: Int32Array): Promise<Sampl
   return { prefill, decode: perSecond(o.decodeTokens - 1, started), logits, tokens };
 }
 
-async function runOurs(
+/** The same by our engine. */
+export async function runOurs(
   engine: Engine,
-  o: CompareOptions,
+  o: Pick<CompareOptions, "kvSize" | "decodeTokens">,
   method: string,
   prompt: Int32Array,
 ): Promise<OurSample> {

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import type { Command } from "commander";
 import { compareKernels, textOf } from "../bench/compare-kernels.ts";
 import { compare } from "../bench/compare.ts";
+import { runGrid, type GridRow } from "../bench/grid.ts";
 import { kernelTargetRows } from "../bench/kernel-targets.ts";
 import { compareLoadTime } from "../bench/load-time.ts";
 import { longOutput, longOutputTargets } from "../bench/long-output.ts";
@@ -9,17 +10,24 @@ import { compareMemory, memoryTargets } from "../bench/memory.ts";
 import { targetRows, type TargetRow } from "../bench/targets.ts";
 import type { Engine } from "../engine/engine.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
+import { resolveCompression } from "../compression/resolve.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { resolveModel } from "../hub/resolve.ts";
+import { appendGrid, GRID_OUTPUTS, printGrid, requireOutput } from "./bench-grid.ts";
+import { Interrupt } from "./interrupt.ts";
 import { formatBytes, note, progressBar, style, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
-import { addModelOptions, integer, integers, type ModelFlags } from "./options.ts";
+import { addModelOptions, integer, integers, names, type ModelFlags } from "./options.ts";
 
 type Flags = ModelFlags & {
   readonly lengths?: number[];
   readonly tokens: number;
   readonly repetitions: number;
   readonly kvSize: number;
+  readonly methods: string[];
+  readonly kvSizes: number[];
+  readonly output: string;
+  readonly append?: string;
   readonly json?: boolean;
 };
 
@@ -41,7 +49,8 @@ interface SuiteResult {
 interface Suite {
   readonly summary: string;
   readonly lengths: readonly number[];
-  run(setting: Setting, lengths: readonly number[]): Promise<SuiteResult>;
+  /** What is to be printed, where it does not print itself. */
+  run(setting: Setting, lengths: readonly number[]): Promise<SuiteResult | undefined>;
 }
 
 const SUITES: Readonly<Record<string, Suite>> = {
@@ -49,6 +58,11 @@ const SUITES: Readonly<Record<string, Suite>> = {
     summary: "full and compressed caches beside libllama: speed, memory, load time, exactness",
     lengths: [512, 2000, 6000],
     run: benchEngine,
+  },
+  grid: {
+    summary: "any methods, sizes and lengths beside libllama: speed, first token, memory",
+    lengths: [512, 2000],
+    run: benchGrid,
   },
   prefill: {
     summary: "our kernels beside libllama and ggml's operations: attention, prompts, accuracy",
@@ -82,6 +96,10 @@ export function benchCommand(command: Command): void {
     .option("--tokens <n>", "tokens to decode", integer, 64)
     .option("--repetitions <n>", "rounds; medians are reported", integer, 3)
     .option("--kv-size <n>", "tokens kept per layer by pyramidkv", integer, 128)
+    .option("--methods <name,...>", "grid: methods to measure", names, ["full", "pyramidkv"])
+    .option("--kv-sizes <n,...>", "grid: tokens kept per layer", integers, [128])
+    .option("--output <format>", `grid: ${GRID_OUTPUTS.join(", ")}`, "table")
+    .option("--append <path>", "grid: add the results to a CSV file")
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
@@ -94,6 +112,7 @@ on the same tokens, and ratios are taken within a round, since machines are nois
 
 Examples:
   pyramidkv bench --lengths 2000 --repetitions 5
+  pyramidkv bench grid --methods full,snapkv,funnel --kv-sizes 128,512 --output md
   pyramidkv bench prefill --kernels avx2`,
     )
     .action((suite: string, flags: Flags) => bench(suite, flags));
@@ -104,12 +123,17 @@ async function bench(name: string, flags: Flags): Promise<void> {
   const lengths = flags.lengths ?? suite.lengths;
   requireInteger("repetitions", flags.repetitions, 1);
   requireInteger("tokens", flags.tokens, 2);
+  requireOutput(flags.output);
+  for (const method of flags.methods) {
+    for (const kvSize of flags.kvSizes) resolveCompression({ method, kvSize });
+  }
   for (const length of lengths) requireInteger("length", length, 1);
   const threads = flags.threads ?? availableParallelism();
   const modelPath = await resolveModel(flags.model);
   await using engine = await loadEngine({ ...flags, model: modelPath, threads });
   const text = await readHaystack();
   const result = await suite.run({ ...flags, threads, modelPath, engine, text }, lengths);
+  if (result === undefined) return;
   if (flags.json === true) {
     const { repetitions } = flags;
     const settings = { model: engine.model.name, threads, repetitions, kernels: engine.kernels };
@@ -151,6 +175,34 @@ async function benchEngine(s: Setting, lengths: readonly number[]): Promise<Suit
   } finally {
     bar.stop();
   }
+}
+
+async function benchGrid(s: Setting, lengths: readonly number[]): Promise<undefined> {
+  using interrupt = new Interrupt();
+  const bar = progressBar("bench", "count");
+  const { threads, repetitions, tokens, methods, kvSizes } = s;
+  let rows: GridRow[];
+  try {
+    rows = await runGrid({
+      ...{
+        engine: s.engine,
+        modelPath: s.modelPath,
+        threads,
+        lengths,
+        repetitions,
+        methods,
+        kvSizes,
+      },
+      ...{ tokens: tokensOf(s, lengths), decodeTokens: tokens, signal: interrupt.signal },
+      onStep: (done, total) => bar.update(done, total),
+    });
+  } finally {
+    bar.stop();
+  }
+  const model = s.engine.model.name;
+  const settings = { model, kernels: s.engine.kernels.name, threads, repetitions, tokens };
+  printGrid(rows, s.json === true ? "json" : requireOutput(s.output), settings);
+  if (s.append !== undefined) await appendGrid(s.append, rows, settings);
 }
 
 async function benchPrefill(s: Setting, lengths: readonly number[]): Promise<SuiteResult> {
