@@ -14,6 +14,7 @@ import { resolveCompression } from "../compression/resolve.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { resolveModel } from "../hub/resolve.ts";
 import { appendGrid, GRID_OUTPUTS, printGrid, requireOutput } from "./bench-grid.ts";
+import { benchServeCommand } from "./bench-serve.ts";
 import { Interrupt } from "./interrupt.ts";
 import { formatBytes, note, progressBar, style, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
@@ -91,6 +92,7 @@ export function benchCommand(command: Command): void {
   command
     .description("measure speed, memory and exactness side by side with libllama")
     .argument("[suite]", Object.keys(SUITES).join(" or "), "engine");
+  benchServeCommand(command.command("serve"));
   addModelOptions(command)
     .option("--lengths <n,...>", "prompt lengths in tokens", integers)
     .option("--tokens <n>", "tokens to decode", integer, 64)
