@@ -98,7 +98,9 @@ function printReport(r: LoadReport): void {
     row("between tokens", r.gapMs),
     row("whole answer", r.totalMs),
   ];
-  process.stdout.write(`${table(["", "p50", "p90", "p99"], rows)}\n\n`);
+  if (r.failed < r.requests) {
+    process.stdout.write(`${table(["", "p50", "p90", "p99"], rows)}\n\n`);
+  }
   const seconds = (r.wallMs / 1000).toFixed(1);
   process.stdout.write(
     `${r.requests - r.failed} of ${r.requests} requests in ${seconds} s: ${r.requestsPerSecond.toFixed(2)} requests/s, ${r.outputTokensPerSecond.toFixed(1)} tokens/s\n`,
