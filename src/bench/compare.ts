@@ -59,6 +59,8 @@ export interface Memory {
 export interface Sample {
   readonly prefill: number;
   readonly decode: number;
+  /** From the prompt to the first token of the answer. */
+  readonly firstTokenMs: number;
   readonly logits: Float32Array;
   readonly tokens: readonly number[];
 }
@@ -100,17 +102,20 @@ export async function runLibllama(o: RunOptions, prompt: Int32Array): Promise<Sa
   const nCtx = prompt.length + o.decodeTokens + 64;
   using peer = await Libllama.load(o.modelPath, { threads: o.threads, nCtx });
   let started = performance.now();
+  const begun = started;
   const logits = await peer.evaluate(prompt);
   const prefill = perSecond(prompt.length, started);
   const tokens: number[] = [];
   let current = logits;
+  let firstTokenMs = 0;
   started = performance.now();
   for (let i = 0; i < o.decodeTokens; i++) {
     const token = argmax(current);
     tokens.push(token);
+    firstTokenMs ||= performance.now() - begun;
     if (i < o.decodeTokens - 1) current = await peer.evaluate(Int32Array.of(token));
   }
-  return { prefill, decode: perSecond(o.decodeTokens - 1, started), logits, tokens };
+  return { prefill, decode: perSecond(o.decodeTokens - 1, started), firstTokenMs, logits, tokens };
 }
 
 /** The same by our engine. */
@@ -122,6 +127,8 @@ export async function runOurs(
 ): Promise<OurSample> {
   using session = engine.createSession({ method, kvSize: o.kvSize });
   let started = performance.now();
+  const begun = started;
+  let firstTokenMs = 0;
   await session.prefill(prompt);
   const prefill = perSecond(prompt.length, started);
   const logits = session.logits.slice();
@@ -138,12 +145,14 @@ export async function runOurs(
   const { decodeTokens: maxTokens } = o;
   for await (const { token } of session.generate({ maxTokens, ignoreEndOfText: true })) {
     tokens.push(token);
+    firstTokenMs ||= performance.now() - begun;
   }
   const wallMs = performance.now() - started;
   return {
     ...memory,
     prefill,
     decode: perSecond(maxTokens - 1, started),
+    firstTokenMs,
     logits,
     tokens,
     javascriptShare: 1 - timings.decodeComputeMs / wallMs,

@@ -70,7 +70,7 @@ export async function runGrid(o: GridOptions): Promise<GridRow[]> {
         step();
       }
     }
-    rows.push({ promptTokens: length, method: "libllama", ...speeds(peers, length) });
+    rows.push({ promptTokens: length, method: "libllama", ...speeds(peers) });
     for (const [i, way] of ways.entries()) rows.push(rowOf(length, way, ours[i] ?? [], peers));
   }
   return rows;
@@ -100,17 +100,17 @@ function rowOf(
   const ratio = (of: "prefill" | "decode") =>
     spreadOf(samples.map((s, i) => s[of] / (peers[i]?.[of] ?? NaN)));
   return {
-    ...{ promptTokens, ...way, ...speeds(samples, promptTokens) },
+    ...{ promptTokens, ...way, ...speeds(samples) },
     prefillRatio: ratio("prefill"),
     decodeRatio: ratio("decode"),
     kv: { bytes, peakBytes, fullBytes },
   };
 }
 
-function speeds(samples: readonly Sample[], promptTokens: number) {
+function speeds(samples: readonly Sample[]) {
   return {
     prefill: spreadOf(samples.map((s) => s.prefill)),
     decode: spreadOf(samples.map((s) => s.decode)),
-    firstTokenMs: spreadOf(samples.map((s) => (promptTokens / s.prefill) * 1000)),
+    firstTokenMs: spreadOf(samples.map((s) => s.firstTokenMs)),
   };
 }

@@ -50,7 +50,9 @@ Examples:
 
 async function benchServe(flags: Flags): Promise<void> {
   const { url, model, requests, concurrency, rate } = flags;
-  if (!URL.canParse(url)) throw new PyramidKVError("USAGE", `"${url}" is not a URL`);
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    throw new PyramidKVError("USAGE", `"${url}" is no URL such as http://localhost:8080`);
+  }
   requireInteger("requests", requests, 1);
   if (rate !== undefined && concurrency !== undefined) {
     throw new PyramidKVError(
@@ -108,10 +110,13 @@ function printReport(r: LoadReport): void {
   for (const [error, n] of Object.entries(r.errors)) note(style("red", `failed ${n} ×: ${error}`));
 }
 
-/** About so many tokens of the text, from a place of its own, so that no server finds it in a cache. */
+/** Begins every prompt, so that no server finds it in a cache, not even of an earlier run. */
+const RUN = Date.now().toString(36);
+
+/** About so many tokens of the text, from a place of its own. */
 function stretchOf(text: string, tokens: number, request: number): string {
   const length = Math.round(tokens * CHARACTERS);
   const from = (request * 7919) % text.length;
   const repeated = text.repeat(Math.ceil((from + length) / text.length));
-  return `${request}: ${repeated.slice(from, from + length)}`;
+  return `${RUN}-${request}: ${repeated.slice(from, from + length)}`;
 }

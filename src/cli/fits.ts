@@ -1,7 +1,12 @@
 import { totalmem } from "node:os";
 import { PyramidKVError } from "../errors.ts";
+import { ALIASES } from "../hub/aliases.ts";
+import { shapeOfModel } from "../plan/model-shape.ts";
 import { plan, type PlanOptions } from "../plan/plan.ts";
 import { formatBytes } from "./io.ts";
+
+/** Predictions come within a tenth of what is measured: what is over by less is let pass. */
+const TOLERANCE = 1.1;
 
 /** What this process may hold: the machine's memory, or less where its container has less. */
 export function machineMemory(): number {
@@ -10,34 +15,47 @@ export function machineMemory(): number {
 }
 
 /**
- * Refuses what the machine cannot hold, before it is tried.
+ * Refuses a prompt that the machine cannot hold with what is kept of it.
  *
  * @throws `NO_MEMORY` with what is needed, what there is, and what would fit
  */
 export async function requireFits(options: PlanOptions, memory = machineMemory()): Promise<void> {
-  const { compressed, fit, setting } = await plan({ ...options, memory });
-  if (fit === undefined || fit.compressed.fits) return;
-  const { method } = setting.compression;
+  const allowed = memory * TOLERANCE;
+  const { compressed, fit, setting } = await plan({ ...options, memory: Math.floor(allowed) });
+  // Where the prompt decides how much is kept, nobody knows yet.
+  if (fit?.compressed.fits !== false || compressed.kv.foresight === "at most") return;
   const longest = fit.compressed.largestContext;
-  const instead =
-    compressed.weights + compressed.process > memory
-      ? "take a smaller model or smaller weights"
-      : longest > 0
-        ? `prompts of up to ${longest} tokens fit, or keep less (--kv-size, --method pyramidkv, --kv-type q4_0)`
-        : "keep less (--kv-size, --method pyramidkv, --kv-type q4_0)";
+  const small = { ...options, method: "pyramidkv", kvSize: 128, memory: Math.floor(allowed) };
+  const { kvBytes: _bytes, budgets: _budgets, ...sized } = small;
+  const smaller = await plan(sized);
+  const advice = [
+    ...(longest > 0 ? [`prompts of up to ${longest} tokens fit`] : []),
+    ...(smaller.fit?.compressed.fits === true ? ["--method pyramidkv --kv-size 128 fits"] : []),
+    "--force tries it all the same",
+  ];
+  const needed = formatBytes(Math.round(compressed.total));
   throw new PyramidKVError(
     "NO_MEMORY",
-    `${method.name} needs about ${formatBytes(Math.round(compressed.total))} for ${setting.context} tokens, this machine has ${formatBytes(memory)}; ${instead}`,
+    `${setting.compression.method.name} needs about ${needed} for ${setting.context} tokens, this machine has ${formatBytes(memory)}; ${advice.join(", ")}`,
   );
 }
 
-/** The same of a model's weights alone. */
-export async function requireWeightsFit(model: string): Promise<void> {
-  try {
-    await requireFits({ model, method: "full", context: 1 });
-  } catch (error) {
-    // What else is wrong with the file is said when it is loaded.
-    if (error instanceof PyramidKVError && error.code !== "NO_MEMORY") return;
+/**
+ * Refuses a model whose weights alone exceed the machine's memory, by its header: before the rest is fetched, where it
+ * is on the hub. What else is wrong with a model is said when it is loaded.
+ *
+ * @throws `NO_MEMORY`
+ */
+export async function requireWeightsFit(model: string, memory = machineMemory()): Promise<void> {
+  // Those are small, and the hub need not be asked for them.
+  if (Object.hasOwn(ALIASES, model)) return;
+  const shape = await shapeOfModel(model).catch((error: unknown) => {
+    if (error instanceof PyramidKVError) return undefined;
     throw error;
-  }
+  });
+  if (shape === undefined || shape.weightBytes <= memory * TOLERANCE) return;
+  throw new PyramidKVError(
+    "NO_MEMORY",
+    `the weights of ${model} take ${formatBytes(shape.weightBytes)}, this machine has ${formatBytes(memory)}; take a smaller model or smaller weights, --force tries it all the same`,
+  );
 }

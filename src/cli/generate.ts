@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { resolveCompression } from "../compression/resolve.ts";
 import type { Engine } from "../engine/engine.ts";
 import { reportKv } from "../engine/kv-report.ts";
+import { DEFAULT_MAX_TOKENS } from "../engine/session.ts";
 import { checkSampling } from "../engine/sampler.ts";
 import { PyramidKVError } from "../errors.ts";
 import { Interrupt } from "./interrupt.ts";
@@ -76,11 +77,14 @@ async function generate(flags: Flags): Promise<void> {
   }
   const prompt = encodePrompt(engine.tokenizer, text, flags);
   checkRoom(engine, prompt.length, session.endless ? 0 : flags.maxTokens);
-  await requireFits({
-    ...{ ...options, model: { ...engine.model, weightBytes: engine.weightBytes } },
-    ...{ context: prompt.length, ownKernels: engine.kernels.name !== "ggml" },
-    ...(flags.maxTokens === undefined ? {} : { newTokens: flags.maxTokens }),
-  });
+  if (flags.force !== true) {
+    await requireFits({
+      ...{ ...options, model: { ...engine.model, weightBytes: engine.weightBytes } },
+      ...{ context: prompt.length, newTokens: flags.maxTokens ?? DEFAULT_MAX_TOKENS },
+      ownKernels: engine.kernels.name !== "ggml",
+      ...(engine.profile === undefined ? {} : { known: engine.profile }),
+    });
+  }
 
   const started = performance.now();
   const bar = progressBar("prefill", "share");

@@ -9,11 +9,11 @@ export async function loadEngine(flags: ModelFlags, signal?: AbortSignal): Promi
   let noteAfter: string | undefined;
   const bars = { download: progressBar("download", "bytes"), load: progressBar("load", "bytes") };
   try {
+    if (flags.force !== true) await requireWeightsFit(flags.model);
     const model = await resolveModel(flags.model, {
       onProgress: (doneBytes, totalBytes) => bars.download.update(doneBytes, totalBytes),
       signal,
     });
-    await requireWeightsFit(model);
     const engine = await Engine.load({
       model,
       ...(flags.kernels === undefined ? {} : { kernels: flags.kernels }),

@@ -58,6 +58,8 @@ export interface ModelFlags {
   readonly model: string;
   readonly kernels?: string;
   readonly threads?: number;
+  /** Whether what the machine cannot hold is tried all the same. */
+  readonly force?: boolean;
 }
 
 export function addModelOptions(command: Command): Command {
@@ -71,7 +73,8 @@ export function addModelOptions(command: Command): Command {
     .option(
       "--kernels <name>",
       `attention and matmuls by: ${KERNEL_CHOICES.join(", ")} (default: auto; ggml equals libllama to the bit)`,
-    );
+    )
+    .option("--force", "try what is predicted to exceed the machine's memory");
 }
 
 export type CompressionFlags = Omit<CompressionOptions, "seed" | "budgets" | "profile"> & {

@@ -1,5 +1,7 @@
 import type { Command } from "commander";
 import { Interrupt } from "./interrupt.ts";
+import type { Foresight } from "../compression/budgets/expected.ts";
+import { effectiveOptions } from "../compression/resolve.ts";
 import { longbenchRates } from "../plan/longbench.ts";
 import type { MemoryPlan } from "../plan/memory.ts";
 import { PUBLISHED, WEIGHT_TYPES } from "../plan/model-shape.ts";
@@ -71,14 +73,21 @@ async function runPlan(flags: Flags): Promise<void> {
 }
 
 function asJson({ model, setting, ...rest }: Plan) {
-  const { compression, context, newTokens, batch } = setting;
+  const { compression, kvType, ...numbers } = setting;
   const { nLayer, nHead, nHeadKv, headDim } = model;
+  const method = { method: compression.method.name, ...effectiveOptions(compression) };
   return {
     model: { name: model.name, layers: nLayer, heads: nHead, kvHeads: nHeadKv, headDim },
-    setting: { method: compression.method.name, ...compression.options, context, newTokens, batch },
+    setting: { ...method, kvType: kvType.name, ...numbers },
     ...rest,
   };
 }
+
+const FORESIGHT: Readonly<Record<Foresight, string>> = {
+  known: "",
+  even: "; how it is divided depends on the prompt",
+  "at most": " at most; how much depends on the prompt",
+};
 
 function printPlan({ model, setting, compressed, full, rate, fit }: Plan): void {
   const { compression, context, batch } = setting;
@@ -95,14 +104,14 @@ function printPlan({ model, setting, compressed, full, rate, fit }: Plan): void 
     row("process", (p) => p.process),
     row("KV cache, one sequence", (p) => p.kv.endBytes),
     ...(batch > 1 ? [row(`KV cache${others}`, (p) => (batch - 1) * p.kv.endBytes)] : []),
-    row("while a prompt is read: one layer in full", (p) => p.kv.peakBytes - p.kv.bytes),
+    row("while a prompt is read: a layer in full", (p) => p.kv.peakBytes - p.kv.bytes),
     row("… activations", (p) => p.activations),
     row("most at any time", (p) => p.total),
   ];
   note(`${model.name}, prompts of ${context} tokens, ${method.name}${size}, batch of ${batch}`);
   process.stdout.write(`${table(["", "full", method.name], lines)}\n\n`);
   const held = `${(rate * 100).toFixed(2)} % of the full cache`;
-  const guess = compressed.kv.estimated ? "; how it is divided depends on the prompt" : "";
+  const guess = FORESIGHT[compressed.kv.foresight];
   process.stdout.write(
     `kept   ${sparkline(compressed.kv.layers.map((l) => l.kept))}  ${held}${guess}\n`,
   );

@@ -165,6 +165,18 @@ describe.each(KERNELS)("with %s", (kernels) => {
       expect(sums.reduce((a, b) => a + b, 0)).toBeCloseTo(116, 2);
     }));
 
+  it("budgets that only a prompt shows stay as the last cut prompt divided them", () =>
+    withEngine(kernels, 2048, async (engine) => {
+      using session = engine.createSession({ method: "every:8(online(funnel))", kvSize: 48 });
+      const lengths = () => session.cache.layers.flatMap((l) => l.heads.map((h) => h.length));
+      await session.prefill(randomTokens(300));
+      const divided = lengths();
+      expect(new Set(divided).size).toBeGreaterThan(1);
+      await session.prefill(randomTokens(10, 1)); // too short to be cut
+      await decode(session, 8);
+      expect(lengths()).toEqual(divided);
+    }));
+
   it("an aborted prompt changes nothing of what is summed", () =>
     withEngine(kernels, 2048, async (engine) => {
       const run = async (interrupted: boolean) => {

@@ -106,15 +106,21 @@ export class Recompression extends NativeOwner {
   /**
    * Begins anew after a prompt: queries decoded before saw another cache.
    *
-   * @param cut whether the prompt's tokens were divided over the heads; even budgets otherwise
+   * @param cut whether the prompt's tokens were divided over the heads anew
    */
   begin(cache: KvCache, received: Received, cut: boolean): void {
     this.#count = 0;
     this.#before = 0;
     this.#received = received;
-    this.#division = cut
-      ? cache.layers.map(({ heads }) => heads.map(({ length }) => length))
-      : undefined;
+    if (cut) this.#division = cache.layers.map((l) => l.heads.map(({ length }) => length));
+  }
+
+  /** Forgets everything. */
+  reset(): void {
+    this.#count = 0;
+    this.#before = 0;
+    this.#received = this.newReceived();
+    this.#division = undefined;
   }
 
   /** Whether it is time. */

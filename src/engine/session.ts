@@ -18,7 +18,8 @@ import { Recompression } from "./recompression.ts";
 import { createSampler } from "./sampler.ts";
 import { SessionTimings } from "./timings.ts";
 
-const DEFAULT_MAX_TOKENS = 256;
+/** Tokens of an answer where nobody says how many. */
+export const DEFAULT_MAX_TOKENS = 256;
 /** No more than what growing once gives a cache. */
 const ROOM_AT_START = 32;
 const MOVED_TOGETHER_BYTES = 32 * 1024 * 1024;
@@ -168,7 +169,7 @@ export class Session implements Disposable {
       this.#decodeGraph?.[Symbol.dispose]();
       this.#decodeGraph = undefined;
       this.cache.clear();
-      this.#recompression?.begin(this.cache, this.#recompression.newReceived(), false);
+      this.#recompression?.reset();
       this.#nPast = 0;
       this.#logits = undefined;
       this.#pendingToken = undefined;

@@ -95,11 +95,17 @@ export async function fetchStart({
 }: StartRequest): Promise<Uint8Array> {
   const bytes = new Uint8Array(size);
   let have = 0;
+  // The limit is on the first answer alone: what follows takes as long as it takes.
+  const late = new AbortController();
+  const timer = setTimeout(() => {
+    late.abort(new Error("no answer"));
+  }, FIRST_ANSWER_MS);
   try {
     const response = await fetch(url, {
       headers: { ...headers, range: `bytes=0-${size - 1}` },
-      signal: withTimeout(signal),
+      signal: AbortSignal.any([late.signal, ...(signal === undefined ? [] : [signal])]),
     });
+    clearTimeout(timer);
     if (!response.ok || response.body === null) {
       throw new PyramidKVError("NETWORK", `${url} answered ${explain(response.status)}`);
     }
@@ -113,6 +119,8 @@ export async function fetchStart({
     throwIfAborted(signal);
     if (error instanceof PyramidKVError) throw error;
     throw new PyramidKVError("NETWORK", `${url}: ${reasonOf(error)}`, { cause: error });
+  } finally {
+    clearTimeout(timer);
   }
   return bytes.subarray(0, have);
 }

@@ -23,10 +23,8 @@ export async function resolveModel(name: string, options: FetchOptions = {}): Pr
   if (name === "") throw new PyramidKVError("USAGE", `the model's name is empty; ${known()}`);
   const alias = findAlias(name);
   if (alias !== undefined) return fetchAlias(alias, options);
-  if (existsSync(name) || name.endsWith(".gguf") || /^[./~]/.test(name)) return name;
-  const hub = parseHubName(name);
-  if (hub !== undefined) return fetchHubModel(hub, options);
-  throw new PyramidKVError("USAGE", `unknown model "${name}"; ${known()}`);
+  const place = placeOf(name);
+  return typeof place === "string" ? place : fetchHubModel(place, options);
 }
 
 /** The local path of an alias that needs no fetching, or undefined. */
@@ -50,10 +48,17 @@ export async function locateModel(
   if (alias !== undefined) {
     return (await cachedModel(name)) ?? remoteHubModel(requireHubName(alias.hub), signal);
   }
+  const place = placeOf(name);
+  if (typeof place === "string") return place;
+  return (await cachedHubModel(place)) ?? remoteHubModel(place, signal);
+}
+
+/** A path, or a model on the hub. */
+function placeOf(name: string): string | HubModel {
   if (existsSync(name) || name.endsWith(".gguf") || /^[./~]/.test(name)) return name;
   const hub = parseHubName(name);
   if (hub === undefined) throw new PyramidKVError("USAGE", `unknown model "${name}"; ${known()}`);
-  return (await cachedHubModel(hub)) ?? remoteHubModel(hub, signal);
+  return hub;
 }
 
 async function fetchAlias(alias: Alias, options: FetchOptions): Promise<string> {

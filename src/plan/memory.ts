@@ -1,4 +1,4 @@
-import { expectedBudgets } from "../compression/budgets/expected.ts";
+import { expectedBudgets, type Foresight } from "../compression/budgets/expected.ts";
 import type { Compression } from "../compression/resolve.ts";
 import { defaultChunkTokens } from "../engine/chunks.ts";
 import { rowBytes, TYPES, type TensorType } from "../ggml/types.ts";
@@ -42,8 +42,7 @@ export interface MemoryPlan {
     /** One sequence's prompt with nothing evicted. */
     readonly fullBytes: number;
     readonly layers: readonly LayerPlan[];
-    /** Whether the prompt itself decides how tokens are divided. */
-    readonly estimated: boolean;
+    readonly foresight: Foresight;
   };
   /** One layer's keys and values at full length. */
   readonly scratch: number;
@@ -68,31 +67,40 @@ const CASCADE = 1.5;
 /** What a model, a prompt and a method need, from their numbers alone. */
 export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan {
   const { context, newTokens, compression, kvType } = setting;
-  const { tokens, estimated } = expectedBudgets(compression, { ...model, nTokens: context });
-  const evicts = tokens.some((layer) => layer.some((n) => n < context));
+  const { tokens, foresight } = expectedBudgets(compression, { ...model, nTokens: context });
+  const keepsAll = (il: number) => (tokens[il] ?? []).every((n) => n >= context);
+  const evicts = tokens.some((_, il) => !keepsAll(il));
+  // A layer that keeps everything takes the scratch over as it is.
+  const takesOver = (il: number) => keepsAll(il) && kvType === TYPES.f16;
   const room = compression.method.every ?? 0;
-  const rows = (n: number, more: number) =>
-    n >= context && !evicts ? capacityFor(n + more, "full") : capacityFor(n + more, "compressed");
   const rowSize = rowBytes(kvType, model.headDim);
-  const layerAt = (il: number, more: number) =>
-    (tokens[il] ?? []).reduce((sum, n) => sum + 2 * rowSize * rows(seen(model, il, n), more), 0);
+  const bytesOf = (il: number, more: number) =>
+    (tokens[il] ?? []).reduce((sum, n) => {
+      const rows = capacityFor(seen(model, il, n) + more, keepsAll(il) ? "full" : "compressed");
+      return sum + 2 * rowSize * rows;
+    }, 0);
   const layers = Array.from({ length: model.nLayer }, (_, il): LayerPlan => {
     const kept = (tokens[il] ?? []).map((n) => seen(model, il, n));
     const mean = kept.reduce((a, b) => a + b, 0) / kept.length;
-    return { layer: il, kept: mean, bytes: layerAt(il, room) };
+    return { layer: il, kept: mean, bytes: bytesOf(il, takesOver(il) ? 0 : room) };
   });
   const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
   const bytes = sum(layers.map((l) => l.bytes));
   const more = room > 0 ? room : Math.max(newTokens, newTokens > 0 ? ROOM : 0);
-  const endBytes = sum(layers.map((_, il) => layerAt(il, more)));
+  const endBytes = sum(layers.map((_, il) => bytesOf(il, more)));
   const fullBytes =
     sum(layers.map((_, il) => seen(model, il, context))) *
     tokenBytes({ ...model, nLayer: 1 }, kvType);
   const scratch = capacityFor(context, "full") * tokenBytes({ ...model, nLayer: 1 }, TYPES.f16);
-  // A full layer becomes the cache itself.
-  const handsOver = !evicts && kvType === TYPES.f16;
+  // Each layer is read beside those before it, and is the scratch itself where that becomes its cache.
+  let before = 0;
+  const peaks = layers.map(({ bytes: own }, il) => {
+    const peak = before + scratch + (takesOver(il) ? 0 : own);
+    before += own;
+    return peak;
+  });
   const cascades = compression.method.budget.kind === "weighed" && evicts;
-  const peakBytes = bytes * (cascades ? CASCADE : 1) + (handsOver ? 0 : scratch);
+  const peakBytes = cascades ? bytes * CASCADE + scratch : Math.max(...peaks);
 
   const weights = model.weightBytes;
   const processBytes = PROCESS + VOCABULARY * model.nVocab;
@@ -102,7 +110,7 @@ export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan 
   const total = weights + processBytes + others + Math.max(reading, endBytes);
   return {
     ...{ weights, process: processBytes, scratch, activations, total },
-    kv: { bytes, endBytes, peakBytes, fullBytes, layers, estimated },
+    kv: { bytes, endBytes, peakBytes, fullBytes, layers, foresight },
   };
 }
 

@@ -1,4 +1,5 @@
 import { TYPES, type TensorType } from "../ggml/types.ts";
+import { PyramidKVError } from "../errors.ts";
 import { openGguf, readHeader } from "../gguf/file.ts";
 import type { GgufHeader } from "../gguf/parse.ts";
 import { locateModel } from "../hub/resolve.ts";
@@ -84,7 +85,12 @@ export function parametersOf(m: Published): number {
 export async function shapeOfModel(name: string, signal?: AbortSignal): Promise<ModelShape> {
   const place = await locateModel(name, signal);
   if (typeof place !== "string") {
-    return shapeOf(await readHeader((size) => place.read(size), place.bytes));
+    try {
+      return shapeOf(await readHeader((size) => place.read(size), place.bytes));
+    } catch (error) {
+      if (!(error instanceof PyramidKVError) || error.code === "ABORTED") throw error;
+      throw new PyramidKVError(error.code, `${place.name}: ${error.message}`, { cause: error });
+    }
   }
   await using file = await openGguf(place);
   return shapeOf(file);

@@ -44,17 +44,25 @@ describe("published models", () => {
 });
 
 describe("a plan and a session", () => {
-  const methods = ["full", "pyramidkv", "snapkv", "inverted(h2o)", "every:8(streaming-llm)"];
+  const methods = ["full", "pyramidkv", "snapkv", "inverted(h2o)", "every:64(streaming-llm)"];
   const cases = methods.flatMap((method) => Object.keys(KV_TYPES).map((type) => [method, type]));
 
   it.each(cases)("%s in %s: the same bytes, layer by layer", async (method = "", kvType = "") => {
     using folder = new TestFolder();
     const model = folder.tiny({ nLayer: 4, nHead: 4, nHeadKv: 2, nEmbd: 128 });
     await using engine = await Engine.load({ model, threads: 1 });
-    for (const context of [40, 300, 700]) {
-      using session = engine.createSession({ method, kvType, kvSize: 96 });
+    // The last leaves low layers whole and cuts others, above the step that full caches are padded by.
+    for (const [context, kvSize] of [
+      [40, 96],
+      [300, 96],
+      [700, 96],
+      [200, 200],
+      [400, 300],
+    ] as const) {
+      // prettier-ignore
+      using session = engine.createSession({ method, kvType, kvSize });
       await session.prefill(randomTokens(context));
-      const { compressed } = await plan({ model, method, kvType, kvSize: 96, context });
+      const { compressed } = await plan({ model, method, kvType, kvSize, context });
       const measured = session.cache.layers.map((l) => l.bytes);
       compressed.kv.layers.forEach(({ kept, bytes }, il) => {
         expect(kept).toBe(session.cache.layers[il]?.kept);
@@ -64,6 +72,19 @@ describe("a plan and a session", () => {
       expect(Math.abs(compressed.kv.peakBytes / peak - 1)).toBeLessThan(0.05);
     }
   });
+});
+
+it("plans no more tokens than a prompt has, and says what it cannot know", async () => {
+  const model = "llama-3-8b";
+  const budgets = Array.from({ length: 32 }, (_, il) => (il < 16 ? 1900 : 100));
+  const { compressed } = await plan({ model, method: "snapkv", budgets, context: 1200 });
+  expect(compressed.kv.layers[0]?.kept).toBe(1200);
+  const foresight = async (method: string) =>
+    (await plan({ model, method, kvSize: 100, context: 1200 })).compressed.kv.foresight;
+  expect(await foresight("snapkv")).toBe("known");
+  expect(await foresight("ada(snapkv)")).toBe("even");
+  expect(await foresight("funnel")).toBe("even");
+  expect(await foresight("coverage(snapkv)")).toBe("at most");
 });
 
 describe("what fits", () => {

@@ -1,5 +1,6 @@
 import type { CompressionOptions } from "../compression/compression-options.ts";
 import { resolveCompression } from "../compression/resolve.ts";
+import type { HeadProfile } from "../compression/profile.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
 import { kvFormat } from "../kvcache/kv-format.ts";
 import { tokensWithin } from "../kvcache/token-bytes.ts";
@@ -29,6 +30,8 @@ export interface PlanOptions extends CompressionOptions {
   /** Bytes that the machine has. */
   readonly memory?: number;
   readonly ownKernels?: boolean;
+  /** What was calibrated for the model, where that is known. */
+  readonly known?: HeadProfile;
   readonly signal?: AbortSignal;
 }
 
@@ -49,17 +52,27 @@ export interface Plan {
  * @throws `USAGE` on values out of range, and what finding the model throws
  */
 export async function plan(options: PlanOptions): Promise<Plan> {
-  const { kvBytes, kvType = "f16", memory, ...rest } = options;
+  const { kvBytes, kvType = "f16", memory, known, ...rest } = options;
+  const {
+    model: _,
+    weights: __,
+    context,
+    newTokens,
+    batch,
+    ownKernels,
+    signal: _signal,
+    ...asked
+  } = rest;
   const model = await shapeNamed(options);
   const format = kvFormat(kvType, model.headDim);
   const size = kvBytes === undefined ? {} : { kvSize: tokensWithin(kvBytes, model, format.type) };
   const setting: PlanSetting = {
-    compression: resolveCompression({ ...compressionOf(rest), ...size }),
+    compression: resolveCompression({ ...asked, ...size }, known),
     kvType: format.type,
-    context: requireInteger("context", options.context ?? model.nCtx, 1),
-    newTokens: requireInteger("max-tokens", options.newTokens ?? 0, 0),
-    batch: requireInteger("batch", options.batch ?? 1, 1),
-    ownKernels: options.ownKernels ?? true,
+    context: requireInteger("context", context ?? model.nCtx, 1),
+    newTokens: requireInteger("max-tokens", newTokens ?? 0, 0),
+    batch: requireInteger("batch", batch ?? 1, 1),
+    ownKernels: ownKernels ?? true,
   };
   const fullSetting = { ...setting, compression: resolveCompression({ method: "full" }) };
   const [compressed, full] = [planMemory(model, setting), planMemory(model, fullSetting)];
@@ -79,14 +92,4 @@ function shapeNamed({ model, weights = "q4_K", signal }: PlanOptions): Promise<M
   if (!Object.hasOwn(PUBLISHED, model)) return shapeOfModel(model, signal);
   const type = requireOneOf("weight type", weights, WEIGHT_TYPES);
   return Promise.resolve(publishedShape(model as PublishedName, TYPES[type as keyof typeof TYPES]));
-}
-
-function compressionOf(options: Omit<PlanOptions, "kvBytes" | "kvType" | "memory">) {
-  const { method, kvSize, budgets, preset, alpha, window, beta, pool, kernel } = options;
-  const { gqa, sinks, seed, lag, profile } = options;
-  const given = { method, kvSize, budgets, preset, alpha, window, beta, pool, kernel };
-  const all = { ...given, gqa, sinks, seed, lag, profile };
-  return Object.fromEntries(
-    Object.entries(all).filter(([, value]) => value !== undefined),
-  ) as CompressionOptions;
 }

@@ -307,6 +307,29 @@ describe("the installed command", () => {
     expect(fits.stdout).toMatch(/does not fit +0 +0/);
   });
 
+  it("loads a server, and says what failed", () => {
+    const run = installed.run([
+      ...[
+        "bench",
+        "serve",
+        "--url",
+        "http://127.0.0.1:1",
+        "--model",
+        "m",
+        "--requests",
+        "2",
+        "--json",
+      ],
+    ]);
+    expect(run.status).toBe(1);
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      settings: { model: "m" },
+      requests: 2,
+      failed: 2,
+    });
+    expect(installed.run(["bench", "serve", "--url", "localhost:80"]).stderr).toMatch(/is no URL/);
+  });
+
   it("inspects a file", () => {
     const run = installed.run(["models", "inspect", model, "--json"]);
     expect(JSON.parse(run.stdout)).toMatchObject({

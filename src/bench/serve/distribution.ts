@@ -1,5 +1,8 @@
 import { PyramidKVError } from "../../errors.ts";
 
+/** No model takes more tokens. */
+const LONGEST = 2 ** 24;
+
 /** Draws whole numbers of at least 1. */
 export type Distribution = (random: () => number) => number;
 
@@ -26,7 +29,7 @@ export function parseDistribution(what: string, text: string): Distribution {
     if (a === undefined || Number(a) < 1 || Number(b ?? a) < 0) continue;
     if (text.startsWith("uniform") && Number(b) < Number(a)) continue;
     const draw = make(Number(a), Number(b));
-    return (random) => Math.max(1, Math.round(draw(random)));
+    return (random) => Math.min(LONGEST, Math.max(1, Math.round(draw(random))));
   }
   throw new PyramidKVError(
     "USAGE",

@@ -69,9 +69,12 @@ export async function runLoad(o: LoadOptions): Promise<LoadReport> {
     await Promise.all(Array.from({ length: o.arrivals.concurrency }, worker));
   } else {
     const sent: Promise<void>[] = [];
+    let due = 0;
     for (const [i, pause] of pauses.entries()) {
-      // The first comes at once.
-      if (i > 0) await delay(pause * 1000, undefined, o.signal ? { signal: o.signal } : {}).catch(() => undefined); // prettier-ignore
+      // The first comes at once, and being late once delays no other.
+      if (i > 0) due += pause * 1000;
+      const wait = Math.max(0, started + due - performance.now());
+      await delay(wait, undefined, o.signal ? { signal: o.signal } : {}).catch(() => undefined);
       if (o.signal?.aborted === true) break;
       sent.push(send(i));
     }

@@ -25,13 +25,12 @@ export interface LoadResult {
   readonly totalMs: number;
   /** As the server counts them, else the pieces that came. */
   readonly outputTokens: number;
-  readonly promptTokens?: number;
 }
 
 interface Event {
   readonly error?: { readonly message?: string };
   readonly choices?: readonly { readonly delta?: { readonly content?: string | null } }[];
-  readonly usage?: { readonly prompt_tokens?: number; readonly completion_tokens?: number } | null;
+  readonly usage?: { readonly completion_tokens?: number } | null;
 }
 
 /** Sends a request and reads its stream to the end. Never throws: what fails is a result too. */
@@ -45,7 +44,6 @@ export async function sendRequest(target: LoadTarget, request: LoadRequest): Pro
     gapsMs: times.slice(1).map((t, i) => t - (times[i] as number)),
     totalMs: performance.now() - started,
     outputTokens: usage?.completion_tokens ?? times.length,
-    ...(usage?.prompt_tokens === undefined ? {} : { promptTokens: usage.prompt_tokens }),
   });
   try {
     const response = await fetch(`${target.url.replace(/\/(v1\/?)?$/, "")}/v1/chat/completions`, {
@@ -70,14 +68,17 @@ export async function sendRequest(target: LoadTarget, request: LoadRequest): Pro
     const events = response.body
       .pipeThrough(new TextDecoderStream())
       .pipeThrough(new EventSourceParserStream());
+    let complete = false;
+    // Read to the very end, so that the connection serves the next request.
     for await (const { data } of events) {
-      if (data === "[DONE]") return result();
+      complete ||= data === "[DONE]";
+      if (complete) continue;
       const event = JSON.parse(data) as Event;
       if (event.error !== undefined) return result(event.error.message ?? "the stream failed");
       if (event.choices?.[0]?.delta?.content) times.push(performance.now() - started);
       usage = event.usage ?? usage;
     }
-    return result("the stream ended before [DONE]");
+    return result(complete ? undefined : "the stream ended before [DONE]");
   } catch (error) {
     const { message, cause } = error as Error;
     return result(cause instanceof Error ? cause.message || message : message);

@@ -1,11 +1,16 @@
 import type { Compression } from "../resolve.ts";
 import type { PlanShape } from "./plan.ts";
 
+/**
+ * How well a prompt's budgets are known before it is read: they are, they are taken to be even where the prompt decides
+ * how they are divided, or it decides how many tokens are kept, and all is the most.
+ */
+export type Foresight = "known" | "even" | "at most";
+
 export interface ExpectedBudgets {
   /** Tokens per [layer][kv head]. */
   readonly tokens: readonly (readonly number[])[];
-  /** Whether the prompt decides how they are divided: then every head is taken to have the mean. */
-  readonly estimated: boolean;
+  readonly foresight: Foresight;
 }
 
 /** What a prompt of so many tokens leaves in each kv head, as far as that is known before it is read. */
@@ -14,22 +19,23 @@ export function expectedBudgets(
   { nLayer, nHeadKv, nTokens }: PlanShape,
 ): ExpectedBudgets {
   const { budget } = method;
-  const all = (n: number) => new Array<number>(nHeadKv).fill(n);
-  const everywhere = (n: number) => Array.from({ length: nLayer }, () => all(n));
-  const measured = budget.kind === "measured";
-  const sized = method.options.includes("kvSize") && !measured;
-  if (!sized || nTokens <= options.kvSize) {
-    return { tokens: everywhere(nTokens), estimated: measured };
+  const heads = (n: number) => new Array<number>(nHeadKv).fill(Math.min(n, nTokens));
+  const everywhere = (n: number) => Array.from({ length: nLayer }, () => heads(n));
+  if (budget.kind === "measured") return { tokens: everywhere(nTokens), foresight: "at most" };
+  if (!method.options.includes("kvSize") || nTokens <= options.kvSize) {
+    return { tokens: everywhere(nTokens), foresight: "known" };
   }
   const input = { nLayer, nHeadKv, nTokens, options };
   switch (budget.kind) {
     case "layers":
-      return { tokens: budget.layers(input).map(all), estimated: false };
+      return { tokens: budget.layers(input).map(heads), foresight: "known" };
     case "split":
-      return { tokens: budget.layers(input).map(all), estimated: true };
-    case "heads":
-      return { tokens: budget.heads(input), estimated: false };
+      return { tokens: budget.layers(input).map(heads), foresight: "even" };
+    case "heads": {
+      const tokens = budget.heads(input).map((own) => own.map((n) => Math.min(n, nTokens)));
+      return { tokens, foresight: "known" };
+    }
     case "weighed":
-      return { tokens: everywhere(options.kvSize), estimated: true };
+      return { tokens: everywhere(options.kvSize), foresight: "even" };
   }
 }
