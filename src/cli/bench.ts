@@ -92,7 +92,6 @@ export function benchCommand(command: Command): void {
   command
     .description("measure speed, memory and exactness side by side with libllama")
     .argument("[suite]", Object.keys(SUITES).join(" or "), "engine");
-  // Options after the subcommand's name are its own, though some are called alike.
   benchServeCommand(command.enablePositionalOptions().command("serve"));
   addModelOptions(command)
     .option("--lengths <n,...>", "prompt lengths in tokens", integers)

@@ -25,6 +25,8 @@ function program(): Command {
     .description("Run language models with a compressed KV cache.")
     .version(packageVersion())
     .showHelpAfterError("(see pyramidkv --help)")
+    // Options after a command's name are that command's, though others are called alike.
+    .enablePositionalOptions()
     .exitOverride();
   for (const [name, define] of Object.entries(COMMANDS)) {
     const command = root.command(name).exitOverride();
