@@ -4,7 +4,15 @@ import { resolveCompression } from "../compression/resolve.ts";
 import { KV_TYPES } from "../engine/choices.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
 import { readHaystack } from "../eval/haystack.ts";
-import { qualityRuns, runQuality, type QualityMode, type QualityRow } from "../eval/quality.ts";
+import { TASKS, type Task } from "../eval/cases.ts";
+import {
+  MEASURED_ALPHAS,
+  qualityRuns,
+  runQuality,
+  type AlphaTable,
+  type QualityMode,
+  type QualityRow,
+} from "../eval/quality.ts";
 import { Interrupt } from "./interrupt.ts";
 import { markdownTable, progressBar, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
@@ -20,6 +28,7 @@ type Flags = ModelFlags & {
   readonly lengths: number[];
   readonly depths: number[];
   readonly tokens: number;
+  readonly alphaFor?: AlphaTable;
   readonly markdown?: boolean;
   readonly json?: boolean;
 };
@@ -50,6 +59,11 @@ export function qualityCommand(command: Command): void {
       [0.1, 0.3, 0.5, 0.7, 0.9],
     )
     .option("--tokens <n>", "tokens forced after each document", integer, 64)
+    .option(
+      "--alpha-for <task=n,...>",
+      `observation window by task (${TASKS.join(", ")}), or auto: what was measured to serve each`,
+      alphaTable,
+    )
     .option("--markdown", "print the table as Markdown")
     .option("--json", "print one JSON object with every document and needle")
     .addHelpText(
@@ -85,6 +99,7 @@ async function qualityEval(flags: Flags): Promise<void> {
     rows = await runQuality(engine, {
       ...{ runs, modes, texts, steps: flags.tokens, documents: flags.documents },
       ...{ lengths: flags.lengths, depths: flags.depths, signal: interrupt.signal },
+      alphaFor: flags.alphaFor,
       onCase: (done, total) => bar.update(done, total),
     });
   } finally {
@@ -100,6 +115,16 @@ async function qualityEval(flags: Flags): Promise<void> {
     const title = mode === "aware" ? "question in the prompt" : "question after compression";
     process.stdout.write(`\n${title}:\n\n${draw(...qualityTable(own, flags.kvSizes))}\n`);
   }
+}
+
+/** `summary=64,needle=8`, or `auto`. */
+function alphaTable(text: string): AlphaTable {
+  if (text === "auto") return MEASURED_ALPHAS;
+  const entries = text.split(",").map((part): [Task, number] => {
+    const [task = "", n = ""] = part.split("=");
+    return [requireOneOf("task", task.trim(), TASKS), integer(n)];
+  });
+  return Object.fromEntries(entries);
 }
 
 /** One line a method, KL, top-1 and needles at each size. */

@@ -2,9 +2,14 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { needleNumber, type NeedleUse } from "./needles.ts";
 import { insertNeedle } from "./needle-prompt.ts";
 
+/** What the question asks for. */
+export const TASKS = ["summary", "needle"] as const;
+export type Task = (typeof TASKS)[number];
+
 /** A context and a question on it, as tokens of one chat prompt. */
 export interface EvalCase {
   readonly name: string;
+  readonly task: Task;
   readonly context: Int32Array;
   readonly question: Int32Array;
   /** What a right answer contains, where there is one. */
@@ -36,7 +41,7 @@ export function documentCases(
     const place = (Math.floor(i / sources.length) + 0.5) / Math.ceil(count / sources.length);
     const from = Math.floor(place * (source.length - length));
     const text = tokenizer.decode(source.slice(from, from + length));
-    return { name: `document ${i + 1}`, ...chatParts(tokenizer, text, SUMMARY) };
+    return { name: `document ${i + 1}`, task: "summary", ...chatParts(tokenizer, text, SUMMARY) };
   });
 }
 
@@ -57,7 +62,8 @@ export function needleCases(
     const text = tokenizer.decode(source.slice(from, from + wanted));
     const hidden = insertNeedle(text, needle.text, depth);
     const parts = chatParts(tokenizer, hidden, needle.question);
-    return { name: `needle ${length} at ${depth}`, ...parts, answer: needle.answer };
+    const name = `needle ${length} at ${depth}`;
+    return { name, task: "needle", ...parts, answer: needle.answer };
   });
 }
 

@@ -6,7 +6,7 @@ import { argmax } from "../engine/sampler.ts";
 import type { Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
-import { documentCases, encodeTexts, needleCases, type EvalCase } from "./cases.ts";
+import { documentCases, encodeTexts, needleCases, type EvalCase, type Task } from "./cases.ts";
 
 /** Whether the question is part of the prompt when it is compressed, or comes after. */
 export type QualityMode = "aware" | "agnostic";
@@ -18,6 +18,11 @@ export interface QualityRun {
   readonly size?: number;
   readonly options: SessionOptions;
 }
+
+export type AlphaTable = Readonly<Partial<Record<Task, number>>>;
+
+/** Which α served each task best where it was measured (docs/log.md): few queries find a fact, many keep a summary. */
+export const MEASURED_ALPHAS = { summary: 64, needle: 8 } as const satisfies AlphaTable;
 
 const FULL: QualityRun = { name: "full", options: { method: "full" } };
 
@@ -54,6 +59,8 @@ export interface QualityOptions {
   readonly depths: readonly number[];
   /** Tokens that are forced after each document. */
   readonly steps: number;
+  /** Observation windows by task, over those of the runs. */
+  readonly alphaFor?: AlphaTable | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onCase?: (done: number, total: number) => void;
 }
@@ -112,10 +119,12 @@ async function runCase(
   const prompt = aware
     ? Int32Array.from([...example.context, ...example.question])
     : example.context;
+  const alpha = o.alphaFor?.[example.task];
+  const forTask = alpha === undefined ? {} : { alpha };
   let truth: Course | undefined;
   for (const group of sharing(engine, rows)) {
     const sessions = group.map(({ run }) =>
-      engine.createSession({ ...run.options, kvLimit: NO_LIMIT }),
+      engine.createSession({ ...run.options, ...forTask, kvLimit: NO_LIMIT }),
     );
     try {
       await engine.prefillTogether(sessions, prompt, signal === undefined ? {} : { signal });

@@ -3,7 +3,7 @@ import { TestFolder } from "../../test/helpers/tiny-model.ts";
 import { Engine } from "../engine/engine.ts";
 import { calibrate } from "./calibrate.ts";
 import { needleNumber } from "./needles.ts";
-import { qualityRuns, runQuality } from "./quality.ts";
+import { qualityRuns, runQuality, type AlphaTable } from "./quality.ts";
 
 /** The tiny model's tokens are bytes: enough of them for a document. */
 const text = Array.from({ length: 900 }, (_, i) => `Line ${i} of the text. `).join("");
@@ -34,6 +34,22 @@ it("quality: nothing is lost where nothing is evicted, and something where much 
       if (row.run.size === 32) expect(kl).toBeGreaterThan(1e-4);
       else expect(Math.abs(kl)).toBeLessThan(1e-4);
     }
+  }));
+
+it("quality: the observation window may differ by task", () =>
+  withEngine(async (engine) => {
+    const run = { name: "snapkv", size: 64, options: { method: "snapkv", kvSize: 64 } };
+    const measure = async (alphaFor?: AlphaTable) => {
+      const rows = await runQuality(engine, {
+        ...{ runs: [run], modes: ["aware"], texts: [text], alphaFor },
+        ...{ documents: 1, lengths: [], depths: [], steps: 4 },
+      });
+      return rows[1]?.kl;
+    };
+    const usual = await measure();
+    expect(await measure({ needle: 64 })).toEqual(usual);
+    expect(await measure({ summary: 8 })).toEqual(usual);
+    expect(await measure({ summary: 64 })).not.toEqual(usual);
   }));
 
 it("quality: cache types are compared at equal bytes", async () => {
