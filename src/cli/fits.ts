@@ -20,12 +20,13 @@ export function machineMemory(): number {
  * @throws `NO_MEMORY` with what is needed, what there is, and what would fit
  */
 export async function requireFits(options: PlanOptions, memory = machineMemory()): Promise<void> {
-  const allowed = memory * TOLERANCE;
-  const { compressed, fit, setting } = await plan({ ...options, memory: Math.floor(allowed) });
+  const allowed = Math.floor(memory * TOLERANCE);
+  const { compressed, setting } = await plan(options);
   // Where the prompt decides how much is kept, nobody knows yet.
-  if (fit?.compressed.fits !== false || compressed.kv.foresight === "at most") return;
-  const longest = fit.compressed.largestContext;
-  const small = { ...options, method: "pyramidkv", kvSize: 128, memory: Math.floor(allowed) };
+  if (compressed.total <= allowed || compressed.kv.foresight === "at most") return;
+  const { fit } = await plan({ ...options, memory: allowed });
+  const longest = fit?.compressed.largestContext ?? 0;
+  const small = { ...options, method: "pyramidkv", kvSize: 128, memory: allowed };
   const { kvBytes: _bytes, budgets: _budgets, ...sized } = small;
   const smaller = await plan(sized);
   const advice = [

@@ -20,6 +20,11 @@ export function dividesWhileDecoding({ needs = [] }: BudgetPolicy): boolean {
   return needs.every((kind) => DECODE_EVIDENCE.includes(kind));
 }
 
+/** What a method ranks and divides by while tokens are decoded. */
+export function neededWhileDecoding({ needs, budget }: Method): EvidenceKind[] {
+  return [...needs, ...(dividesWhileDecoding(budget) ? (budget.needs ?? []) : [])];
+}
+
 /** Throws `USAGE` where parts of a method do not go together, in whatever order they were put around each other. */
 export function requireTogether(method: Method): void {
   const why = conflict(method);

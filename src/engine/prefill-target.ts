@@ -1,4 +1,5 @@
 import type { EvidenceKind } from "../compression/evidence.ts";
+import { neededWhileDecoding } from "../compression/together.ts";
 import type { Compression } from "../compression/resolve.ts";
 import type { KvCache } from "../kvcache/kv-cache.ts";
 import { summedKinds, type Received } from "./received.ts";
@@ -19,5 +20,5 @@ export interface PrefillTarget {
 export function neededBy({ cut, compression: { method } }: PrefillTarget): readonly EvidenceKind[] {
   const carried: readonly EvidenceKind[] = method.carries === undefined ? [] : ["window"];
   if (cut) return [...method.needs, ...(method.budget.needs ?? []), ...carried];
-  return method.every === undefined ? [] : summedKinds(method.needs);
+  return method.every === undefined ? [] : summedKinds(neededWhileDecoding(method));
 }

@@ -177,6 +177,30 @@ describe.each(KERNELS)("with %s", (kernels) => {
       expect(lengths()).toEqual(divided);
     }));
 
+  it("budgets may follow what decoded tokens show, though no ranking needs it", () =>
+    withEngine(kernels, 2048, async (engine) => {
+      const seen: number[] = [];
+      const method: Method = {
+        ...METHODS["streaming-llm"],
+        every: 8,
+        budget: {
+          ...{ name: "own", summary: "", kind: "weighed", needs: ["keys", "sums"] },
+          least: () => 8,
+          weigh: ({ evidence }) =>
+            evidence.heads.map((head) => {
+              seen.push(head.keys().length, head.attention("sums").length);
+              return 1;
+            }),
+        },
+      };
+      using session = engine.createSession({ method, kvSize: 48 });
+      await session.prefill(randomTokens(100));
+      const before = seen.length;
+      await decode(session, 8);
+      expect(seen.length).toBeGreaterThan(before);
+      expect(Math.min(...seen)).toBeGreaterThan(0);
+    }));
+
   it("an aborted prompt changes nothing of what is summed", () =>
     withEngine(kernels, 2048, async (engine) => {
       const run = async (interrupted: boolean) => {

@@ -12,7 +12,7 @@ import type {
 import { keepByHead } from "../compression/keep.ts";
 import type { Compression } from "../compression/resolve.ts";
 import { attentionScores } from "../compression/scores/attention-scores.ts";
-import { dividesWhileDecoding } from "../compression/together.ts";
+import { dividesWhileDecoding, neededWhileDecoding } from "../compression/together.ts";
 import { PyramidKVError } from "../errors.ts";
 import type { Executor, InputGraph } from "../ggml/executor.ts";
 import type { Graph } from "../ggml/graph.ts";
@@ -68,7 +68,7 @@ export class Recompression extends NativeOwner {
     super();
     const { method, options } = compression;
     this.#every = method.every as number;
-    this.#summed = summedKinds(method.needs);
+    this.#summed = summedKinds(neededWhileDecoding(method));
     this.#received = this.newReceived();
     this.size = Math.max(options.alpha, this.#summed.length > 0 ? this.#every : 1);
     this.#positions = new Int32Array(this.size);
@@ -180,7 +180,7 @@ export class Recompression extends NativeOwner {
   async #observe(il: number, layer: LayerCache, nextPosition: number): Promise<LayerEvidence> {
     const { hp } = this.model;
     const { method, options } = this.compression;
-    const needs = new Set(method.needs);
+    const needs = new Set(neededWhileDecoding(method));
     const held = Math.min(this.#count, this.size);
     const wanted = {
       window: needs.has("window") ? Math.min(options.alpha, held) : 0,
