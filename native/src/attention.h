@@ -24,6 +24,7 @@ typedef struct {
       *v[2];      // packed, shared by the threads; two of each, so that one head's are packed while another's are read
   char *own;      // per thread
   float *partial; // sums of each thread, [threads][group][keys]
+  float *told;    // maxima and sums of each thread's softmax, [2][threads][2][TILE_COLS]
 } layout;
 
 typedef struct {
@@ -48,7 +49,7 @@ static size_t own_bytes(int64_t dim, int64_t nkv, int sums) {
 
 static size_t attention_workspace(int64_t dim, int64_t nkv, int sums, int group, int nth) {
   return 4 * packed_bytes(dim, nkv) + nth * own_bytes(dim, nkv, sums) +
-         (sums ? nth * PKV_ALIGN(group * pkv_round_up(nkv, KEYS) * 4) : 0);
+         (sums ? nth * (PKV_ALIGN(group * pkv_round_up(nkv, KEYS) * 4) + 4 * TILE_COLS * 4) : 0);
 }
 
 static tile_memory tile_memory_at(char *at, const shape *s) {
@@ -276,22 +277,40 @@ typedef struct {
   float scale;
 } job;
 
-static void attend_tile(const job *g, int64_t head, int64_t tile, tile_memory *t, float *sums) {
+// The keys that a tile's queries see.
+typedef struct {
+  int64_t first; // vector
+  int64_t least_last, most_last, most_first;
+  int64_t first_block, blocks;
+} tile_extent;
+
+static tile_extent begin_tile(const job *g, int64_t head, int64_t tile, tile_memory *t) {
   const shape *s = g->s;
-  const int64_t first = tile * TILE_VECS, final = pkv_min(first + TILE_VECS, s->vectors) - 1;
   const size_t *nb = g->q->nb;
-  pack_queries(t, (const char *)g->q->data + head * s->group * nb[2], nb, s, first, g->scale * LOG2E);
+  tile_extent e = {.first = tile * TILE_VECS};
+  const int64_t final = pkv_min(e.first + TILE_VECS, s->vectors) - 1;
+  pack_queries(t, (const char *)g->q->data + head * s->group * nb[2], nb, s, e.first, g->scale * LOG2E);
   memset(t->o, 0, s->padded_dim * TILE_COLS * 4);
   for (int i = 0; i < TILE_COLS; i++) t->m[i] = LEAST, t->l[i] = 0;
-  const int64_t least_last = s->past + query_of(first, s);
-  const int64_t most_last = s->past + pkv_min(query_of(final, s) + LANES, s->nq) - 1;
-  const int64_t least_first = s->window ? pkv_max(0, least_last - s->window + 1) : 0;
-  const int64_t most_first = s->window ? pkv_max(0, most_last - s->window + 1) : 0;
-  const int64_t first_block = least_first / KEYS, blocks = most_last / KEYS + 1;
-  for (int64_t b = first_block; b < blocks; b++)
-    attend_block(t, g->at->k[head % 2], g->at->v[head % 2], s, b, least_last, most_last, most_first);
-  if (s->values) store_values(t, (char *)g->dst->data + head * s->group * g->dst->nb[1], g->dst->nb, s, first);
-  if (s->sums) add_sums(t, sums, s, first, first_block, blocks, least_last);
+  e.least_last = s->past + query_of(e.first, s);
+  e.most_last = s->past + pkv_min(query_of(final, s) + LANES, s->nq) - 1;
+  const int64_t least_first = s->window ? pkv_max(0, e.least_last - s->window + 1) : 0;
+  e.most_first = s->window ? pkv_max(0, e.most_last - s->window + 1) : 0;
+  e.first_block = least_first / KEYS, e.blocks = e.most_last / KEYS + 1;
+  return e;
+}
+
+static void attend_blocks(const job *g, int64_t head, tile_memory *t, const tile_extent *e, int64_t from, int64_t to) {
+  const uint32_t *k = g->at->k[head % 2], *v = g->at->v[head % 2];
+  for (int64_t b = from; b < to; b++) attend_block(t, k, v, g->s, b, e->least_last, e->most_last, e->most_first);
+}
+
+static void attend_tile(const job *g, int64_t head, int64_t tile, tile_memory *t, float *sums) {
+  const shape *s = g->s;
+  const tile_extent e = begin_tile(g, head, tile, t);
+  attend_blocks(g, head, t, &e, e.first_block, e.blocks);
+  if (s->values) store_values(t, (char *)g->dst->data + head * s->group * g->dst->nb[1], g->dst->nb, s, e.first);
+  if (s->sums) add_sums(t, sums, s, e.first, e.first_block, e.blocks, e.least_last);
 }
 
 static void pack_head(const job *g, int64_t head, int ith, int nth) {
@@ -304,6 +323,8 @@ static void pack_head(const job *g, int64_t head, int ith, int nth) {
     pack_values(g->at->v[head % 2], (const char *)g->v->data + head * g->v->nb[2], g->v->nb[1], s, b);
 }
 
+INLINE void add_received(float *out, float x, const shape *s) { *out = !s->peaks ? *out + x : x > *out ? x : *out; }
+
 // Sums of all threads, in their order, to the tensor of sums.
 static void reduce_sums(const pkv_tensor *sums, const float *partial, size_t stride, const shape *s, int64_t head,
                         int ith, int nth) {
@@ -311,10 +332,53 @@ static void reduce_sums(const pkv_tensor *sums, const float *partial, size_t str
   for (int64_t h = 0; h < s->group; h++) {
     float *out = (float *)((char *)sums->data + (head * s->group + h) * sums->nb[1]);
     for (int thread = 0; thread < nth; thread++)
-      for (int64_t j = from; j < to; j++) {
-        const float x = partial[thread * stride + h * row + j];
-        out[j] = !s->peaks ? out[j] + x : x > out[j] ? x : out[j];
-      }
+      for (int64_t j = from; j < to; j++) add_received(out + j, partial[thread * stride + h * row + j], s);
+  }
+}
+
+// A tile's softmax over all keys, from those over each thread's.
+static void join_softmax(tile_memory *t, const float *told, int nth) {
+  for (int v = 0; v < TILE_COLS; v += LANES) {
+    vf m = v_load(told + v), l = v_zero();
+    for (int i = 1; i < nth; i++) m = v_max(m, v_load(told + 2 * i * TILE_COLS + v));
+    for (int i = 0; i < nth; i++) {
+      const float *at = told + 2 * i * TILE_COLS + v;
+      l = v_add(l, v_mul(v_load(at + TILE_COLS), v_exp2(v_sub(v_load(at), m))));
+    }
+    v_store(t->m + v, m);
+    v_store(t->l + v, l);
+  }
+}
+
+// One tile holds all queries of a kv head: the threads share its keys. Each tells the others its softmax, and sums
+// what its own keys received.
+static void sum_few(const job *g, const pkv_tensor *sums, tile_memory *t, float *mine, pkv_sync *sync, int ith,
+                    int nth) {
+  const shape *s = g->s;
+  const int64_t row = s->blocks * KEYS;
+  for (int64_t head = 0; head < g->k->ne[2]; head++) {
+    const tile_extent e = begin_tile(g, head, 0, t);
+    const int64_t n = e.blocks - e.first_block;
+    const int64_t from = e.first_block + n * ith / nth, to = e.first_block + n * (ith + 1) / nth;
+    const char *keys = (const char *)g->k->data + head * g->k->nb[2];
+    // Packed where they are read next: a block stays in the nearest cache.
+    for (int64_t b = from; b < to; b++) {
+      pack_keys(g->at->k[head % 2], keys, g->k->nb[1], s, b * KEYS, (b + 1) * KEYS);
+      attend_blocks(g, head, t, &e, b, b + 1);
+    }
+    // Two places in turn, so that nobody writes over what another still reads.
+    float *told = g->at->told + head % 2 * 2 * nth * TILE_COLS;
+    memcpy(told + 2 * ith * TILE_COLS, t->m, TILE_COLS * 4);
+    memcpy(told + (2 * ith + 1) * TILE_COLS, t->l, TILE_COLS * 4);
+    pkv_barrier(sync, nth);
+    join_softmax(t, told, nth);
+    const int64_t first = from * KEYS, end = pkv_min(to * KEYS, s->nkv);
+    for (int64_t h = 0; h < s->group && first < end; h++) memset(mine + h * row + first, 0, (to - from) * KEYS * 4);
+    add_sums(t, mine, s, e.first, from, to, e.least_last);
+    for (int64_t h = 0; h < s->group; h++) {
+      float *out = (float *)((char *)sums->data + (head * s->group + h) * sums->nb[1]);
+      for (int64_t j = first; j < end; j++) add_received(out + j, mine[h * row + j], s);
+    }
   }
 }
 
@@ -341,14 +405,17 @@ static void attention(pkv_tensor *dst, int ith, int nth, void *args) {
     l.k[i] = (uint32_t *)(at + 2 * i * packed), l.v[i] = (uint32_t *)(at + (2 * i + 1) * packed);
   l.own = at + 4 * packed + ith * own;
   l.partial = (float *)(at + 4 * packed + nth * own);
+  l.told = l.partial + nth * partial / 4;
   float *my_sums = l.partial + ith * partial / 4;
   tile_memory t = tile_memory_at(l.own, &s);
   const job g = {q, k, a->values ? dst->src[2] : 0, dst, &s, &l, a->scale};
 
   tile_begin();
+  const int few = s.sums && !s.values && s.tiles == 1;
+  if (few) sum_few(&g, sums, &t, my_sums, &a->sync, ith, nth);
   // Sums must not depend on which thread was faster, so there each has its fixed share.
   int64_t unit = s.sums ? ith : pkv_take(&a->sync);
-  for (int64_t h = 0; h < heads; h++) {
+  for (int64_t h = 0; h < heads && !few; h++) {
     pack_head(&g, h, ith, nth);
     if (s.sums) memset(my_sums, 0, partial);
     pkv_barrier(&a->sync, nth);

@@ -1,3 +1,4 @@
+import { resolveCompression } from "../compression/resolve.ts";
 import { Engine } from "../engine/engine.ts";
 import { Backend } from "../ggml/backend.ts";
 import { Executor } from "../ggml/executor.ts";
@@ -6,7 +7,7 @@ import { Kernels } from "../ggml/kernels/kernels.ts";
 import { kernelLibrary } from "../ggml/kernels/library.ts";
 import { Libllama } from "../ggml/libllama.ts";
 import { compareAccuracy, type Accuracy } from "./accuracy.ts";
-import { attentionSpeed } from "./operations.ts";
+import { attentionSpeed, windowScoreMs } from "./operations.ts";
 import { measureMemory } from "./peak-memory.ts";
 import { median } from "./statistics.ts";
 
@@ -39,8 +40,12 @@ export interface PromptSpeeds {
   readonly oneThread: number;
   readonly overLibllama: number;
   readonly overOneThread: number;
-  /** Share of the prompt's time that scoring, selecting and compacting takes: what it is longer than the full cache's. */
+  /**
+   * Share of the prompt's time that scoring, selecting and compacting takes. Selecting and compacting are timed in
+   * the prompt, and scoring alone for each layer: together they are less than two prompts differ by chance.
+   */
   readonly pyramidkvShare: number;
+  /** How much longer the prompt takes than with the full cache, the fastest rounds of both: sums come with attention. */
   readonly h2oShare: number;
   /** Tokens per second after the prompt. */
   readonly decode: { libllama: number; ggml: number; ours: number };
@@ -103,10 +108,9 @@ export function textOf(
 }
 
 async function compareAttention(o: KernelBenchOptions): Promise<KernelComparison["attention"]> {
-  const { variant } = chooseKernels(o.kernels);
   using backend = new Backend(o.threads);
   using ggml = new Executor(backend);
-  using own = new Executor(backend, variant && new Kernels(variant, o.threads, backend.bufferType));
+  using own = ownExecutor(o, backend);
   const rows: { headDim: number; ggml: number; ours: number; ratio: number }[] = [];
   for (const size of ATTENTION) {
     const baseline = (await attentionSpeed(ggml, size, 4 * o.repetitions)).gflops;
@@ -114,6 +118,21 @@ async function compareAttention(o: KernelBenchOptions): Promise<KernelComparison
     rows.push({ headDim: size.headDim, ggml: baseline, ours: speed, ratio: speed / baseline });
   }
   return rows;
+}
+
+function ownExecutor(o: KernelBenchOptions, backend: Backend): Executor {
+  const { variant } = chooseKernels(o.kernels);
+  return new Executor(backend, variant && new Kernels(variant, o.threads, backend.bufferType));
+}
+
+/** Milliseconds of scoring one layer of a prompt alone. */
+async function windowScores(o: KernelBenchOptions, nKv: number): Promise<number> {
+  const { headDim, nHead, nHeadKv } = o.engine.model;
+  const { alpha: nQueries } = resolveCompression({ method: "pyramidkv" }).options;
+  using backend = new Backend(o.threads);
+  using own = ownExecutor(o, backend);
+  const size = { headDim, nHead, nHeadKv, nKv, nQueries };
+  return await windowScoreMs(own, size, 4 * o.repetitions);
 }
 
 type Engines = Readonly<Record<"ours" | "ggml" | "alone", Engine>>;
@@ -136,6 +155,7 @@ async function comparePrompt(
     rounds.push({
       ...{ libllama: peer.prefill, ggml: baseline.prefill, full: full.prefill },
       ...{ pyramidkv: small.prefill, h2o: h2o.prefill, oneThread: single.prefill },
+      compressShare: small.compressShare,
       overLibllama: small.prefill / peer.prefill,
       overOneThread: small.prefill / single.prefill,
       ...{ peerDecode: peer.decode, ggmlDecode: baseline.decode, ourDecode: small.decode },
@@ -144,17 +164,16 @@ async function comparePrompt(
     });
   }
   const of = (key: string) => median(rounds.map((r) => r[key] as number));
-  // From the fastest rounds: the difference is smaller than the machine's noise.
   const best = (key: string) => Math.max(...rounds.map((r) => r[key] as number));
-  const shareOf = (key: string) => 1 - best(key) / best("full");
+  const scoreMs = (await windowScores(o, length)) * ours.model.nLayer;
   return {
     promptTokens: length,
     ...{ libllama: of("libllama"), ggml: of("ggml"), full: of("full") },
     ...{ pyramidkv: of("pyramidkv"), h2o: of("h2o"), oneThread: of("oneThread") },
     overLibllama: of("overLibllama"),
     overOneThread: of("overOneThread"),
-    pyramidkvShare: shareOf("pyramidkv"),
-    h2oShare: shareOf("h2o"),
+    pyramidkvShare: of("compressShare") + (scoreMs / length / 1000) * of("pyramidkv"),
+    h2oShare: 1 - best("h2o") / best("full"),
     decode: { libllama: of("peerDecode"), ggml: of("ggmlDecode"), ours: of("ourDecode") },
     decodeOverGgml: of("decodeOverGgml"),
     decodeOverLibllama: of("decodeOverLibllama"),
@@ -187,9 +206,11 @@ async function runOurs(
   const prefilled = performance.now();
   // The same tokens as libllama's.
   for (let i = 0; i < decodeTokens; i++) await session.decode(1000 + i);
+  const { compressMs, prefillMs } = session.timings;
   return {
     prefill: perSecond(prompt.length, prefilled - started),
     decode: perSecond(decodeTokens, performance.now() - prefilled),
+    compressShare: compressMs / prefillMs,
   };
 }
 

@@ -1,9 +1,10 @@
-import type { Executor } from "../ggml/executor.ts";
+import type { Executor, InputGraph } from "../ggml/executor.ts";
 import { TensorBuffer, writeTensor, type Tensor, type TensorSpec } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES, type TensorType } from "../ggml/types.ts";
 import { attention } from "../models/blocks/attention.ts";
 import { linear } from "../models/blocks/linear.ts";
 import { causalMask } from "../engine/masks.ts";
+import { windowScores } from "../engine/scoring.ts";
 
 /** A speed of one operation alone. */
 export interface Speed {
@@ -44,6 +45,22 @@ export async function attentionSpeed(
   const ms = await fastest(executor, repetitions, (g) => attention(g, q, [group], shape));
   const pairs = s.nQueries * past + (s.nQueries * (s.nQueries + 1)) / 2;
   return { ms, gflops: (4 * pairs * s.nHead * s.headDim) / ms / 1e6, gigabytes: 0 };
+}
+
+/** Milliseconds of scoring one layer's keys by its last queries, as prompts are scored. */
+export async function windowScoreMs(
+  executor: Executor,
+  s: AttentionSize,
+  repetitions: number,
+): Promise<number> {
+  using buffer = filled(executor, [
+    { type: TYPES.f32, shape: [s.headDim, s.nQueries, s.nHead] },
+    { type: TYPES.f16, shape: [s.headDim, s.nKv, s.nHeadKv] },
+  ]);
+  const [q, k] = buffer.tensors as [Tensor, Tensor];
+  const block = { nPast: s.nKv - s.nQueries, n: s.nQueries };
+  const shape = { ...s, attentionScale: 1 / Math.sqrt(s.headDim), rope: ROPE };
+  return await fastest(executor, repetitions, (g) => windowScores(g, { q, k }, block, shape));
 }
 
 /** `weights [k, m]` times `n` columns. */
@@ -88,7 +105,7 @@ function fillWith(array: Float32Array | Uint16Array, value: () => number): void 
 async function fastest(
   executor: Executor,
   repetitions: number,
-  build: (g: Parameters<Parameters<Executor["run"]>[0]>[0]) => Tensor,
+  build: (g: InputGraph) => Tensor,
 ): Promise<number> {
   let best = Infinity;
   for (let i = 0; i <= repetitions; i++) {

@@ -67,9 +67,11 @@ export class PrefillEvidence {
         }
         const all = given(observation.windowScores(of, alpha, run), kind);
         const nKv = all.length / (run.nHeadKv * group);
+        const first = (kvHead - run.firstHead) * group;
+        if (nKv === n) return all.subarray(first * n, (first + group) * n);
         const own = new Float32Array(n * group);
         for (let i = 0; i < group; i++) {
-          const at = ((kvHead - run.firstHead) * group + i) * nKv;
+          const at = (first + i) * nKv;
           own.set(all.subarray(at, at + n), i * n);
         }
         return own;

@@ -1,7 +1,7 @@
 import { attentionScores } from "../compression/scores/attention-scores.ts";
 import type { Executor, InputGraph } from "../ggml/executor.ts";
-import type { Kernels } from "../ggml/kernels/kernels.ts";
-import { readTensor, type Tensor } from "../ggml/tensor-buffer.ts";
+import type { HeadsShape, Kernels } from "../ggml/kernels/kernels.ts";
+import { readTensor, tensorShape, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
 import { queriesOf } from "../models/blocks/attention.ts";
 import type { PrefillScratch } from "../kvcache/scratch.ts";
@@ -107,7 +107,6 @@ export function scoreWindows(
 ): () => void {
   const { hp, chunk, runs } = input;
   const end = chunk.row + chunk.n;
-  const scores = g.kernels?.attends(hp) === true ? kernelScores : runScores;
   const reads = observation.windows
     .filter((window) => chunk.isLast && window.of === chunk.of)
     .flatMap(({ of, alpha: widest, alphas, queries }) =>
@@ -115,7 +114,7 @@ export function scoreWindows(
         alphas.map((alpha) => {
           const nKv = run.nPast + end;
           const block = { nPast: nKv - alpha, stride: widest, at: widest - alpha, n: alpha };
-          const score = g.output(scores(g, input, run, queries, block));
+          const score = g.output(windowScores(g, scored(g, input, run, queries, block), block, hp));
           const size = nKv * queryHeads(run, hp);
           return () => {
             const values = readTensor(score, new Float32Array(size));
@@ -144,44 +143,57 @@ function runScores(
   run: HeadRun,
   queries: Tensor,
   block: QueryBlock,
-  rule: Pick<Accumulation, "distance" | "peaks"> = { distance: 0, peaks: false },
+  rule: Pick<Accumulation, "distance" | "peaks">,
 ): Tensor {
-  const { hp } = input;
-  const { nPast, n } = block;
-  const nHead = queryHeads(run, hp);
-  const { q, k } = scored(g, input, run, queries, block);
-  return attentionScores(g, {
-    ...{ q, nPast, scale: hp.attentionScale, ...rule },
-    k: g.cast(k, TYPES.f32),
-    ones: () => g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1)),
-  });
+  return ggmlScores(g, scored(g, input, run, queries, block), block, input.hp, rule);
 }
 
-/** The same by one operation of our own, which needs no attention weights in memory. */
-function kernelScores(
+/**
+ * Attention that `n` queries after `nPast` tokens give to these and to each other: f32 [nPast + n, 1, nHead of `q`],
+ * by our own operation, which needs no attention weights in memory, or by ggml's.
+ */
+export function windowScores(
   g: InputGraph,
-  input: ScoreInput,
-  run: HeadRun,
-  queries: Tensor,
-  block: QueryBlock,
+  { q, k }: Scored,
+  { nPast, n }: Pick<QueryBlock, "nPast" | "n">,
+  hp: HeadsShape & Pick<ScoreShape, "attentionScale">,
 ): Tensor {
-  const { hp } = input;
-  const shape = [block.nPast + block.n, queryHeads(run, hp)] as const;
-  const sums = g.zeros(shape);
-  const scale = hp.attentionScale;
-  const inputs = { ...scored(g, input, run, queries, block), scale, sums };
-  g.expand((g.kernels as Kernels).attention(g, inputs));
+  const { kernels } = g;
+  if (kernels?.attends(hp) !== true) {
+    return ggmlScores(g, { q, k }, { nPast, n }, hp, { distance: 0, peaks: false });
+  }
+  const sums = g.zeros([nPast + n, tensorShape(q)[2] as number]);
+  g.expand(kernels.attention(g, { q, k, sums, scale: hp.attentionScale }));
   return sums;
 }
 
-/** A block's queries, f32 [headDim, n, nHead of the run], and the run's keys, f16 [headDim, nPast + n, nHeadKv]. */
+function ggmlScores(
+  g: InputGraph,
+  { q, k }: Scored,
+  { nPast, n }: Pick<QueryBlock, "nPast" | "n">,
+  { attentionScale: scale }: Pick<ScoreShape, "attentionScale">,
+  rule: Pick<Accumulation, "distance" | "peaks">,
+): Tensor {
+  const nHead = tensorShape(q)[2] as number;
+  const ones = () => g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1));
+  return attentionScores(g, { q, k: g.cast(k, TYPES.f32), nPast, scale, ...rule, ones });
+}
+
+interface Scored {
+  /** f32 [headDim, n, nHead] */
+  readonly q: Tensor;
+  /** f16 [headDim, nPast + n, nHeadKv] */
+  readonly k: Tensor;
+}
+
+/** A block's queries of a run's heads, and the run's keys. */
 function scored(
   g: InputGraph,
   { scratch, pastRows, hp }: ScoreInput,
   run: HeadRun,
   queries: Tensor,
   { nPast, stride, at, n }: QueryBlock,
-): { q: Tensor; k: Tensor } {
+): Scored {
   const group = hp.nHead / hp.nHeadKv;
   const row = rowBytes(TYPES.f32, hp.headDim);
   const offset = (run.firstHead * group * stride + at) * row;

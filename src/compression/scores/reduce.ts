@@ -4,14 +4,15 @@ import type { GqaReduce, Pool, ResolvedOptions } from "../options.ts";
 /** One score per token from those of the query heads that share the kv head: `values` [n, group] → [n]. */
 export function reduceGroup(values: Float32Array, n: number, reduce: GqaReduce): Float32Array {
   const out = values.slice(0, n);
-  const size = values.length / n;
   for (let at = n; at < values.length; at += n) {
     for (let i = 0; i < n; i++) {
       const [a, b] = [out[i] as number, values[at + i] as number];
-      out[i] = reduce === "max" ? Math.max(a, b) : a + b;
+      out[i] = reduce === "mean" ? a + b : a > b ? a : b;
     }
   }
-  return reduce === "max" ? out : out.map((x) => x / size);
+  const size = values.length / n;
+  if (reduce === "mean") for (let i = 0; i < n; i++) out[i] = (out[i] as number) / size;
+  return out;
 }
 
 /** What each token of a head receives, reduced over its query heads and pooled over its neighbours. */
@@ -39,13 +40,17 @@ export function pool(
   const out = values.slice();
   const half = (kernel - 1) / 2;
   for (let i = from; i < to; i++) {
-    const [first, last] = [Math.max(from, i - half), Math.min(to - 1, i + half)];
+    const first = i - half < from ? from : i - half;
+    const end = i + half < to ? i + half + 1 : to;
     let value = kind === "max" ? -Infinity : 0;
-    for (let j = first; j <= last; j++) {
-      const v = values[j] as number;
-      value = kind === "max" ? Math.max(value, v) : value + v;
+    if (kind === "max") {
+      for (let j = first; j < end; j++)
+        if ((values[j] as number) > value) value = values[j] as number;
+    } else {
+      for (let j = first; j < end; j++) value += values[j] as number;
+      value /= kernel;
     }
-    out[i] = kind === "max" ? value : value / kernel;
+    out[i] = value;
   }
   return out;
 }
