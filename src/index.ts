@@ -26,6 +26,7 @@ export type { FinishReason, GenerateOptions, Piece } from "./engine/generate.ts"
 export { reportKv, type KvLayerReport, type KvReport } from "./engine/kv-report.ts";
 export type { SamplingOptions } from "./engine/sampler.ts";
 export type { PrefillOptions, Session } from "./engine/session.ts";
+export type { PieceOf } from "./engine/together.ts";
 export type { SessionTimings } from "./engine/timings.ts";
 export { PyramidKVError, type ErrorCode } from "./errors.ts";
 export { ALIASES } from "./hub/aliases.ts";

@@ -6,85 +6,119 @@ import { readTensor, writeTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import type { KvCache } from "../kvcache/kv-cache.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
+import { headsOfToken } from "../models/blocks/heads.ts";
 import type { Model } from "../models/model.ts";
 import type { DecodeAttention } from "./decode-attention.ts";
 import { KernelDecode } from "./kernel-decode.ts";
 import { MaskedDecode } from "./masked-decode.ts";
 import type { Recompression } from "./recompression.ts";
 
+/** One of the sequences that decode together. */
+export interface Sequence {
+  readonly cache: KvCache;
+  readonly recompression?: Recompression | undefined;
+}
+
+/** A sequence's next token. */
+export interface DecodeStep {
+  readonly token: number;
+  readonly position: number;
+  /** Receives what follows: f32 [nVocab]. */
+  readonly logits: Float32Array;
+}
+
+interface SequenceState extends Sequence {
+  readonly layers: readonly LayerCache[];
+  readonly attention: DecodeAttention;
+  /** Where recompression keeps this step's queries: i32 [1]. */
+  readonly ringRow: Tensor | undefined;
+}
+
 /**
- * One decode step as a graph that is built once and reused: every layer appends the token to its own
- * cache and attends to that. It is rebuilt only when a cache moved to larger memory.
+ * One decode step of one or more sequences as a graph that is built once and reused: every layer appends each
+ * sequence's token to its own cache and attends to that, and the weights are read once for all. It is rebuilt only
+ * when a cache moved to other memory.
  */
 export class DecodeGraph extends NativeOwner {
   readonly #graph: Graph;
   readonly #allocator: GraphAllocator;
-  readonly #layers: readonly LayerCache[];
-  readonly #token: Tensor;
-  readonly #attention: DecodeAttention;
+  readonly #sequences: readonly SequenceState[];
+  /** i32 [n] */
+  readonly #tokens: Tensor;
+  /** f32 [nVocab, n] */
   readonly #logits: Tensor;
-  /** Where recompression keeps this step's queries: i32 [1]. */
-  readonly #ringRow: Tensor | undefined;
 
   constructor(
     model: Model,
     private readonly executor: Executor,
-    cache: KvCache,
-    private readonly recompression?: Recompression,
+    sequences: readonly Sequence[],
   ) {
     super();
     const { hp } = model;
-    this.#layers = [...cache.layers];
-    const maxNodes = hp.nLayer * (72 + 8 * hp.nHeadKv + 4 * hp.nExpertUsed) + 64;
-    const g = new Graph(maxNodes, executor.kernels);
+    const n = sequences.length;
+    const perLayer = 64 + 4 * hp.nExpertUsed + n * (16 + 8 * hp.nHeadKv);
+    const g = new Graph(hp.nLayer * perLayer + 64 + 16 * n, executor.kernels);
     this.#graph = g;
-    this.#token = g.input({ type: TYPES.i32, shape: [1] });
+    this.#tokens = g.input({ type: TYPES.i32, shape: [n] });
     const Attention = executor.kernels?.attends(hp) === true ? KernelDecode : MaskedDecode;
-    this.#attention = new Attention(g, model, this.#layers);
+    this.#sequences = sequences.map(({ cache, recompression }) => {
+      const layers = [...cache.layers];
+      const ringRow = recompression && g.input({ type: TYPES.i32, shape: [1] });
+      return { cache, recompression, layers, attention: new Attention(g, model, layers), ringRow };
+    });
 
-    if (recompression !== undefined) this.#ringRow = g.input({ type: TYPES.i32, shape: [1] });
-    let x = model.graph.embed(g, this.#token);
+    let x = model.graph.embed(g, this.#tokens);
     for (let il = 0; il < hp.nLayer; il++) {
-      const qkv = model.graph.queryKeyValue(g, il, x);
-      recompression?.capture(g, il, qkv.q, this.#ringRow as Tensor);
-      const attended = this.#attention.attend(il, qkv);
-      x = model.graph.finishLayer(g, il, x, attended);
+      const all = model.graph.queryKeyValue(g, il, x);
+      const attended = this.#sequences.map(({ recompression, attention, ringRow }, i) => {
+        const qkv = headsOfToken(g, all, i);
+        recompression?.capture(g, il, qkv.q, ringRow as Tensor);
+        return attention.attend(il, qkv);
+      });
+      x = model.graph.finishLayer(g, il, x, sideBySide(g, attended));
     }
     this.#logits = g.output(model.graph.logits(g, x));
     this.#allocator = new GraphAllocator(executor.backend);
     this.#allocator.allocate(g);
   }
 
-  /** Whether it stays right when tokens are evicted within the memory that it reads. */
-  get survivesEviction(): boolean {
-    return this.#attention.survivesEviction;
-  }
-
-  /** Whether the graph still reads the memory that the cache is in. */
-  fits(cache: KvCache): boolean {
-    const { layers } = cache;
-    return layers.length === this.#layers.length && layers.every((l, il) => l === this.#layers[il]);
+  /** Whether the graph still reads the memory that these sequences' caches are in, and all of their tokens. */
+  fits(sequences: readonly Sequence[]): boolean {
+    return (
+      sequences.length === this.#sequences.length &&
+      this.#sequences.every(({ cache, layers, attention }, i) => {
+        const current = sequences[i]?.cache === cache && attention.isCurrent;
+        return current && layers.every((layer, il) => layer === cache.layers[il]);
+      })
+    );
   }
 
   /**
-   * Appends one token to every layer and computes the logits after it.
+   * Appends one token of each sequence to every layer and computes the logits after it.
    *
-   * @param into f32 [nVocab]
    * @returns milliseconds spent inside ggml
    */
-  async step(token: number, position: number, into: Float32Array): Promise<number> {
+  async step(steps: readonly DecodeStep[]): Promise<number> {
     this.assertAlive();
-    writeTensor(this.#token, Int32Array.of(token));
-    this.#attention.prepare(position);
-    if (this.#ringRow !== undefined) {
-      writeTensor(this.#ringRow, Int32Array.of(this.recompression?.nextRow ?? 0));
-    }
+    writeTensor(
+      this.#tokens,
+      Int32Array.from(steps, ({ token }) => token),
+    );
+    this.#sequences.forEach(({ attention, recompression, ringRow }, i) => {
+      attention.prepare((steps[i] as DecodeStep).position);
+      if (ringRow !== undefined) {
+        writeTensor(ringRow, Int32Array.of(recompression?.nextRow ?? 0));
+      }
+    });
     const before = performance.now();
     await this.executor.compute(this.#graph);
     const computeMs = performance.now() - before;
-    readTensor(this.#logits, into);
-    for (const layer of this.#layers) for (const head of layer.heads) head.append(position);
-    this.recompression?.stepped(position);
+    this.#sequences.forEach(({ layers, recompression }, i) => {
+      const { position, logits } = steps[i] as DecodeStep;
+      readTensor(this.#logits, logits, i * logits.byteLength);
+      for (const layer of layers) for (const head of layer.heads) head.append(position);
+      recompression?.stepped(position);
+    });
     return computeMs;
   }
 
@@ -92,4 +126,12 @@ export class DecodeGraph extends NativeOwner {
     this.#allocator[Symbol.dispose]();
     this.#graph[Symbol.dispose]();
   }
+}
+
+/** Columns as one tensor, joined in pairs. */
+function sideBySide(g: Graph, columns: readonly Tensor[]): Tensor {
+  const [first, ...others] = columns as [Tensor, ...Tensor[]];
+  if (others.length === 0) return first;
+  const half = Math.ceil(columns.length / 2);
+  return g.concat(sideBySide(g, columns.slice(0, half)), sideBySide(g, columns.slice(half)), 1);
 }

@@ -16,7 +16,9 @@ import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { fingerprint } from "../models/fingerprint.ts";
 import { Model } from "../models/model.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { prefillTogether, Session, type PrefillOptions } from "./session.ts";
+import type { GenerateOptions } from "./generate.ts";
+import { Session, type PrefillOptions } from "./session.ts";
+import { DecodeBatch, prefillTogether, type PieceOf } from "./together.ts";
 
 /** ggml's own limit, GGML_MAX_N_THREADS. */
 const MAX_THREADS = 512;
@@ -62,6 +64,7 @@ export class Engine implements AsyncDisposable {
   readonly #tokenizer: Tokenizer | undefined;
   readonly #chunkTokens: number | undefined;
   readonly #sessions = new Set<Session>();
+  readonly #batch: DecodeBatch;
   #disposed = false;
 
   private constructor(
@@ -83,6 +86,7 @@ export class Engine implements AsyncDisposable {
     this.#model = parts.model;
     this.#tokenizer = parts.tokenizer;
     this.#chunkTokens = chunkTokens;
+    this.#batch = new DecodeBatch(parts.model, parts.executor);
   }
 
   /**
@@ -200,14 +204,46 @@ export class Engine implements AsyncDisposable {
     tokens: ArrayLike<number>,
     options: PrefillOptions = {},
   ): Promise<void> {
+    this.#requireDistinct("prefillTogether", sessions);
+    return prefillTogether(sessions, tokens, options);
+  }
+
+  /**
+   * Appends one token to each session, in one graph: the weights are read once for all. The logits may differ from
+   * those of single steps by what other sums in the same precision differ.
+   *
+   * @param tokens one for each session
+   */
+  decodeTogether(sessions: readonly Session[], tokens: ArrayLike<number>): Promise<void> {
+    this.#requireDistinct("decodeTogether", sessions);
+    const given = Array.from(tokens);
+    if (given.length !== sessions.length) {
+      throw new PyramidKVError(
+        "USAGE",
+        `decodeTogether takes a token for each of its ${sessions.length} sessions, not ${given.length}`,
+      );
+    }
+    return sessions.length === 0 ? Promise.resolve() : this.#batch.decode(sessions, given);
+  }
+
+  /**
+   * The answers of several sessions, decoded together. Pieces come round by round, in the order of the sessions;
+   * those that ended leave the batch. All have the same options, the seed included.
+   */
+  generateTogether(
+    sessions: readonly Session[],
+    options: GenerateOptions = {},
+  ): AsyncGenerator<PieceOf, void, undefined> {
+    this.#requireDistinct("generateTogether", sessions);
+    return this.#batch.generate(sessions, options);
+  }
+
+  #requireDistinct(name: string, sessions: readonly Session[]): void {
     this.#assertAlive();
     const distinct = new Set(sessions);
     if (distinct.size < sessions.length || sessions.some((s) => !this.#sessions.has(s))) {
-      throw new PyramidKVError("USAGE", "prefillTogether takes different sessions of this engine");
+      throw new PyramidKVError("USAGE", `${name} takes different sessions of this engine`);
     }
-    // Always locked in the order of their creation, so that two calls cannot wait for each other.
-    const ordered = [...this.#sessions].filter((s) => distinct.has(s));
-    return prefillTogether(ordered, tokens, options);
   }
 
   /** Frees everything, its sessions included, after the steps that may be running. */
@@ -218,6 +254,7 @@ export class Engine implements AsyncDisposable {
     for (const session of sessions) session[Symbol.dispose]();
     await Promise.all(sessions.map((s) => s.idle()));
     await this.#executor.idle();
+    this.#batch[Symbol.dispose]();
     this.#executor[Symbol.dispose]();
     this.#model[Symbol.dispose]();
     this.#tokenizer?.[Symbol.dispose]();

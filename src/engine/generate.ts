@@ -23,48 +23,59 @@ export interface Piece {
   readonly finishReason?: FinishReason;
 }
 
-export interface TokenLoop {
+/** What an answer is made with. */
+export interface AnswerParts {
   readonly tokenizer: Tokenizer | undefined;
+  /** Taken over. */
   readonly sampler: Sampler;
   readonly maxTokens: number;
   readonly stop: readonly string[];
   readonly ignoreEndOfText: boolean;
-  /** Logits after the newest token. */
-  logits(): Float32Array;
-  /** Appends a token to the cache; the loop asks for it only when another one is to follow. */
-  decode(token: number): Promise<void>;
-  /** Told of a token that is part of the answer but not yet in the cache; `decode` puts it there. */
-  pending(token: number): void;
+}
+
+/** A sampled token, and whether it is part of the text: what ends an answer by itself is not. */
+export interface Sampled {
+  readonly piece: Piece;
+  readonly belongs: boolean;
 }
 
 /**
- * Samples token after token. Text is given out as soon as it is certain: never half a character, and
- * nothing that could still become a stop string.
+ * An answer, token after token. Text is given out as soon as it is certain: never half a character, and nothing that
+ * could still become a stop string.
  */
-export async function* generateTokens(loop: TokenLoop): AsyncGenerator<Piece, void, undefined> {
-  const { tokenizer, sampler } = loop;
-  const decoder = new StreamDecoder();
-  const stops = new StopStrings(loop.stop);
-  for (let i = 0; i < loop.maxTokens; i++) {
-    const token = sampler.sample(loop.logits());
-    if (!loop.ignoreEndOfText && tokenizer?.isEndOfGeneration(token) === true) {
-      yield { text: stops.push(decoder.end()).text + stops.end(), token, finishReason: "stop" };
-      return;
+export class Answer implements Disposable {
+  readonly #decoder = new StreamDecoder();
+  readonly #stops: StopStrings;
+  #count = 0;
+
+  constructor(private readonly parts: AnswerParts) {
+    this.#stops = new StopStrings(parts.stop);
+  }
+
+  /** Whether it has all the tokens that were asked for. */
+  get ended(): boolean {
+    return this.#count >= this.parts.maxTokens;
+  }
+
+  /** Samples from the logits after the newest token. Nothing follows a piece with a finish reason. */
+  next(logits: Float32Array): Sampled {
+    const { tokenizer, sampler, ignoreEndOfText, maxTokens } = this.parts;
+    const token = sampler.sample(logits);
+    if (!ignoreEndOfText && tokenizer?.isEndOfGeneration(token) === true) {
+      return { piece: { text: this.#rest(), token, finishReason: "stop" }, belongs: false };
     }
-    // From here on the token is part of the answer, even if the caller stops listening.
-    loop.pending(token);
-    const decoded = tokenizer === undefined ? "" : decoder.push(tokenizer.piece(token));
-    const { text, stopped } = stops.push(decoded);
-    if (stopped) {
-      yield { text, token, finishReason: "stop" };
-      return;
-    }
-    if (i === loop.maxTokens - 1) {
-      const rest = stops.push(decoder.end()).text + stops.end();
-      yield { text: text + rest, token, finishReason: "length" };
-      return;
-    }
-    yield { text, token };
-    await loop.decode(token);
+    const decoded = tokenizer === undefined ? "" : this.#decoder.push(tokenizer.piece(token));
+    const { text, stopped } = this.#stops.push(decoded);
+    if (stopped) return { piece: { text, token, finishReason: "stop" }, belongs: true };
+    if (++this.#count < maxTokens) return { piece: { text, token }, belongs: true };
+    return { piece: { text: text + this.#rest(), token, finishReason: "length" }, belongs: true };
+  }
+
+  [Symbol.dispose](): void {
+    this.parts.sampler[Symbol.dispose]();
+  }
+
+  #rest(): string {
+    return this.#stops.push(this.#decoder.end()).text + this.#stops.end();
   }
 }

@@ -10,7 +10,8 @@ import { unitPairs } from "./rotation.ts";
 
 /** Decoding with our own kernels: one node a layer rotates, appends and attends, whatever each head's length. */
 export class KernelDecode implements DecodeAttention {
-  readonly survivesEviction = true;
+  /** Each head is asked anew how many tokens it holds. */
+  readonly isCurrent = true;
   readonly #position: Tensor;
   readonly #pairs: Tensor;
   /** f32 [headDim, 1] */

@@ -18,7 +18,6 @@ interface MaskSlot {
 
 /** Decoding with ggml's operations: rows are written at indices that are inputs, and read through masks. */
 export class MaskedDecode implements DecodeAttention {
-  readonly survivesEviction = false;
   readonly #position: Tensor;
   readonly #rowIndices: Tensor;
   readonly #maskTensor: Tensor;
@@ -27,6 +26,8 @@ export class MaskedDecode implements DecodeAttention {
   /** f32 [headDim, headDim], where the cache holds its rows spread. */
   readonly #hadamard: { readonly tensor: Tensor; readonly values: Float32Array } | undefined;
   readonly #slots = new Map<string, MaskSlot>();
+  /** Tokens that the masks show of each head. */
+  readonly #lengths: number[];
 
   constructor(
     private readonly g: Graph,
@@ -35,6 +36,7 @@ export class MaskedDecode implements DecodeAttention {
   ) {
     const { nLayer, nHeadKv, headDim } = model.hp;
     this.#rows = new Int32Array(nLayer * nHeadKv);
+    this.#lengths = this.#heads.map(({ length }) => length);
     this.#mask = this.#layOutMasks();
     this.#position = g.input({ type: TYPES.i32, shape: [1] });
     this.#rowIndices = g.input({ type: TYPES.i32, shape: [this.#rows.length] });
@@ -47,6 +49,14 @@ export class MaskedDecode implements DecodeAttention {
             tensor: g.input({ type: TYPES.f32, shape: [headDim, headDim] }),
             values: hadamard(headDim, block),
           };
+  }
+
+  get isCurrent(): boolean {
+    return this.#heads.every(({ length }, i) => length === this.#lengths[i]);
+  }
+
+  get #heads() {
+    return this.layers.flatMap((layer) => layer.heads);
   }
 
   attend(il: number, qkv: QueryKeyValue): Tensor {
@@ -73,10 +83,10 @@ export class MaskedDecode implements DecodeAttention {
 
   /** Points each head at its next free row and makes that row visible. */
   prepare(position: number): void {
-    let i = 0;
-    for (const layer of this.layers) {
-      for (const head of layer.heads) this.#rows[i++] = head.row + head.length;
-    }
+    this.#heads.forEach(({ row, length }, i) => {
+      this.#rows[i] = row + length;
+      this.#lengths[i] = length + 1;
+    });
     for (const slot of this.#slots.values()) this.#mask[slot.offset + slot.length++] = VISIBLE;
     writeTensor(this.#position, Int32Array.of(position));
     writeTensor(this.#rowIndices, this.#rows);

@@ -107,9 +107,9 @@ it.each(cases)("%s, %s, decodes with %s as a full cache that is masked", async (
     targets: [target(full, "full"), target(kept, method)],
   });
   const expected = await maskedStep(executor, model, full, kept, 7);
-  using graph = new DecodeGraph(model, executor, kept);
+  using graph = new DecodeGraph(model, executor, [{ cache: kept }]);
   const logits = new Float32Array(model.hp.nVocab);
-  await graph.step(7, N, logits);
+  await graph.step([{ token: 7, position: N, logits }]);
   // ggml's own attention of a single query sums in f16.
   const limit = kernels === "ggml" ? 0.03 : tolerance(kernels, 2e-3);
   const worst = logits.reduce((m, x, i) => Math.max(m, Math.abs(x - (expected[i] ?? NaN))), 0);

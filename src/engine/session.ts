@@ -9,8 +9,8 @@ import type { LayerCache } from "../kvcache/layer-cache.ts";
 import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { defaultChunkTokens } from "./chunks.ts";
-import { DecodeGraph } from "./decode-graph.ts";
-import { generateTokens, type GenerateOptions, type Piece } from "./generate.ts";
+import { DecodeGraph, type DecodeStep, type Sequence } from "./decode-graph.ts";
+import { Answer, type GenerateOptions, type Piece } from "./generate.ts";
 import { prefill } from "./prefill.ts";
 import { probePieces } from "./probe.ts";
 import type { PrefillTarget } from "./prefill-target.ts";
@@ -112,13 +112,13 @@ export class Session implements Disposable {
    * @throws `CONTEXT_FULL` where the tokens do not fit into the model's context
    */
   prefill(tokens: ArrayLike<number>, options: PrefillOptions = {}): Promise<void> {
-    return prefillTogether([this], tokens, options);
+    return this.exclusively(() => this.runPrefill([this], tokens, options));
   }
 
   /** Appends one token and computes the logits after it. */
   decode(token: number): Promise<void> {
     return this.exclusively(async () => {
-      await this.#decodePending();
+      await this.decodePending();
       await this.#decode(token);
     });
   }
@@ -128,39 +128,54 @@ export class Session implements Disposable {
    * fires; what came stays, and the next call goes on from there.
    */
   async *generate(options: GenerateOptions = {}): AsyncGenerator<Piece, void, undefined> {
+    const free = this.occupy();
+    try {
+      using answer = await this.locked(() => this.beginAnswer(options));
+      while (!answer.ended) {
+        const piece = this.nextPiece(answer);
+        yield piece;
+        if (piece.finishReason !== undefined) return;
+        throwIfAborted(options.signal);
+        await this.locked(() => this.#decode(piece.token));
+      }
+    } finally {
+      free();
+    }
+  }
+
+  /** @internal Keeps other calls away while an answer is made, until what is returned is called. */
+  occupy(): () => void {
     this.#assertAlive();
     this.#assertIdle();
     this.#generating = true;
-    try {
-      const { tokenizer, model } = this.#parts;
-      using sampler = createSampler(options, model.hp.nVocab);
-      const stop = checkStops(options.stop ?? []);
-      await this.#queue(() => this.#decodePending());
-      const room = this.endless ? Infinity : model.hp.nCtx - this.#nPast;
-      const given = options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room);
-      const maxTokens = requireInteger("maxTokens", given, 0);
-      if (maxTokens > room) throw contextFull(this.#nPast, maxTokens, model.hp.nCtx);
-      void this.logits;
-      // Now rather than after some tokens, so that the decode graph is built once.
-      await this.#queue(() => this.#makeRoom(Math.min(maxTokens, ROOM_AT_START)));
-      yield* generateTokens({
-        tokenizer,
-        sampler,
-        maxTokens,
-        stop,
-        ignoreEndOfText: options.ignoreEndOfText ?? false,
-        logits: () => this.logits,
-        decode: (token) => {
-          throwIfAborted(options.signal);
-          return this.#queue(() => this.#decode(token));
-        },
-        pending: (token) => {
-          this.#pendingToken = token;
-        },
-      });
-    } finally {
+    return () => {
       this.#generating = false;
-    }
+    };
+  }
+
+  /** @internal Makes ready to answer from the logits at hand. */
+  async beginAnswer(options: GenerateOptions): Promise<Answer> {
+    const { tokenizer, model } = this.#parts;
+    const stop = checkStops(options.stop ?? []);
+    await this.decodePending();
+    const room = this.endless ? Infinity : model.hp.nCtx - this.#nPast;
+    const given = options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room);
+    const maxTokens = requireInteger("maxTokens", given, 0);
+    if (maxTokens > room) throw contextFull(this.#nPast, maxTokens, model.hp.nCtx);
+    void this.logits;
+    // Now rather than after some tokens, so that the decode graph is built once.
+    await this.#makeRoom(Math.min(maxTokens, ROOM_AT_START));
+    const sampler = createSampler(options, model.hp.nVocab);
+    const { ignoreEndOfText = false } = options;
+    return new Answer({ tokenizer, sampler, maxTokens, stop, ignoreEndOfText });
+  }
+
+  /** @internal */
+  nextPiece(answer: Answer): Piece {
+    const { piece, belongs } = answer.next(this.logits);
+    // From here on the token is part of the answer, even if the caller stops listening.
+    if (belongs) this.#pendingToken = piece.token;
+    return piece;
   }
 
   /** Forgets all tokens and frees their cache. */
@@ -202,6 +217,11 @@ export class Session implements Disposable {
   exclusively<T>(task: () => Promise<T>): Promise<T> {
     this.#assertAlive();
     this.#assertIdle();
+    return this.locked(task);
+  }
+
+  /** @internal The same for the parts of an answer. */
+  locked<T>(task: () => Promise<T>): Promise<T> {
     return this.#queue(() => {
       this.#assertAlive();
       return task();
@@ -278,51 +298,47 @@ export class Session implements Disposable {
     return probePieces(kind, { prompt, tokenizer, longest });
   }
 
-  /** Puts the last token of an answer that ended early into the cache, so that the logits follow it. */
-  async #decodePending(): Promise<void> {
+  /** @internal Puts the last token of an answer that ended early into the cache, so that the logits follow it. */
+  async decodePending(): Promise<void> {
     const token = this.#pendingToken;
     if (token !== undefined) await this.#decode(token);
   }
 
   async #decode(token: number): Promise<void> {
-    void this.logits;
-    const { model } = this.#parts;
-    checkTokens([token], model.hp.nVocab);
-    if (this.#nPast >= model.hp.nCtx) throw contextFull(this.#nPast, 1, model.hp.nCtx);
     const started = performance.now();
+    const step = await this.beginStep(token);
+    if (this.#decodeGraph?.fits([this.sequence]) !== true) {
+      const { model, executor } = this.#parts;
+      this.#decodeGraph?.[Symbol.dispose]();
+      this.#decodeGraph = new DecodeGraph(model, executor, [this.sequence]);
+    }
+    const computeMs = await this.#decodeGraph.step([step]);
+    await this.endStep(started, computeMs);
+  }
+
+  /** @internal */
+  get sequence(): Sequence {
+    return { cache: this.cache, recompression: this.#recompression };
+  }
+
+  /** @internal Checks a token and makes room for it. */
+  async beginStep(token: number): Promise<DecodeStep> {
+    const { hp } = this.#parts.model;
+    const { logits } = this;
+    checkTokens([token], hp.nVocab);
+    if (this.#nPast >= hp.nCtx) throw contextFull(this.#nPast, 1, hp.nCtx);
     await this.#makeRoom();
-    const computeMs = await this.#step(token);
+    return { token, position: this.#nPast, logits };
+  }
+
+  /** @internal Goes on behind a token that a graph appended, and compresses again where it is time. */
+  async endStep(started: number, computeMs: number): Promise<void> {
     this.#nPast++;
     this.#pendingToken = undefined;
-    if (this.#recompression?.due === true) await this.#recompress(this.#recompression);
+    if (this.#recompression?.due === true) {
+      this.#nPast = await this.#recompression.run(this.cache, this.#nPast);
+    }
     this.timings.addDecode(performance.now() - started, computeMs);
-  }
-
-  async #recompress(recompression: Recompression): Promise<void> {
-    this.#nPast = await recompression.run(this.cache, this.#nPast);
-    if (this.#decodeGraph?.survivesEviction === true) return;
-    this.#decodeGraph?.[Symbol.dispose]();
-    this.#decodeGraph = undefined;
-  }
-
-  async #step(token: number): Promise<number> {
-    try {
-      return await this.#graph().step(token, this.#nPast, this.logits);
-    } catch (error) {
-      // Its masks may be a step ahead of the cache: the next step builds a new one.
-      this.#decodeGraph?.[Symbol.dispose]();
-      this.#decodeGraph = undefined;
-      throw error;
-    }
-  }
-
-  #graph(): DecodeGraph {
-    const { model, executor } = this.#parts;
-    if (this.#decodeGraph?.fits(this.cache) !== true) {
-      this.#decodeGraph?.[Symbol.dispose]();
-      this.#decodeGraph = new DecodeGraph(model, executor, this.cache, this.#recompression);
-    }
-    return this.#decodeGraph;
   }
 
   /** Moves caches to larger memory when one lacks room for `n` tokens, all that can grow at once. */
@@ -353,23 +369,6 @@ export class Session implements Disposable {
       throw new PyramidKVError("BUSY", "this session is generating; let it end or break the loop");
     }
   }
-}
-
-/** One prefill for several sessions, which must be new: each compresses the same layers in its own way. */
-export function prefillTogether(
-  sessions: readonly Session[],
-  tokens: ArrayLike<number>,
-  options: PrefillOptions = {},
-): Promise<void> {
-  const [first] = sessions;
-  if (first === undefined) return Promise.resolve();
-  const run = () => {
-    if (sessions.length > 1 && sessions.some((s) => s.nPast > 0)) {
-      throw new PyramidKVError("USAGE", "only new sessions can share a prefill");
-    }
-    return first.runPrefill(sessions, tokens, options);
-  };
-  return sessions.reduceRight((task, session) => () => session.exclusively(task), run)();
 }
 
 function checkTokens(tokens: ArrayLike<number>, nVocab: number): void {

@@ -1,5 +1,5 @@
 import type { Graph } from "../../ggml/graph.ts";
-import { tensorShape, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { tensorShape, tensorStrides, type Tensor } from "../../ggml/tensor-buffer.ts";
 import type { HyperParameters } from "../hyper-parameters.ts";
 import { linearParts, type Weight } from "./linear.ts";
 import type { Norm } from "./norm.ts";
@@ -36,6 +36,21 @@ export function projectHeads(
   };
   const split = { q: heads(0, nHead), k: heads(1, nHeadKv), v: heads(2, nHeadKv) };
   return joined === undefined ? split : { ...split, joined };
+}
+
+/** What token `i` of those attends with. */
+export function headsOfToken(g: Graph, all: QueryKeyValue, i: number): QueryKeyValue {
+  const n = tensorShape(all.q)[2] as number;
+  if (n === 1) return all;
+  const own = (t: Tensor) => {
+    const [headDim, heads] = tensorShape(t) as [number, number];
+    const [, head, token] = tensorStrides(t) as [number, number, number];
+    return g.view3d(t, [headDim, heads, 1], [head, token], i * token);
+  };
+  const heads = { q: own(all.q), k: own(all.k), v: own(all.v) };
+  if (all.joined === undefined) return heads;
+  const rows = tensorShape(all.joined)[0] as number;
+  return { ...heads, joined: g.view2d(all.joined, rows, 1, rows * 4, i * rows * 4) };
 }
 
 /** The three as one tensor, f32 [headDim · (nHead + 2 nHeadKv), n]. */
