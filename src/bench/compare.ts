@@ -1,5 +1,6 @@
 import type { Engine } from "../engine/engine.ts";
 import { argmax } from "../engine/sampler.ts";
+import type { Session } from "../engine/session.ts";
 import { Libllama } from "../ggml/libllama.ts";
 import { maxAbsDifference, median } from "./statistics.ts";
 
@@ -97,10 +98,18 @@ export async function compare(options: CompareOptions): Promise<Comparison[]> {
 
 type RunOptions = Pick<CompareOptions, "modelPath" | "threads" | "decodeTokens">;
 
-/** A prompt and greedy tokens after it by libllama, with a full f16 cache. */
-export async function runLibllama(o: RunOptions, prompt: Int32Array): Promise<Sample> {
+/**
+ * A prompt and greedy tokens after it by libllama, with a full f16 cache.
+ *
+ * @param sequences that decode together, all after the same prompt, which is read once
+ */
+export async function runLibllama(
+  o: RunOptions,
+  prompt: Int32Array,
+  sequences = 1,
+): Promise<Sample> {
   const nCtx = prompt.length + o.decodeTokens + 64;
-  using peer = await Libllama.load(o.modelPath, { threads: o.threads, nCtx });
+  using peer = await Libllama.load(o.modelPath, { threads: o.threads, nCtx, sequences });
   let started = performance.now();
   const begun = started;
   const logits = await peer.evaluate(prompt);
@@ -108,14 +117,22 @@ export async function runLibllama(o: RunOptions, prompt: Int32Array): Promise<Sa
   const tokens: number[] = [];
   let current = logits;
   let firstTokenMs = 0;
+  if (sequences > 1) peer.copyFirst();
   started = performance.now();
   for (let i = 0; i < o.decodeTokens; i++) {
     const token = argmax(current);
     tokens.push(token);
     firstTokenMs ||= performance.now() - begun;
-    if (i < o.decodeTokens - 1) current = await peer.evaluate(Int32Array.of(token));
+    if (i === o.decodeTokens - 1) break;
+    if (sequences === 1) {
+      current = await peer.evaluate(Int32Array.of(token));
+    } else {
+      const all = new Array<number>(sequences).fill(token);
+      current = (await peer.evaluateTogether(all, prompt.length + i))[0] as Float32Array;
+    }
   }
-  return { prefill, decode: perSecond(o.decodeTokens - 1, started), firstTokenMs, logits, tokens };
+  const decode = perSecond(sequences * (o.decodeTokens - 1), started);
+  return { prefill, decode, firstTokenMs, logits, tokens };
 }
 
 /** The same by our engine. */
@@ -124,38 +141,51 @@ export async function runOurs(
   o: Pick<CompareOptions, "kvSize" | "decodeTokens">,
   method: string,
   prompt: Int32Array,
+  sequences = 1,
 ): Promise<OurSample> {
-  using session = engine.createSession({ method, kvSize: o.kvSize });
-  let started = performance.now();
-  const begun = started;
-  let firstTokenMs = 0;
-  await session.prefill(prompt);
-  const prefill = perSecond(prompt.length, started);
-  const logits = session.logits.slice();
-  const { cache, timings } = session;
-  const memory = {
-    kvBytes: cache.bytes,
-    fullBytes: cache.fullBytes(prompt.length),
-    peakBytes: cache.ledger.peak,
-    layerBytes: cache.fullBytes(prompt.length) / cache.layers.length,
-    keptTotal: cache.layers.reduce((sum, l) => sum + l.kept, 0),
-  };
-  const tokens: number[] = [];
-  started = performance.now();
-  const { decodeTokens: maxTokens } = o;
-  for await (const { token } of session.generate({ maxTokens, ignoreEndOfText: true })) {
-    tokens.push(token);
-    firstTokenMs ||= performance.now() - begun;
+  const sessions = Array.from({ length: sequences }, () =>
+    engine.createSession({ method, kvSize: o.kvSize }),
+  );
+  const [first] = sessions as [Session];
+  try {
+    let started = performance.now();
+    const begun = started;
+    let firstTokenMs = 0;
+    await engine.prefillTogether(sessions, prompt);
+    const prefill = perSecond(prompt.length, started);
+    const logits = first.logits.slice();
+    const memory = memoryOf(sessions, prompt.length);
+    const tokens: number[] = [];
+    started = performance.now();
+    const options = { maxTokens: o.decodeTokens, ignoreEndOfText: true };
+    const pieces =
+      sequences === 1 ? first.generate(options) : engine.generateTogether(sessions, options);
+    for await (const piece of pieces) {
+      if (!("session" in piece) || piece.session === first) tokens.push(piece.token);
+      firstTokenMs ||= performance.now() - begun;
+    }
+    const wallMs = performance.now() - started;
+    return {
+      ...{ ...memory, prefill, firstTokenMs, logits, tokens },
+      decode: perSecond(sequences * (o.decodeTokens - 1), started),
+      javascriptShare: 1 - first.timings.decodeComputeMs / wallMs,
+    };
+  } finally {
+    for (const session of sessions) session[Symbol.dispose]();
   }
-  const wallMs = performance.now() - started;
+}
+
+/** What the caches of all sessions hold after their prompt. */
+function memoryOf(sessions: readonly Session[], promptTokens: number): Memory {
+  const [{ cache }] = sessions as [Session];
+  const fullBytes = sessions.length * cache.fullBytes(promptTokens);
   return {
-    ...memory,
-    prefill,
-    decode: perSecond(maxTokens - 1, started),
-    firstTokenMs,
-    logits,
-    tokens,
-    javascriptShare: 1 - timings.decodeComputeMs / wallMs,
+    fullBytes,
+    kvBytes: sessions.reduce((sum, s) => sum + s.cache.bytes, 0),
+    // One scratch serves all.
+    peakBytes: sessions.reduce((sum, s) => sum + s.cache.bytes, cache.ledger.peak - cache.bytes),
+    layerBytes: cache.fullBytes(promptTokens) / cache.layers.length,
+    keptTotal: cache.layers.reduce((sum, l) => sum + l.kept, 0),
   };
 }
 

@@ -16,6 +16,8 @@ export interface GridOptions extends Pick<
   readonly engine: Engine;
   readonly methods: readonly string[];
   readonly kvSizes: readonly number[];
+  /** Sequences that decode together. */
+  readonly batchSizes: readonly number[];
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: (done: number, total: number) => void;
 }
@@ -23,18 +25,20 @@ export interface GridOptions extends Pick<
 /** One way to run on one prompt, over all rounds. */
 export interface GridRow {
   readonly promptTokens: number;
+  /** Sequences that decode together, all after this prompt, which is read once. */
+  readonly batch: number;
   /** `libllama`, or a method. */
   readonly method: string;
   /** Absent where nothing is evicted. */
   readonly kvSize?: number;
-  /** Tokens per second. */
+  /** Tokens per second, of all sequences together. */
   readonly prefill: Spread;
   readonly decode: Spread;
   readonly firstTokenMs: Spread;
   /** Over libllama's of the same round; absent of libllama. */
   readonly prefillRatio?: Spread;
   readonly decodeRatio?: Spread;
-  /** Held after the prompt, at the most, and by the full cache. */
+  /** Held after the prompt, at the most, and by the full cache, of all sequences. */
   readonly kv?: { readonly bytes: number; readonly peakBytes: number; readonly fullBytes: number };
 }
 
@@ -48,7 +52,8 @@ export async function runGrid(o: GridOptions): Promise<GridRow[]> {
   const ways = o.methods.flatMap((method): Way[] =>
     method === "full" ? [{ method }] : o.kvSizes.map((kvSize) => ({ method, kvSize })),
   );
-  const total = o.lengths.length * o.repetitions * (ways.length + 1) + 1;
+  const cells = o.lengths.flatMap((length) => o.batchSizes.map((batch) => ({ length, batch })));
+  const total = cells.length * o.repetitions * (ways.length + 1) + 1;
   let done = 0;
   const step = () => {
     throwIfAborted(o.signal);
@@ -58,20 +63,21 @@ export async function runGrid(o: GridOptions): Promise<GridRow[]> {
   await runOurs(o.engine, { ...o, kvSize: 128 }, "full", o.tokens.slice(0, 512));
   step();
   const rows: GridRow[] = [];
-  for (const length of o.lengths) {
+  for (const { length, batch } of cells) {
     const prompt = o.tokens.slice(0, length);
     const peers: Sample[] = [];
     const ours = ways.map((): OurSample[] => []);
     for (let round = 0; round < o.repetitions; round++) {
-      peers.push(await runLibllama(o, prompt));
+      peers.push(await runLibllama(o, prompt, batch));
       step();
       for (const [i, { method, kvSize = 128 }] of ways.entries()) {
-        ours[i]?.push(await runOurs(o.engine, { ...o, kvSize }, method, prompt));
+        ours[i]?.push(await runOurs(o.engine, { ...o, kvSize }, method, prompt, batch));
         step();
       }
     }
-    rows.push({ promptTokens: length, method: "libllama", ...speeds(peers) });
-    for (const [i, way] of ways.entries()) rows.push(rowOf(length, way, ours[i] ?? [], peers));
+    const cell = { promptTokens: length, batch };
+    rows.push({ ...cell, method: "libllama", ...speeds(peers) });
+    for (const [i, way] of ways.entries()) rows.push(rowOf(cell, way, ours[i] ?? [], peers));
   }
   return rows;
 }
@@ -90,7 +96,7 @@ export function noiseOf(rows: readonly GridRow[]): number | undefined {
 }
 
 function rowOf(
-  promptTokens: number,
+  cell: Pick<GridRow, "promptTokens" | "batch">,
   way: Way,
   samples: readonly OurSample[],
   peers: readonly Sample[],
@@ -100,7 +106,7 @@ function rowOf(
   const ratio = (of: "prefill" | "decode") =>
     spreadOf(samples.map((s, i) => s[of] / (peers[i]?.[of] ?? NaN)));
   return {
-    ...{ promptTokens, ...way, ...speeds(samples) },
+    ...{ ...cell, ...way, ...speeds(samples) },
     prefillRatio: ratio("prefill"),
     decodeRatio: ratio("decode"),
     kv: { bytes, peakBytes, fullBytes },

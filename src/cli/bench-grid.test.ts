@@ -21,15 +21,16 @@ async function measured(): Promise<GridRow[]> {
   await using engine = await Engine.load({ model: modelPath, threads: 1 });
   return await runGrid({
     ...{ engine, modelPath, threads: 1, lengths: [100, 200], repetitions: 2, decodeTokens: 4 },
-    ...{ methods: ["full", "snapkv"], kvSizes: [32, 64] },
+    ...{ methods: ["full", "snapkv"], kvSizes: [32, 64], batchSizes: [1, 3] },
     tokens: Int32Array.from({ length: 512 }, (_, i) => 3 + (i % 200)),
   });
 }
 
-it("measures every method at every size and length, and adds the rows to a file", async () => {
+it("measures every method at every size, length and batch, and adds the rows to a file", async () => {
   const rows = await measured();
-  expect(rows.map((r) => `${r.promptTokens} ${r.method} ${r.kvSize ?? ""}`)).toEqual(
-    [100, 200].flatMap((n) => [`${n} libllama `, `${n} full `, `${n} snapkv 32`, `${n} snapkv 64`]),
+  const cells = ["100 × 1", "100 × 3", "200 × 1", "200 × 3"];
+  expect(rows.map((r) => `${r.promptTokens} × ${r.batch} ${r.method} ${r.kvSize ?? ""}`)).toEqual(
+    cells.flatMap((n) => [`${n} libllama `, `${n} full `, `${n} snapkv 32`, `${n} snapkv 64`]),
   );
   for (const row of rows) {
     for (const s of [row.prefill, row.decode, row.firstTokenMs]) {
@@ -38,8 +39,10 @@ it("measures every method at every size and length, and adds the rows to a file"
       expect(s.max).toBeGreaterThanOrEqual(s.median);
     }
   }
-  const [, full, small] = rows;
+  const [, full, small, , , fullOfThree, smallOfThree] = rows;
   expect(small?.kv?.bytes).toBeLessThan(full?.kv?.bytes ?? 0);
+  expect(smallOfThree?.kv?.bytes).toBe(3 * (small?.kv?.bytes ?? 0));
+  expect(fullOfThree?.kv?.fullBytes).toBe(3 * (full?.kv?.fullBytes ?? 0));
 
   const folder = mkdtempSync(join(tmpdir(), "pyramidkv-grid-"));
   try {
@@ -59,7 +62,7 @@ it("measures every method at every size and length, and adds the rows to a file"
 
 it("says how far a noisy machine swings", () => {
   const steady = { median: 100, min: 95, max: 105 };
-  const row = { promptTokens: 1, method: "libllama", prefill: steady, decode: steady, firstTokenMs: steady }; // prettier-ignore
+  const row = { promptTokens: 1, batch: 1, method: "libllama", prefill: steady, decode: steady, firstTokenMs: steady }; // prettier-ignore
   expect(noiseOf([row])).toBeUndefined();
   expect(noiseOf([{ ...row, decode: { median: 100, min: 60, max: 140 } }])).toBeCloseTo(0.4);
 });

@@ -54,7 +54,7 @@ export async function appendGrid(path: string, rows: readonly GridRow[], s: Grid
 }
 
 const HEAD = [
-  ...["prompt", "method", "kept", "prefill tokens/s", "× libllama", "first token"],
+  ...["prompt", "batch", "method", "kept", "prefill tokens/s", "× libllama", "first token"],
   ...["decode tokens/s", "× libllama", "KV", "KV peak"],
 ];
 
@@ -63,7 +63,7 @@ function cells(row: GridRow): string[] {
     `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`;
   const ratio = (s: Spread | undefined) => (s === undefined ? "" : s.median.toFixed(2));
   return [
-    ...[String(row.promptTokens), row.method, String(row.kvSize ?? "all")],
+    ...[String(row.promptTokens), String(row.batch), row.method, String(row.kvSize ?? "all")],
     ...[around(row.prefill, 0), ratio(row.prefillRatio)],
     `${(row.firstTokenMs.median / 1000).toFixed(2)} s`,
     ...[around(row.decode, 1), ratio(row.decodeRatio)],
@@ -73,7 +73,7 @@ function cells(row: GridRow): string[] {
 
 const CSV_HEAD = [
   ...["date", "machine", "model", "kernels", "threads", "repetitions", "answer_tokens"],
-  ...["prompt_tokens", "method", "kv_size"],
+  ...["prompt_tokens", "batch", "method", "kv_size"],
   ...["prefill", "decode", "first_token_ms", "prefill_ratio", "decode_ratio"].flatMap((name) => [
     ...[name, `${name}_min`, `${name}_max`],
   ]),
@@ -88,7 +88,7 @@ function csvRows(rows: readonly GridRow[], s: GridSettings): string[] {
   return rows.map((r) =>
     [
       ...[date, machine, s.model, s.kernels, s.threads, s.repetitions, s.tokens],
-      ...[r.promptTokens, r.method, r.kvSize ?? ""],
+      ...[r.promptTokens, r.batch, r.method, r.kvSize ?? ""],
       ...[r.prefill, r.decode, r.firstTokenMs, r.prefillRatio, r.decodeRatio].flatMap(numbers),
       ...[r.kv?.bytes ?? "", r.kv?.peakBytes ?? "", r.kv?.fullBytes ?? ""],
     ]

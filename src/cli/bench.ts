@@ -27,6 +27,7 @@ type Flags = ModelFlags & {
   readonly kvSize: number;
   readonly methods: string[];
   readonly kvSizes: number[];
+  readonly batchSizes: number[];
   readonly output: string;
   readonly append?: string;
   readonly json?: boolean;
@@ -61,7 +62,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
     run: benchEngine,
   },
   grid: {
-    summary: "any methods, sizes and lengths beside libllama: speed, first token, memory",
+    summary: "any methods, sizes, lengths and batches beside libllama: speed, first token, memory",
     lengths: [512, 2000],
     run: benchGrid,
   },
@@ -100,6 +101,7 @@ export function benchCommand(command: Command): void {
     .option("--kv-size <n>", "tokens kept per layer by pyramidkv", integer, 128)
     .option("--methods <name,...>", "grid: methods to measure", names, ["full", "pyramidkv"])
     .option("--kv-sizes <n,...>", "grid: tokens kept per layer", integers, [128])
+    .option("--batch-sizes <n,...>", "grid: sequences that decode together", integers, [1])
     .option("--output <format>", `grid: ${GRID_OUTPUTS.join(", ")}`, "table")
     .option("--append <path>", "grid: add the results to a CSV file")
     .option("--json", "print one JSON object")
@@ -115,6 +117,7 @@ on the same tokens, and ratios are taken within a round, since machines are nois
 Examples:
   pyramidkv bench --lengths 2000 --repetitions 5
   pyramidkv bench grid --methods full,snapkv,funnel --kv-sizes 128,512 --output md
+  pyramidkv bench grid --batch-sizes 1,4,16 --lengths 2000
   pyramidkv bench prefill --kernels avx2`,
     )
     .action((suite: string, flags: Flags) => bench(suite, flags));
@@ -130,6 +133,7 @@ async function bench(name: string, flags: Flags): Promise<void> {
     for (const kvSize of flags.kvSizes) resolveCompression({ method, kvSize });
   }
   for (const length of lengths) requireInteger("length", length, 1);
+  for (const batch of flags.batchSizes) requireInteger("batch size", batch, 1, 64);
   const threads = flags.threads ?? availableParallelism();
   const modelPath = await resolveModel(flags.model);
   await using engine = await loadEngine({ ...flags, model: modelPath, threads });
@@ -182,19 +186,11 @@ async function benchEngine(s: Setting, lengths: readonly number[]): Promise<Suit
 async function benchGrid(s: Setting, lengths: readonly number[]): Promise<undefined> {
   using interrupt = new Interrupt();
   const bar = progressBar("bench", "count");
-  const { threads, repetitions, tokens, methods, kvSizes } = s;
+  const { engine, modelPath, threads, repetitions, tokens, methods, kvSizes, batchSizes } = s;
   let rows: GridRow[];
   try {
     rows = await runGrid({
-      ...{
-        engine: s.engine,
-        modelPath: s.modelPath,
-        threads,
-        lengths,
-        repetitions,
-        methods,
-        kvSizes,
-      },
+      ...{ engine, modelPath, threads, lengths, repetitions, methods, kvSizes, batchSizes },
       ...{ tokens: tokensOf(s, lengths), decodeTokens: tokens, signal: interrupt.signal },
       onStep: (done, total) => bar.update(done, total),
     });

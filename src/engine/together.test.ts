@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { KERNELS, tolerance } from "../../test/helpers/kernels.ts";
 import { randomTokens, TestFolder, type TinyOptions } from "../../test/helpers/tiny-model.ts";
+import { Libllama } from "../ggml/libllama.ts";
 import { Engine, type SessionOptions } from "./engine.ts";
 import type { Session } from "./session.ts";
 
@@ -20,6 +21,26 @@ const WAYS: readonly (SessionOptions & { readonly n: number })[] = [
 
 const positions = ({ cache }: Session) =>
   cache.layers.map((layer) => layer.heads.map((_, h) => [...layer.positions(h)]));
+
+it("follows libllama's own batch, full caches, with ggml's operations", async () => {
+  using folder = new TestFolder();
+  const model = folder.tiny({ headDim: 32 });
+  await using engine = await Engine.load({ model, threads: 2, kernels: "ggml" });
+  using peer = await Libllama.load(model, { threads: 2, nCtx: 256, sequences: 3 });
+  const prompt = randomTokens(90);
+  const sessions = [0, 1, 2].map(() => engine.createSession({ method: "full" }));
+  await engine.prefillTogether(sessions, prompt);
+  await peer.evaluate(prompt);
+  peer.copyFirst();
+  for (let step = 0; step < 5; step++) {
+    const tokens = [3 + step, 100 + step, 200 - step];
+    await engine.decodeTogether(sessions, tokens);
+    const expected = await peer.evaluateTogether(tokens, 90 + step);
+    for (const [i, { logits }] of sessions.entries()) {
+      expect(difference(logits, expected[i] as Float32Array)).toBeLessThan(1e-2);
+    }
+  }
+});
 
 describe.each(KERNELS)("with %s", (kernels) => {
   async function withEngine(

@@ -181,9 +181,27 @@ export function bindLlama(lib: Library) {
     batchGetOne: f<[Int32Array, number], object>(
       "llama_batch llama_batch_get_one(int32_t*,int32_t)",
     ),
+    batchInit: f<[number, number, number], LlamaBatch>(
+      "llama_batch llama_batch_init(int32_t,int32_t,int32_t)",
+    ),
+    batchFree: f<[LlamaBatch], void>("void llama_batch_free(llama_batch)"),
+    contextMemory: f<[P], P>("void* llama_get_memory(void*)"),
+    copySequence: f<[P, number, number, number, number], void>(
+      "void llama_memory_seq_cp(void*,int32_t,int32_t,int32_t,int32_t)",
+    ),
     decode: f<[P, object], number>("int32_t llama_decode(void*,llama_batch)"),
     logits: f<[P, number], N>("void* llama_get_logits_ith(void*,int32_t)"),
   };
+}
+
+/** `struct llama_batch` with memory for so many tokens. */
+export interface LlamaBatch {
+  n_tokens: number;
+  readonly token: Pointer;
+  readonly pos: Pointer;
+  readonly n_seq_id: Pointer;
+  readonly seq_id: Pointer;
+  readonly logits: Pointer;
 }
 
 export type GgmlFunctions = ReturnType<typeof bindGgml>;
