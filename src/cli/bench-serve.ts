@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { seededRandom } from "../bench/random.ts";
+import { seededRandom } from "../random.ts";
 import { parseDistribution } from "../bench/serve/distribution.ts";
 import { runLoad, type LoadReport, type Percentiles } from "../bench/serve/load.ts";
 import { PyramidKVError, requireInteger } from "../errors.ts";

@@ -9,6 +9,7 @@ import { doctorCommand } from "./doctor.ts";
 import { methodsCommand } from "./methods.ts";
 import { modelsCommand } from "./models.ts";
 import { planCommand } from "./plan.ts";
+import { reportCommand } from "./report.ts";
 
 /** Every command, in the order of the help. */
 export const COMMANDS: Readonly<Record<string, (command: Command) => void>> = {
@@ -20,6 +21,7 @@ export const COMMANDS: Readonly<Record<string, (command: Command) => void>> = {
   plan: planCommand,
   bench: benchCommand,
   eval: evalCommand,
+  report: reportCommand,
   calibrate: calibrateCommand,
   doctor: doctorCommand,
 };

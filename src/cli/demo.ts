@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { reportKv, type KvReport } from "../engine/kv-report.ts";
 import type { Engine, SessionOptions } from "../engine/engine.ts";
 import { readHaystack } from "../eval/haystack.ts";
-import { needlePrompt, DEMO_NEEDLE } from "../eval/needle-prompt.ts";
+import { needlePrompt, DEMO_NEEDLE } from "../eval/needle/prompt.ts";
 import { Interrupt } from "./interrupt.ts";
 import { formatBytes, note, progressBar, sparkline, style, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";

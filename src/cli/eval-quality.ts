@@ -7,10 +7,10 @@ import { readHaystack } from "../eval/haystack.ts";
 import { TASKS, type Task } from "../eval/cases.ts";
 import {
   MEASURED_ALPHAS,
+  MODES,
   qualityRuns,
   runQuality,
   type AlphaTable,
-  type QualityMode,
   type QualityRow,
 } from "../eval/quality.ts";
 import { Interrupt } from "./interrupt.ts";
@@ -32,8 +32,6 @@ type Flags = ModelFlags & {
   readonly markdown?: boolean;
   readonly json?: boolean;
 };
-
-const MODES: readonly QualityMode[] = ["aware", "agnostic"];
 
 /** `pyramidkv eval quality`: how near methods stay to the full cache, and what they still find. */
 export function qualityCommand(command: Command): void {

@@ -1,6 +1,7 @@
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { needleNumber, type NeedleUse } from "./needles.ts";
-import { insertNeedle } from "./needle-prompt.ts";
+import { needleNumber, type NeedleUse } from "./needle/facts.ts";
+import { insertNeedle } from "./needle/prompt.ts";
+import { splitChat } from "./run/sample.ts";
 
 /** What the question asks for. */
 export const TASKS = ["summary", "needle"] as const;
@@ -41,7 +42,11 @@ export function documentCases(
     const place = (Math.floor(i / sources.length) + 0.5) / Math.ceil(count / sources.length);
     const from = Math.floor(place * (source.length - length));
     const text = tokenizer.decode(source.slice(from, from + length));
-    return { name: `document ${i + 1}`, task: "summary", ...chatParts(tokenizer, text, SUMMARY) };
+    return {
+      name: `document ${i + 1}`,
+      task: "summary",
+      ...splitChat(tokenizer, `${text}\n\n${SUMMARY}`, SUMMARY),
+    };
   });
 }
 
@@ -61,21 +66,8 @@ export function needleCases(
     const from = Math.floor(((i + 0.5) / cells.length) * (source.length - wanted));
     const text = tokenizer.decode(source.slice(from, from + wanted));
     const hidden = insertNeedle(text, needle.text, depth);
-    const parts = chatParts(tokenizer, hidden, needle.question);
+    const parts = splitChat(tokenizer, `${hidden}\n\n${needle.question}`, needle.question);
     const name = `needle ${length} at ${depth}`;
     return { name, task: "needle", ...parts, answer: needle.answer };
   });
-}
-
-/** One user message, the context first and the question last, cut where the question begins. */
-function chatParts(
-  tokenizer: Tokenizer,
-  text: string,
-  question: string,
-): Pick<EvalCase, "context" | "question"> {
-  const content = `${text}\n\n${question}`;
-  const prompt = tokenizer.applyChatTemplate([{ role: "user", content }]);
-  const cut = prompt.lastIndexOf(question);
-  const encode = (part: string) => tokenizer.encode(part, { addSpecial: false });
-  return { context: encode(prompt.slice(0, cut)), question: encode(prompt.slice(cut)) };
 }

@@ -1,4 +1,3 @@
-import { resolveCompression } from "../compression/resolve.ts";
 import { greedyCourse, type Course } from "../engine/course.ts";
 import { klDivergence } from "../engine/divergence.ts";
 import type { Engine, SessionOptions } from "../engine/engine.ts";
@@ -6,10 +5,12 @@ import { argmax } from "../engine/sampler.ts";
 import type { Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
+import { sharingPrefill } from "./share-prefill.ts";
 import { documentCases, encodeTexts, needleCases, type EvalCase, type Task } from "./cases.ts";
 
 /** Whether the question is part of the prompt when it is compressed, or comes after. */
-export type QualityMode = "aware" | "agnostic";
+export const MODES = ["aware", "agnostic"] as const;
+export type QualityMode = (typeof MODES)[number];
 
 /** One way to run. */
 export interface QualityRun {
@@ -122,7 +123,9 @@ async function runCase(
   const alpha = o.alphaFor?.[example.task];
   const forTask = alpha === undefined ? {} : { alpha };
   let truth: Course | undefined;
-  for (const group of sharing(engine, rows)) {
+  const ways = rows.map((row) => ({ row, options: row.run.options }));
+  for (const shared of sharingPrefill(engine, ways)) {
+    const group = shared.map(({ row }) => row);
     const sessions = group.map(({ run }) =>
       engine.createSession({ ...run.options, ...forTask, kvLimit: NO_LIMIT }),
     );
@@ -150,17 +153,6 @@ async function runCase(
       for (const session of sessions) session[Symbol.dispose]();
     }
   }
-}
-
-/** Rows whose methods can share a prefill, the full cache in the first one. */
-function sharing(engine: Engine, rows: readonly QualityRow[]): QualityRow[][] {
-  const groups = new Map<string, QualityRow[]>();
-  for (const row of rows) {
-    const { probe, carries } = resolveCompression(row.run.options, engine.profile).method;
-    const key = `${probe ?? ""} ${carries ?? ""}`;
-    groups.set(key, [...(groups.get(key) ?? []), row]);
-  }
-  return [...groups.values()];
 }
 
 async function answer(session: Session): Promise<string> {

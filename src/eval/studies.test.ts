@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { TestFolder } from "../../test/helpers/tiny-model.ts";
 import { Engine } from "../engine/engine.ts";
 import { calibrate } from "./calibrate.ts";
-import { needleNumber } from "./needles.ts";
+import { needleNumber } from "./needle/facts.ts";
 import { qualityRuns, runQuality, type AlphaTable } from "./quality.ts";
 
 /** The tiny model's tokens are bytes: enough of them for a document. */

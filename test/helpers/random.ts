@@ -1,4 +1,4 @@
-export { seededRandom } from "../../src/bench/random.ts";
+export { seededRandom } from "../../src/random.ts";
 
 /** `n` normally distributed numbers of the given deviation. */
 export function normals(n: number, deviation: number, random: () => number): Float32Array {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { StandInServer } from "../../../test/helpers/hub-server.ts";
-import { seededRandom } from "../random.ts";
+import { seededRandom } from "../../random.ts";
 import { percentile } from "../statistics.ts";
 import { interval, parseDistribution } from "./distribution.ts";
 import { runLoad, type Arrivals, type LoadOptions } from "./load.ts";

@@ -1,4 +1,4 @@
-import type { Needle } from "./needle-prompt.ts";
+import type { Needle } from "./prompt.ts";
 
 type Fact = readonly [statement: string, asked: string];
 

@@ -1,4 +1,4 @@
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 
 /** A fact to hide, how it is asked for, and what a right answer contains. */
 export interface Needle {
@@ -22,22 +22,28 @@ export const DEMO_NEEDLE: Needle = {
 };
 
 /**
- * A chat prompt of at most `length` tokens: as much of the haystack as fits, the needle at `depth`
- * (0 start, 1 end, moved back to the end of a sentence), then the question.
+ * A message of which the chat prompt is at most `length` tokens: as much of the haystack as fits, over again where it
+ * is shorter, the needle at `depth` (0 start, 1 end, moved back to the end of a sentence), then the question.
  */
-export function needlePrompt(
+export function needleText(
   tokenizer: Tokenizer,
   haystack: string,
   needle: Needle,
   length: number,
   depth: number,
-): Int32Array {
-  const prompt = (text: string) =>
-    tokenizer.encodeChat([{ role: "user", content: `${text}\n\n${needle.question}` }]);
-  const overhead = prompt(needle.text).length + 8;
+): string {
+  const content = (text: string) => `${text}\n\n${needle.question}`;
+  const overhead = tokenizer.encodeChat([{ role: "user", content: content(needle.text) }]).length;
+  const wanted = Math.max(0, length - overhead - 8);
   const raw = { addSpecial: false, parseSpecial: false };
-  const tokens = tokenizer.encode(haystack, raw).slice(0, Math.max(0, length - overhead));
-  return prompt(insertNeedle(tokenizer.decode(tokens), needle.text, depth));
+  const tokens = [...tokenizer.encode(haystack, raw)];
+  while (tokens.length > 0 && tokens.length < wanted) tokens.push(...tokens);
+  return content(insertNeedle(tokenizer.decode(tokens.slice(0, wanted)), needle.text, depth));
+}
+
+/** The same as tokens. */
+export function needlePrompt(...given: Parameters<typeof needleText>): Int32Array {
+  return given[0].encodeChat([{ role: "user", content: needleText(...given) }]);
 }
 
 /** The text with the needle at `depth`, 0 to 1, moved back to the end of a sentence. */
@@ -46,8 +52,8 @@ export function insertNeedle(text: string, needle: string, depth: number): strin
   return `${text.slice(0, cut)} ${needle} ${text.slice(cut).trimStart()}`.trimStart();
 }
 
-/** The end of the last sentence before `at`; 0 where there is none. */
+/** The end of the last sentence before `at`, Chinese or other; 0 where there is none. */
 function sentenceEnd(text: string, at: number): number {
   if (at >= text.length) return text.length;
-  return text.lastIndexOf(".", at) + 1;
+  return Math.max(text.lastIndexOf(".", at), text.lastIndexOf("。", at)) + 1;
 }

@@ -1,0 +1,49 @@
+import type { Command } from "commander";
+import { requireInteger, requireOneOf } from "../errors.ts";
+import { DATASETS } from "../eval/longbench/datasets.ts";
+import { OWN_PROMPTS, readPrompts } from "../eval/longbench/prompts.ts";
+import { longBenchSamples } from "../eval/longbench/samples.ts";
+import { addRunOptions, runSuite, type RunFlags } from "./eval-run.ts";
+import { integer, names } from "./options.ts";
+
+type Flags = RunFlags & {
+  readonly datasets: string[];
+  readonly dataDir: string;
+  readonly prompts?: string;
+  readonly limit: number;
+  readonly maxPrompt?: number;
+};
+
+/** `pyramidkv eval longbench`: the 21 datasets of LongBench v1. */
+export function longBenchCommand(command: Command): void {
+  const all = Object.keys(DATASETS);
+  addRunOptions(command.description("LongBench v1: 21 datasets, English, Chinese and code"))
+    .requiredOption("--data-dir <path>", "a folder of LongBench's files, <name>.jsonl")
+    .option("--datasets <name,...>", "datasets to run (default: all 21)", names, all)
+    .option("--prompts <path>", "the published templates, dataset2prompt.json (default: our own)")
+    .option("--limit <n>", "examples of each dataset", integer, 200)
+    .option("--max-prompt <n>", "tokens of a prompt, of which the middle is cut", integer)
+    .addHelpText(
+      "after",
+      `
+Metrics, lengths and truncation are as published; prompts are only with --prompts.
+
+Datasets:
+  ${all.join(", ")}
+
+Example:
+  pyramidkv eval longbench --data-dir LongBench/ --datasets qasper,gov_report --limit 20 --results results.jsonl`,
+    )
+    .action((flags: Flags) => longBench(flags));
+}
+
+async function longBench(flags: Flags): Promise<void> {
+  const { dataDir: folder, datasets, limit, maxPrompt } = flags;
+  for (const name of datasets) requireOneOf("dataset", name, Object.keys(DATASETS));
+  requireInteger("limit", limit, 1);
+  if (maxPrompt !== undefined) requireInteger("max-prompt", maxPrompt, 64);
+  const prompts = flags.prompts === undefined ? OWN_PROMPTS : await readPrompts(flags.prompts);
+  await runSuite(flags, ({ tokenizer, model: { nCtx } }) =>
+    longBenchSamples({ datasets, folder, prompts, limit, maxPrompt, nCtx, tokenizer }),
+  );
+}

@@ -1,0 +1,100 @@
+import { beforeAll, afterAll, describe, expect, it } from "vitest";
+import { TestFolder } from "../../../test/helpers/tiny-model.ts";
+import { Engine } from "../../engine/engine.ts";
+import { scoreOf } from "../scored-tasks.ts";
+import { OWN_RULER_PROMPTS } from "./prompts.ts";
+import { rulerSamples, type RulerOptions } from "./samples.ts";
+import { RULER_TASKS } from "./tasks.ts";
+
+let engine: Engine;
+const folder = new TestFolder();
+beforeAll(async () => {
+  engine = await Engine.load({ model: folder.tiny({ vocabulary: true }), threads: 1 });
+});
+afterAll(async () => {
+  await engine[Symbol.asyncDispose]();
+  folder[Symbol.dispose]();
+});
+
+const questions = Array.from({ length: 30 }, (_, i) => ({
+  ...{ question: `What is the capital of land ${i}?`, answers: [`City ${i}`] },
+  document: `The capital of land ${i} is City ${i}. It lies on a river.`,
+}));
+
+const options: RulerOptions = {
+  ...{ tasks: Object.keys(RULER_TASKS), lengths: [3000, 6000], count: 2, seed: 1 },
+  haystack: "A man walked to the shore. The wind was cold! Had he seen the ship? ".repeat(300),
+  prompts: OWN_RULER_PROMPTS,
+  questions: { qa_1: questions, qa_2: questions },
+};
+
+const textOf = (tokens: Int32Array) => engine.tokenizer.decode(tokens);
+const times = (text: string, part: string) => text.split(part).length - 1;
+
+describe.each(Object.keys(RULER_TASKS))("%s", (name) => {
+  const samples = () => rulerSamples(engine.tokenizer, { ...options, tasks: [name] });
+
+  it("fills its length and no more, and holds its answers", () => {
+    for (const sample of samples()) {
+      const { context, question } = sample.parts();
+      const length = sample.facts?.length as number;
+      const used = context.length + question.length + sample.maxTokens;
+      expect(used).toBeLessThanOrEqual(length);
+      // Thirty documents are not enough for more; coded words come in whole ranks.
+      if (!name.startsWith("qa")) expect(used).toBeGreaterThan(length - 400);
+      const { answers } = sample.truth;
+      const text = textOf(context);
+      for (const answer of answers) expect(text).toContain(answer);
+      expect(scoreOf(sample.scored, `They are ${answers.join(", ")}.`, sample.truth)).toBe(1);
+      expect(scoreOf(sample.scored, "None.", sample.truth)).toBe(0);
+      expect(textOf(question)).not.toContain(answers[0] as string);
+    }
+  });
+
+  it("is the same for a seed, and another for another", () => {
+    const prompts = (seed: number) =>
+      rulerSamples(engine.tokenizer, { ...options, tasks: [name], lengths: [3000], seed }).map(
+        (sample) => [...sample.parts().context].join(),
+      );
+    expect(prompts(1)).toEqual(prompts(1));
+    expect(prompts(1)).not.toEqual(prompts(2));
+    expect(new Set(prompts(1)).size).toBe(2);
+  });
+});
+
+const first = (name: string) =>
+  rulerSamples(engine.tokenizer, { ...options, tasks: [name], lengths: [6000], count: 1 })[0];
+
+it("repeats common words as often as it says", () => {
+  const sample = first("cwe");
+  const words = textOf(sample?.parts().context ?? new Int32Array(0)).split(/\s+/);
+  const counts = new Map<string, number>();
+  for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
+  expect(sample?.truth.answers).toHaveLength(10);
+  for (const answer of sample?.truth.answers ?? []) {
+    expect(counts.get(answer)).toBeGreaterThanOrEqual(30);
+  }
+});
+
+it("asks for the coded words that come most often after the dots", () => {
+  const sample = first("fwe");
+  const text = textOf(sample?.parts().context ?? new Int32Array(0));
+  const counts = (sample?.truth.answers ?? []).map((answer) => times(text, answer));
+  expect(counts).toHaveLength(3);
+  expect(counts).toEqual([...counts].sort((a, b) => b - a));
+  expect(times(text, "...")).toBeGreaterThan(counts[0] as number);
+});
+
+it("chains variables in the order of the text", () => {
+  const sample = first("vt");
+  const text = textOf(sample?.parts().context ?? new Int32Array(0));
+  const at = (sample?.truth.answers ?? []).map((answer) => text.indexOf(`VAR ${answer} =`));
+  expect(at).toHaveLength(5);
+  expect(at).toEqual([...at].sort((a, b) => a - b));
+  expect(at.every((i) => i >= 0)).toBe(true);
+});
+
+it("says what length a task needs at the least", () => {
+  const [sample] = rulerSamples(engine.tokenizer, { ...options, tasks: ["cwe"], lengths: [256] });
+  expect(() => sample?.parts()).toThrow(/ruler\/cwe needs \d+ tokens of prompt at the least, 136/);
+});

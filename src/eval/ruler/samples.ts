@@ -1,0 +1,124 @@
+import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
+import { seededRandom } from "../../random.ts";
+import { PyramidKVError } from "../../errors.ts";
+import { splitChat, type PromptParts, type Sample } from "../run/sample.ts";
+import { documentQuestions, filled, type Generator, type Question } from "./generators.ts";
+import type { RulerPrompts } from "./prompts.ts";
+import { RULER_TASKS, type RulerTask } from "./tasks.ts";
+
+export interface RulerOptions {
+  readonly tasks: readonly string[];
+  /** Tokens of prompt and answer together. */
+  readonly lengths: readonly number[];
+  /** Samples of each task and length. */
+  readonly count: number;
+  readonly seed: number;
+  /** The text that needles lie in. */
+  readonly haystack: string;
+  readonly prompts: RulerPrompts;
+  /** Of `qa_1` and `qa_2`. */
+  readonly questions: Readonly<Record<string, readonly Question[]>>;
+}
+
+/** Sizes beyond which no haystack is tried. */
+const LARGEST = 2 ** 20;
+
+/** RULER's tasks, made for any length and tokenizer: the same seed makes the same samples. */
+export function rulerSamples(tokenizer: Tokenizer, o: RulerOptions): Sample[] {
+  const sentences = o.haystack.split(/(?<=[.!?。！？])\s+/).filter((s) => s.trim() !== "");
+  return o.lengths.flatMap((length) =>
+    o.tasks.flatMap((name) =>
+      Array.from({ length: o.count }, (_, i): Sample => {
+        const task = { ...(RULER_TASKS[name] as RulerTask), ...o.prompts.wording(name) };
+        const generator = task.generator ?? documentQuestions(o.questions[name] ?? [], i);
+        const make = (size: number) => {
+          const random = seededRandom(seedOf(o.seed, name, length, i));
+          const source = { random, sentences, phrases: o.prompts.phrases, length };
+          return put(task, generator(source, size));
+        };
+        const room = length - task.maxTokens;
+        let made: ReturnType<typeof fit> | undefined;
+        const fitted = () => (made ??= fit(tokenizer, make, room, `ruler/${name}`));
+        return {
+          ...{ task: `ruler/${name}`, id: `${length} #${i + 1}`, scored: task },
+          ...{ maxTokens: task.maxTokens, prompts: o.prompts.name, facts: { length } },
+          get truth() {
+            return { answers: fitted().answers };
+          },
+          parts: () => fitted().parts,
+        };
+      }),
+    ),
+  );
+}
+
+/** A task as text. */
+interface Put {
+  readonly context: string;
+  readonly question: string;
+  readonly answerPrefix: string;
+  readonly answers: readonly string[];
+}
+
+function put(task: RulerTask, { context, query, answers }: ReturnType<Generator>): Put {
+  const names = { query, type_needle_v: task.valueName ?? "", num_v: String(answers.length) };
+  const [before = "", ...after] = filled(task.template, names).split("{context}");
+  return {
+    context: before + context,
+    question: after.join("{context}"),
+    answerPrefix: filled(task.answerPrefix, names),
+    answers,
+  };
+}
+
+/** The largest haystack of which the prompt has room, by halving. */
+function fit(
+  tokenizer: Tokenizer,
+  make: (size: number) => Put,
+  room: number,
+  name: string,
+): { parts: PromptParts; answers: readonly string[] } {
+  const at = (size: number) => {
+    const put = make(size);
+    return { parts: partsOf(tokenizer, put), answers: put.answers };
+  };
+  const lengthOf = ({ parts }: ReturnType<typeof at>) =>
+    parts.context.length + parts.question.length;
+  let best = at(1);
+  if (lengthOf(best) > room) {
+    throw new PyramidKVError(
+      "USAGE",
+      `${name} needs ${lengthOf(best)} tokens of prompt at the least, ${room} are left: raise --lengths`,
+    );
+  }
+  let [least, most] = [1, 2];
+  for (; most < LARGEST; most *= 2) {
+    const larger = at(most);
+    if (lengthOf(larger) > room) break;
+    // Every document is there already.
+    if (lengthOf(larger) === lengthOf(best)) return best;
+    [least, best] = [most, larger];
+  }
+  while (most - least > 1) {
+    const middle = Math.floor((least + most) / 2);
+    const tried = at(middle);
+    if (lengthOf(tried) <= room) [least, best] = [middle, tried];
+    else most = middle;
+  }
+  return best;
+}
+
+/** Within the model's chat template, and the answer begun. */
+function partsOf(tokenizer: Tokenizer, { context, question, answerPrefix }: Put): PromptParts {
+  const { context: first, question: second } = splitChat(tokenizer, context + question, question);
+  const begun = tokenizer.encode(answerPrefix.trimStart(), { addSpecial: false });
+  return { context: first, question: Int32Array.from([...second, ...begun]) };
+}
+
+/** A seed of its own for every sample: FNV-1a of its name. */
+function seedOf(...parts: readonly (string | number)[]): number {
+  let hash = 0x811c9dc5;
+  for (const c of parts.join("/"))
+    hash = Math.imul(hash ^ (c.codePointAt(0) as number), 0x01000193);
+  return hash >>> 0;
+}

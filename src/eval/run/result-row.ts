@@ -1,0 +1,49 @@
+import type { QualityMode } from "../quality.ts";
+
+/** One sample answered in one way. */
+export interface ResultRow {
+  /** `suite/task` */
+  readonly task: string;
+  readonly sample: string;
+  /** Whether the question was in the prompt when it was compressed. */
+  readonly mode: QualityMode;
+  /** As it was asked for, wrappers included. */
+  readonly method: string;
+  /** Every resolved option. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly kvType: string;
+  readonly model: string;
+  readonly fingerprint: string;
+  readonly kernels: string;
+  /** Of the prompt's tokens: SHA-256, 16 digits. */
+  readonly prompt: string;
+  /** Whose words the prompt is in. */
+  readonly prompts: string;
+  readonly promptTokens: number;
+  readonly facts?: Readonly<Record<string, number>>;
+  readonly output: string;
+  readonly answers: readonly string[];
+  /** 0 to 1. */
+  readonly score: number;
+  /** Bytes of the full cache of the prompt, held after it, and at most; tokens kept per layer and kv head. */
+  readonly kv: {
+    readonly fullBytes: number;
+    readonly bytes: number;
+    readonly peakBytes: number;
+    readonly meanKept: number;
+  };
+  /** Of the prompt, which all ways of a sample share, and of the answer. */
+  readonly ms: { readonly prefill: number; readonly decode: number };
+}
+
+/** What makes a result the same as another, before it is there. */
+export type ResultIdentity = Pick<
+  ResultRow,
+  "task" | "sample" | "mode" | "method" | "options" | "kvType" | "fingerprint" | "prompt"
+>;
+
+/** Two rows with one key are the same work. */
+export function keyOf(row: ResultIdentity): string {
+  const { task, sample, mode, method, options, kvType, fingerprint, prompt } = row;
+  return JSON.stringify([task, sample, mode, method, options, kvType, fingerprint, prompt]);
+}

@@ -1,0 +1,70 @@
+import { meanScore } from "../scored-tasks.ts";
+import type { ResultRow } from "./result-row.ts";
+
+/** All results of one task in one way. */
+export interface CellSummary {
+  readonly task: string;
+  readonly n: number;
+  /** Mean score in percent. */
+  readonly score: number;
+}
+
+/** One line of a table: a way to run, over all tasks. */
+export interface WaySummary {
+  readonly method: string;
+  /** Tokens kept per layer and kv head; absent of the full cache. */
+  readonly kvSize: number | undefined;
+  readonly kvType: string;
+  readonly mode: ResultRow["mode"];
+  readonly cells: readonly CellSummary[];
+  /** Mean of the tasks' scores. */
+  readonly average: number;
+  /** Means over samples. */
+  readonly kvBytes: number;
+  readonly fullBytes: number;
+  readonly rows: readonly ResultRow[];
+}
+
+/** Rows as lines of a table, in the order that they came in. */
+export function summarise(rows: readonly ResultRow[]): WaySummary[] {
+  const groups = new Map<string, ResultRow[]>();
+  for (const row of rows) {
+    const key = JSON.stringify([row.mode, row.method, row.options, row.kvType, row.fingerprint]);
+    const own = groups.get(key);
+    if (own === undefined) groups.set(key, [row]);
+    else own.push(row);
+  }
+  return [...groups.values()].map((own) => {
+    const [first] = own as [ResultRow];
+    const tasks = [...new Set(own.map(({ task }) => task))];
+    const cells = tasks.map((task) => {
+      const scores = own.filter((row) => row.task === task).map(({ score }) => score);
+      return { task, n: scores.length, score: meanScore(scores) ?? NaN };
+    });
+    const mean = (of: (row: ResultRow) => number) =>
+      own.reduce((sum, row) => sum + of(row), 0) / own.length;
+    const { method, mode, kvType, options } = first;
+    return {
+      ...{ method, mode, kvType, cells, rows: own },
+      kvSize: method === "full" ? undefined : (options.kvSize as number | undefined),
+      average: cells.reduce((sum, cell) => sum + cell.score, 0) / cells.length,
+      kvBytes: mean((row) => row.kv.bytes),
+      fullBytes: mean((row) => row.kv.fullBytes),
+    };
+  });
+}
+
+/** Mean prompt length of each task in tokens. */
+export function promptLengths(rows: readonly ResultRow[]): ReadonlyMap<string, number> {
+  const samples = new Map<string, Map<string, number>>();
+  for (const { task, sample, promptTokens } of rows) {
+    const own = samples.get(task) ?? new Map<string, number>();
+    samples.set(task, own.set(sample, promptTokens));
+  }
+  return new Map(
+    [...samples].map(([task, lengths]) => {
+      const all = [...lengths.values()];
+      return [task, all.reduce((sum, n) => sum + n, 0) / all.length];
+    }),
+  );
+}
