@@ -1,5 +1,5 @@
 import * as Plot from "@observablehq/plot";
-import { parseHTML } from "linkedom";
+import { draw } from "./draw.ts";
 import type { ResultRow } from "../run/result-row.ts";
 import type { WaySummary } from "../run/summary.ts";
 
@@ -28,13 +28,18 @@ export function scoreCurves(lines: readonly WaySummary[]): Chart {
     svg: draw({
       x: { type: "log", base: 2, label: "tokens kept", tickFormat: "d", ticks: sizesOf(points) },
       y: { label: "average score", grid: true, zero: true },
-      color: { legend: true },
+      color: { legend: true, domain: namesOf(lines) },
       marks: [
         Plot.ruleY(full, { y: "average", strokeDasharray: "4 3" }),
         Plot.line(points, { x: "kept", y: "score", stroke: "method", marker: true }),
       ],
     }),
   };
+}
+
+/** In their order, so that each has one colour in all pictures. */
+function namesOf(lines: readonly WaySummary[]): string[] {
+  return [...new Set(lines.map(nameOf))];
 }
 
 function sizesOf(points: readonly { readonly kept: number }[]): number[] {
@@ -59,7 +64,7 @@ export function paretoFront(lines: readonly WaySummary[]): Chart {
     svg: draw({
       x: { type: "log", label: "MB of keys and values" },
       y: { label: "average score", grid: true, zero: true },
-      color: { legend: true },
+      color: { legend: true, domain: namesOf(lines) },
       marks: [
         Plot.line(front, { x: "megabytes", y: "score", curve: "step-after", strokeOpacity: 0.4 }),
         Plot.dot(points, { x: "megabytes", y: "score", fill: "method", r: 4 }),
@@ -79,14 +84,27 @@ function dominates(o: Cost, p: Cost): boolean {
   return noWorse && (o.megabytes < p.megabytes || o.score > p.score);
 }
 
+interface NeedleCell {
+  readonly way: string;
+  readonly method: string;
+  readonly size: number;
+  readonly length: number;
+  readonly depth: number;
+  readonly scores: number[];
+}
+
 /** Needles found, by length and depth, one field a method and size. */
 export function needleMap(rows: readonly ResultRow[]): Chart | undefined {
-  const cells = new Map<string, { way: string; length: number; depth: number; scores: number[] }>();
-  for (const { method, options, facts: { length, depth } = {}, score } of rows) {
+  const cells = new Map<string, NeedleCell>();
+  const sizeOf = ({ options }: ResultRow) => Number(options.kvSize);
+  const smallest = Math.min(...rows.filter((r) => r.method !== "full").map(sizeOf));
+  for (const row of rows) {
+    const { method, facts: { length, depth } = {}, score } = row;
     if (length === undefined || depth === undefined) continue;
-    const way = method === "full" ? method : `${method} ${String(options.kvSize)}`;
+    const size = method === "full" ? smallest : sizeOf(row);
+    const way = method === "full" ? method : `${method} ${size}`;
     const key = JSON.stringify([way, length, depth]);
-    const cell = cells.get(key) ?? { way, length, depth, scores: [] };
+    const cell = cells.get(key) ?? { way, method, size, length, depth, scores: [] };
     cell.scores.push(score);
     cells.set(key, cell);
   }
@@ -95,15 +113,18 @@ export function needleMap(rows: readonly ResultRow[]): Chart | undefined {
     ...cell,
     found: scores.reduce((a, b) => a + b, 0) / scores.length,
   }));
-  const ways = [...new Set(data.map(({ way }) => way))];
+  // A row for each method, a column for each size.
+  const methods = [...new Set(data.map(({ method }) => method))];
+  const sizes = [...new Set(data.map(({ size }) => size))].sort((a, b) => a - b);
+  const ways = [...new Map(data.map((cell) => [cell.way, cell])).values()];
   const depths = new Set(data.map(({ depth }) => depth)).size;
-  const columns = Math.min(4, ways.length);
-  const place = (way: string) => ways.indexOf(way);
+  const column = ({ size }: { size: number }) => sizes.indexOf(size);
+  const row = ({ method }: { method: string }) => methods.indexOf(method);
   return {
     name: "needle-map",
     caption: "Needles found, by prompt length (across) and depth (down): green all, red none.",
     svg: draw({
-      ...{ width: 860, height: 40 + Math.ceil(ways.length / columns) * (34 + 14 * depths) },
+      ...{ width: 60 + 210 * sizes.length, height: 50 + methods.length * (34 + 14 * depths) },
       padding: 0.05,
       x: { type: "band", label: "prompt tokens" },
       y: { type: "band", label: "depth" },
@@ -113,65 +134,13 @@ export function needleMap(rows: readonly ResultRow[]): Chart | undefined {
       marks: [
         Plot.cell(data, {
           ...{ x: "length", y: "depth", fill: "found", inset: 0.5 },
-          fx: (d: { way: string }) => place(d.way) % columns,
-          fy: (d: { way: string }) => Math.floor(place(d.way) / columns),
+          ...{ fx: column, fy: row },
         }),
         Plot.text(ways, {
-          ...{ text: (way: string) => way, frameAnchor: "top-left", dy: -12, fontWeight: "bold" },
-          fx: (way: string) => place(way) % columns,
-          fy: (way: string) => Math.floor(place(way) / columns),
+          ...{ text: "way", frameAnchor: "top-left", dy: -12, fontWeight: "bold" },
+          ...{ fx: column, fy: row },
         }),
       ],
     }),
   };
-}
-
-// Their types are written in the DOM's, which are not Node's.
-const plot = Plot.plot as unknown as (o: object) => SvgElement & { scale(name: string): Scale };
-const parse = parseHTML as unknown as (html: string) => { readonly document: object };
-
-/** A plot as one SVG that needs nothing else. The legend becomes part of it. */
-function draw({ color, ...options }: Plot.PlotOptions): string {
-  const { document } = parse("<html><body></body></html>");
-  const legend = color?.legend === true;
-  const svg = plot({
-    ...{ width: 640, marginTop: legend ? 46 : 30, marginLeft: 50, ...options, document },
-    style: { fontFamily: "system-ui, sans-serif", fontSize: "11px", background: "white" },
-    color: { ...color, legend: false },
-  });
-  svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  if (legend) addLegend(svg, svg.scale("color"));
-  return svg.outerHTML;
-}
-
-/** What is needed of the DOM, whose types are not Node's. */
-interface SvgElement {
-  readonly outerHTML: string;
-  readonly ownerDocument: { createElementNS(namespace: string, name: string): SvgElement };
-  textContent: string | null;
-  setAttribute(name: string, value: string): void;
-  append(...children: SvgElement[]): void;
-}
-
-interface Scale {
-  readonly domain: readonly string[];
-  apply(value: string): string;
-}
-
-/** Names in their colours, in a row at the top. */
-function addLegend(svg: SvgElement, scale: Scale): void {
-  const { ownerDocument: document } = svg;
-  let x = 50;
-  for (const name of scale.domain) {
-    const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
-    for (const [key, value] of Object.entries({ cx: x, cy: 12, r: 4, fill: scale.apply(name) })) {
-      dot.setAttribute(key, String(value));
-    }
-    const text = document.createElementNS("http://www.w3.org/2000/svg", "text");
-    text.setAttribute("x", String(x + 8));
-    text.setAttribute("y", "16");
-    text.textContent = name;
-    svg.append(dot, text);
-    x += 24 + 6.5 * name.length;
-  }
 }
