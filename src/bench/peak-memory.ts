@@ -39,7 +39,8 @@ export async function measureMemory(o: PeakOptions): Promise<MeasuredMemory> {
         ...[main, "generate", "--model", o.modelPath, "--prompt-file", prompt],
         ...["--raw", "--json", "--max-tokens", String(PEAK_TOKENS), "--kv-size", String(o.kvSize)],
         ...["--method", o.method ?? "pyramidkv", "--kv-type", o.kvType ?? "f16"],
-        ...["--kernels", o.kernels, "--threads", String(o.threads)],
+        // Whether it fits was asked before this process began.
+        ...["--kernels", o.kernels, "--threads", String(o.threads), "--force"],
       ],
       { maxBuffer: 64 * 1024 * 1024 },
     );

@@ -159,7 +159,7 @@ async function bench(name: string, flags: Flags): Promise<void> {
 
 async function benchEngine(s: Setting, lengths: readonly number[]): Promise<SuiteResult> {
   const load = await compareLoadTime(s.modelPath, s.threads, s.repetitions);
-  await using exact = await loadEngine({ model: s.modelPath, threads: s.threads, kernels: "ggml" });
+  await using exact = await loadEngine({ ...s, model: s.modelPath, kernels: "ggml" });
   const bar = progressBar("bench", "count");
   try {
     const comparisons = await compare({

@@ -62,18 +62,24 @@ export interface ModelFlags {
   readonly force?: boolean;
 }
 
-export function addModelOptions(command: Command): Command {
+/** Which model, and which operations: what memory depends on. */
+export function addModelChoice(command: Command): Command {
   return command
     .option(
       "-m, --model <model>",
       `path of a .gguf, owner/repo[:quant] on the hub, or one of: ${Object.keys(ALIASES).join(", ")}`,
       "smollm2-135m",
     )
-    .option("-t, --threads <n>", "CPU threads (default: the cores at hand)", integer)
     .option(
       "--kernels <name>",
       `attention and matmuls by: ${KERNEL_CHOICES.join(", ")} (default: auto; ggml equals libllama to the bit)`,
-    )
+    );
+}
+
+/** The same, and how it is run. */
+export function addModelOptions(command: Command): Command {
+  return addModelChoice(command)
+    .option("-t, --threads <n>", "CPU threads (default: the cores at hand)", integer)
     .option("--force", "try what is predicted to exceed the machine's memory");
 }
 

@@ -9,7 +9,7 @@ import { plan, type Plan } from "../plan/plan.ts";
 import { formatBytes, note, sparkline, table } from "./io.ts";
 import {
   addCompressionOptions,
-  addModelOptions,
+  addModelChoice,
   bytes,
   definedOnly,
   integer,
@@ -32,7 +32,7 @@ type Flags = ModelFlags &
 /** `pyramidkv plan`: what a model, a prompt and a method need in memory, before anything is fetched. */
 export function planCommand(command: Command): void {
   command.description("predict memory from a model's numbers, without fetching its weights");
-  addCompressionOptions(addModelOptions(command))
+  addCompressionOptions(addModelChoice(command))
     .option("--weights <type>", "weight type of a published model (default: q4_K)")
     .option("--context <n>", "tokens of a prompt (default: the model's context)", integer)
     .option("--max-tokens <n>", "tokens of an answer (default: 0)", integer)
