@@ -8,6 +8,7 @@ import {
   type ListFileEntry,
 } from "@huggingface/hub";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
+import { authorization, hubUrl } from "./address.ts";
 import {
   download,
   explain,
@@ -25,7 +26,6 @@ export interface HubModel {
   readonly quant: string | undefined;
 }
 
-const DEFAULT_HUB = "https://huggingface.co";
 const REVISION = "main";
 /** Which file to take when none is named, best first. */
 const PREFERRED = ["Q4_K_M", "Q4_0", "Q4_1", "Q8_0", "F16"];
@@ -170,17 +170,8 @@ function repoFolder(repo: string): string {
   return join(getHFHubCachePath(), getRepoFolderName({ type: "model", name: repo }));
 }
 
-function hubUrl(): string {
-  return (process.env.HF_ENDPOINT ?? DEFAULT_HUB).replace(/\/+$/, "");
-}
-
 function fileUrl(repo: string, path: string): string {
   return `${hubUrl()}/${repo}/resolve/${REVISION}/${encodeURI(path)}`;
-}
-
-function authorization(): Record<string, string> {
-  const token = process.env.HF_TOKEN;
-  return token ? { authorization: `Bearer ${token}` } : {};
 }
 
 async function exists(path: string): Promise<boolean> {

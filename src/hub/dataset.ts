@@ -1,0 +1,88 @@
+import { access, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { HubApiError, pathsInfo } from "@huggingface/hub";
+import { PyramidKVError, throwIfAborted } from "../errors.ts";
+import { authorization, hubUrl } from "./address.ts";
+import { download, explain, reasonOf, withTimeout, type FetchOptions } from "./download.ts";
+import { extract } from "./unzip.ts";
+import { ownCacheFolder } from "./wheel.ts";
+
+/** An archive in a dataset repository on the hub. */
+export interface DatasetArchive {
+  readonly repo: string;
+  /** In the repository. */
+  readonly path: string;
+}
+
+const REVISION = "main";
+
+/**
+ * The folder of an archive's files in our own cache: those that are asked for and are not there yet are taken out of
+ * it, and it is fetched for that if need be.
+ *
+ * @param files in the archive, by the name that they get in the folder
+ * @throws `NETWORK` where the hub is out of reach, `BAD_FILE` where the archive is not as expected
+ */
+export async function datasetFolder(
+  archive: DatasetArchive,
+  files: Readonly<Record<string, string>>,
+  options: FetchOptions = {},
+): Promise<string> {
+  const folder = join(ownCacheFolder(), "datasets", archive.repo.replaceAll("/", "--"));
+  const missing: [name: string, entry: string][] = [];
+  for (const [name, entry] of Object.entries(files)) {
+    if (!(await exists(join(folder, name)))) missing.push([name, entry]);
+  }
+  if (missing.length === 0) return folder;
+  const zip = await fetchArchive(archive, folder, options);
+  for (const [name, entry] of missing) {
+    const partial = join(folder, `${name}.incomplete`);
+    await extract(zip, entry, partial);
+    await rename(partial, join(folder, name));
+  }
+  return folder;
+}
+
+async function fetchArchive(
+  { repo, path }: DatasetArchive,
+  folder: string,
+  options: FetchOptions,
+): Promise<string> {
+  const local = join(folder, path);
+  if (await exists(local)) return local;
+  const where = `${hubUrl()}/datasets/${repo}`;
+  const token = process.env.HF_TOKEN;
+  let file;
+  try {
+    [file] = await pathsInfo({
+      ...{ repo: { type: "dataset", name: repo }, paths: [path], revision: REVISION },
+      hubUrl: hubUrl(),
+      fetch: (url, init) => fetch(url, { ...init, signal: withTimeout(options.signal) }),
+      ...(token ? { accessToken: token } : {}),
+    });
+  } catch (error) {
+    throwIfAborted(options.signal);
+    const why =
+      error instanceof HubApiError
+        ? `answered ${explain(error.statusCode)}`
+        : `is out of reach: ${reasonOf(error)}`;
+    throw new PyramidKVError("NETWORK", `${where} ${why}`, { cause: error });
+  }
+  if (file?.lfs === undefined) {
+    throw new PyramidKVError("NETWORK", `${where} has no ${path} with a SHA-256`);
+  }
+  await download({
+    ...options,
+    url: `${where}/resolve/${REVISION}/${path}`,
+    headers: authorization(),
+    ...{ path: local, bytes: file.lfs.size, sha256: file.lfs.oid },
+  });
+  return local;
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,27 @@
+import { createWriteStream } from "node:fs";
+import { rm } from "node:fs/promises";
+import { pipeline } from "node:stream/promises";
+import { openPromise } from "yauzl";
+import { PyramidKVError } from "../errors.ts";
+import { reasonOf } from "./download.ts";
+
+/** Takes one file out of an archive; nothing stays of one that cannot be unpacked. Throws `BAD_FILE`. */
+export async function extract(archive: string, entryName: string, into: string): Promise<void> {
+  try {
+    const zip = await openPromise(archive);
+    try {
+      for await (const entry of zip.eachEntry()) {
+        if (entry.fileName !== entryName) continue;
+        await pipeline(await zip.openReadStreamPromise(entry), createWriteStream(into));
+        return;
+      }
+    } finally {
+      zip.close();
+    }
+  } catch (error) {
+    await rm(into, { force: true });
+    const message = `${archive} cannot be unpacked: ${reasonOf(error)}`;
+    throw new PyramidKVError("BAD_FILE", message, { cause: error });
+  }
+  throw new PyramidKVError("BAD_FILE", `${archive} has no ${entryName}`);
+}
