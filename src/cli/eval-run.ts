@@ -3,10 +3,11 @@ import { resolveCompression } from "../compression/resolve.ts";
 import { KV_TYPES } from "../engine/choices.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
+import { distributeSamples } from "../eval/queue/distribute.ts";
 import { MODES, type QualityMode } from "../eval/quality.ts";
 import { ResultFile } from "../eval/run/result-file.ts";
 import type { ResultRow } from "../eval/run/result-row.ts";
-import { runSamples, type Way } from "../eval/run/run.ts";
+import { runSamples, type RunOptions, type Way } from "../eval/run/run.ts";
 import type { Sample } from "../eval/run/sample.ts";
 import { promptLengths, summarise, type WaySummary } from "../eval/run/summary.ts";
 import { Interrupt } from "./interrupt.ts";
@@ -30,6 +31,7 @@ export type RunFlags = ModelFlags & {
   readonly modes: string[];
   readonly results?: string;
   readonly shard?: string;
+  readonly queue?: string;
   readonly markdown?: boolean;
   readonly json?: boolean;
 };
@@ -47,6 +49,7 @@ export function addRunOptions(command: Command): Command {
     ])
     .option("--results <path>", "adds each answer to this file; what is in it is not done again")
     .option("--shard <i/n>", "only the i-th of n parts of the work, counted from 1")
+    .option("--queue <url>", "let workers answer (eval worker): the Redis or Valkey server between")
     .option("--markdown", "print the table as Markdown")
     .option("--json", "print one JSON object with every answer");
 }
@@ -70,11 +73,16 @@ export async function runSuite(flags: RunFlags, make: MakeSamples): Promise<void
   const bar = progressBar("eval", "count");
   let rows: readonly ResultRow[];
   try {
-    rows = await runSamples(engine, {
+    const options: RunOptions = {
       ...{ samples, ways, modes, results, signal: interrupt.signal },
       ...(shard && { shard }),
       onCell: (done, total) => bar.update(done, total),
-    });
+    };
+    const { queue } = flags;
+    rows =
+      queue === undefined
+        ? await runSamples(engine, options)
+        : await distributeSamples(engine, { ...options, queue });
   } catch (error) {
     const isStop = error instanceof PyramidKVError && error.code === "ABORTED";
     if (!isStop || flags.results === undefined) throw error;

@@ -4,6 +4,7 @@ import { needleCommand } from "./eval-needle.ts";
 import { qualityCommand } from "./eval-quality.ts";
 import { rulerCommand } from "./eval-ruler.ts";
 import { scoreCommand } from "./eval-score.ts";
+import { workerCommand } from "./eval-worker.ts";
 
 /** `pyramidkv eval`: tasks, how near methods stay to the full cache, and the scores of predictions. */
 export function evalCommand(command: Command): void {
@@ -19,4 +20,5 @@ Examples:
   qualityCommand(command.command("quality"));
   rulerCommand(command.command("ruler"));
   scoreCommand(command.command("score"));
+  workerCommand(command.command("worker"));
 }

@@ -4,7 +4,7 @@ import { reportKv } from "../../engine/kv-report.ts";
 import type { Session } from "../../engine/session.ts";
 import { throwIfAborted } from "../../errors.ts";
 import type { QualityMode } from "../quality.ts";
-import { scoreOf } from "../scored-tasks.ts";
+import { scoreOf, type ScoredTask } from "../scored-tasks.ts";
 import { sharingPrefill } from "../share-prefill.ts";
 import { ResultFile } from "./result-file.ts";
 import { keyOf, type ResultIdentity, type ResultRow } from "./result-row.ts";
@@ -39,55 +39,83 @@ const NO_LIMIT = Number.MAX_SAFE_INTEGER;
  */
 export async function runSamples(engine: Engine, o: RunOptions): Promise<readonly ResultRow[]> {
   const results = o.results ?? (await ResultFile.open());
-  const [part, parts] = o.shard ?? [0, 1];
-  const cells = o.samples
-    .flatMap((sample) => o.modes.map((mode) => ({ sample, mode })))
-    .filter((_, i) => i % parts === part);
+  const cells = cellsOf(o);
   for (const [done, { sample, mode }] of cells.entries()) {
     throwIfAborted(o.signal);
-    await results.append(await runCell(engine, { sample, mode, ...o, results }));
+    const cell = { ...sampleCell(sample), mode };
+    const ways = missingWays(engine, cell, o.ways, results);
+    await results.append(await answerCell(engine, cell, ways, o.signal));
     o.onCell?.(done + 1, cells.length);
   }
   return results.rows;
 }
 
-interface Cell extends Pick<RunOptions, "ways" | "signal"> {
-  readonly sample: Sample;
-  readonly mode: QualityMode;
-  readonly results: ResultFile;
+/** This process's part of the samples and modes. */
+export function cellsOf({ samples, modes, shard: [part, parts] = [0, 1] }: RunOptions) {
+  return samples
+    .flatMap((sample) => modes.map((mode) => ({ sample, mode })))
+    .filter((_, i) => i % parts === part);
 }
 
-/** What is not there yet of one sample in one mode. */
-async function runCell(engine: Engine, cell: Cell): Promise<ResultRow[]> {
-  const { sample, mode, signal } = cell;
-  const prompt = sample.parts();
-  const wanted = cell.ways.flatMap((options) => {
-    const identity = identityOf(engine, cell, prompt, options);
-    return cell.results.has(keyOf(identity)) ? [] : [{ identity, options }];
-  });
+/** A sample in one mode, as plain data. */
+export interface Cell extends Omit<Sample, "parts" | "scored">, PromptParts {
+  readonly scored: ScoredTask;
+  readonly mode: QualityMode;
+}
+
+/** A sample as plain data, its prompt made. */
+export function sampleCell(sample: Sample): Omit<Cell, "mode"> {
+  const { task, id, scored, truth, maxTokens, stop, prompts, facts } = sample;
+  return {
+    ...{ task, id, truth, maxTokens, stop, prompts, ...sample.parts() },
+    scored: { metric: scored.metric, firstLine: scored.firstLine },
+    ...(facts && { facts }),
+  };
+}
+
+/** The ways of a cell that have no results yet. */
+export function missingWays(
+  engine: Engine,
+  cell: Cell,
+  ways: readonly Way[],
+  results: ResultFile,
+): Way[] {
+  return ways.filter((way) => !results.has(keyOf(identityOf(engine, cell, way))));
+}
+
+/** Answers one cell in all ways that are asked for. */
+export async function answerCell(
+  engine: Engine,
+  cell: Cell,
+  ways: readonly Way[],
+  signal?: AbortSignal,
+): Promise<ResultRow[]> {
   const rows: ResultRow[] = [];
-  for (const group of sharingPrefill(engine, wanted)) {
+  for (const group of sharingPrefill(
+    engine,
+    ways.map((options) => ({ options })),
+  )) {
     const sessions = group.map(({ options }) =>
       engine.createSession({ ...options, kvLimit: NO_LIMIT }),
     );
     try {
       const started = performance.now();
-      const first = mode === "aware" ? joined(prompt) : prompt.context;
+      const first = cell.mode === "aware" ? joined(cell) : cell.context;
       await engine.prefillTogether(sessions, first, signal === undefined ? {} : { signal });
       const prefill = performance.now() - started;
       for (const [i, session] of sessions.entries()) {
-        const { identity } = group[i] as { identity: ResultIdentity };
+        const { options } = group[i] as { options: Way };
         const { layers: _, type: __, ...held } = reportKv(session.cache, first.length);
         const peakBytes = session.cache.ledger.peak;
-        if (mode === "agnostic") await session.prefill(prompt.question);
-        const { output, decode } = await answer(session, cell);
+        if (cell.mode === "agnostic") await session.prefill(cell.question);
+        const { output, decode } = await answer(session, cell, signal);
         rows.push({
-          ...identity,
-          ...{ model: engine.model.name, kernels: engine.kernels.name, prompts: sample.prompts },
-          promptTokens: prompt.context.length + prompt.question.length,
-          ...(sample.facts && { facts: sample.facts }),
-          ...{ output, answers: sample.truth.answers },
-          score: scoreOf(sample.scored, output, sample.truth),
+          ...identityOf(engine, cell, options),
+          ...{ model: engine.model.name, kernels: engine.kernels.name, prompts: cell.prompts },
+          promptTokens: cell.context.length + cell.question.length,
+          ...(cell.facts && { facts: cell.facts }),
+          ...{ output, answers: cell.truth.answers },
+          score: scoreOf(cell.scored, output, cell.truth),
           ...{ kv: { ...held, peakBytes }, ms: { prefill, decode } },
         });
         session[Symbol.dispose]();
@@ -99,19 +127,14 @@ async function runCell(engine: Engine, cell: Cell): Promise<ResultRow[]> {
   return rows;
 }
 
-function identityOf(
-  engine: Engine,
-  { sample, mode }: Cell,
-  prompt: PromptParts,
-  way: Way,
-): ResultIdentity {
+function identityOf(engine: Engine, cell: Cell, way: Way): ResultIdentity {
   using session = engine.createSession(way);
   return {
-    ...{ task: sample.task, sample: sample.id, mode, method: way.method },
+    ...{ task: cell.task, sample: cell.id, mode: cell.mode, method: way.method },
     options: { ...session.compression.options },
     kvType: session.cache.format.name,
     fingerprint: engine.fingerprint,
-    prompt: createHash("sha256").update(joined(prompt)).digest("hex").slice(0, 16),
+    prompt: createHash("sha256").update(joined(cell)).digest("hex").slice(0, 16),
   };
 }
 
@@ -124,9 +147,9 @@ function joined({ context, question }: PromptParts): Int32Array {
 
 async function answer(
   session: Session,
-  { sample, signal }: Cell,
+  { maxTokens, stop }: Cell,
+  signal: AbortSignal | undefined,
 ): Promise<{ output: string; decode: number }> {
-  const { maxTokens, stop } = sample;
   const room = session.endless ? maxTokens : session.contextSize - session.nPast;
   const options = { maxTokens: Math.min(maxTokens, room), ...(stop && { stop }) };
   const started = performance.now();
