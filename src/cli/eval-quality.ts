@@ -3,6 +3,7 @@ import { METHODS } from "../compression/methods.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { KV_TYPES } from "../engine/choices.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
+import { mean } from "../eval/follow.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { TASKS, type Task } from "../eval/cases.ts";
 import {
@@ -150,8 +151,4 @@ function qualityTable(
     ];
   });
   return [head, lines];
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { longBenchCommand } from "./eval-longbench.ts";
 import { needleCommand } from "./eval-needle.ts";
+import { pairCommand } from "./eval-pair.ts";
 import { qualityCommand } from "./eval-quality.ts";
 import { rulerCommand } from "./eval-ruler.ts";
 import { scoreCommand } from "./eval-score.ts";
@@ -18,6 +19,7 @@ Examples:
   longBenchCommand(command.command("longbench"));
   needleCommand(command.command("needle"));
   qualityCommand(command.command("quality"));
+  pairCommand(command.command("pair"));
   rulerCommand(command.command("ruler"));
   scoreCommand(command.command("score"));
   workerCommand(command.command("worker"));

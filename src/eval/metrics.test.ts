@@ -25,6 +25,7 @@ const golden = JSON.parse(
     score: number;
     score_e: Record<string, number | null>;
   }[];
+  longbench_v2: { id: string; prediction: string; answer: string; score: boolean }[];
   ruler: (Case & { score_ruler_upstream: number })[];
   ruler_tasks: { task: string; ids: string[]; score_ruler_upstream: number }[];
 };
@@ -75,6 +76,11 @@ describe("as the original Python code", () => {
     for (const [bucket, mean] of Object.entries(meansByLength(scores, d.lengths))) {
       expect(mean ?? null).toBe(d.score_e[bucket]);
     }
+  });
+
+  it.each(golden.longbench_v2)("scores LongBench v2, $id", ({ prediction, answer, score }) => {
+    const task = scoredTask("longbench-v2");
+    expect(scoreOf(task, prediction, { answers: [answer] })).toBe(Number(score));
   });
 
   it.each(golden.ruler)("scores RULER's $task, $id", (c) => {

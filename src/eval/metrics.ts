@@ -1,5 +1,6 @@
 import {
   chineseRetrievalScore,
+  choiceScore,
   classificationScore,
   codeSimilarity,
   countScore,
@@ -29,7 +30,7 @@ const best =
   (prediction: string, { answers, classes = [] }: Truth) =>
     answers.reduce((most, answer) => Math.max(most, score(prediction, answer, classes)), 0);
 
-/** How predictions are scored, by name. The first nine are LongBench's, the last two RULER's. */
+/** How predictions are scored, by name. The first nine are LongBench's, `choice` is that of its second version, the last two are RULER's. */
 export const METRICS = {
   "qa-f1": { summary: "words in common with the answer (F1)", score: best(qaF1) },
   "qa-f1-zh": { summary: "Chinese segments in common (F1)", score: best(chineseQaF1) },
@@ -40,6 +41,7 @@ export const METRICS = {
   "retrieval-zh": { summary: "the paragraph's number", score: best(chineseRetrievalScore) },
   count: { summary: "the number", score: best(countScore) },
   "code-similarity": { summary: "likeness of the next line", score: best(codeSimilarity) },
+  choice: { summary: "the letter of the right choice", score: best(choiceScore) },
   "match-all": {
     summary: "the share of the answers that occur",
     score: (prediction, { answers }) => matchesAll(prediction, answers),

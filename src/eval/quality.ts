@@ -1,10 +1,9 @@
 import { greedyCourse, type Course } from "../engine/course.ts";
-import { klDivergence } from "../engine/divergence.ts";
 import type { Engine, SessionOptions } from "../engine/engine.ts";
-import { argmax } from "../engine/sampler.ts";
 import type { Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
+import { follow, mean } from "./follow.ts";
 import { sharingPrefill } from "./share-prefill.ts";
 import { documentCases, encodeTexts, needleCases, type EvalCase, type Task } from "./cases.ts";
 
@@ -143,9 +142,9 @@ async function runCase(
           row.kl.push(0);
           row.top1.push(1);
         } else {
-          const { kl, top1 } = await follow(session, truth);
-          row.kl.push(kl);
-          row.top1.push(top1);
+          const { kl, same } = await follow(session, truth);
+          row.kl.push(mean(kl));
+          row.top1.push(mean(same));
         }
         session[Symbol.dispose]();
       }
@@ -159,14 +158,4 @@ async function answer(session: Session): Promise<string> {
   let text = "";
   for await (const piece of session.generate({ maxTokens: ANSWER_TOKENS })) text += piece.text;
   return text;
-}
-
-async function follow(session: Session, truth: Course): Promise<{ kl: number; top1: number }> {
-  let [kl, same] = [0, 0];
-  for (const [i, expected] of truth.logits.entries()) {
-    if (i > 0) await session.decode(truth.tokens[i - 1] as number);
-    kl += klDivergence(expected, session.logits);
-    same += Number(argmax(expected) === argmax(session.logits));
-  }
-  return { kl: kl / truth.logits.length, top1: same / truth.logits.length };
 }

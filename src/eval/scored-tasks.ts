@@ -18,6 +18,7 @@ const named = (suite: string, tasks: Readonly<Record<string, ScoredTask>>) =>
 export const SCORED_TASKS: Readonly<Record<string, ScoredTask>> = Object.fromEntries([
   ...named("longbench", DATASETS),
   ...named("ruler", RULER_TASKS),
+  ["longbench-v2", { metric: "choice" }] as const,
   ["needle", { metric: "match-all" }] as const,
 ]);
 

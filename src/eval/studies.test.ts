@@ -3,6 +3,7 @@ import { TestFolder } from "../../test/helpers/tiny-model.ts";
 import { Engine } from "../engine/engine.ts";
 import { calibrate } from "./calibrate.ts";
 import { needleNumber } from "./needle/facts.ts";
+import { runPairs, sharedFacts } from "./pair.ts";
 import { qualityRuns, runQuality, type AlphaTable } from "./quality.ts";
 
 /** The tiny model's tokens are bytes: enough of them for a document. */
@@ -93,4 +94,43 @@ it("needles for calibration are none that are tested with", () => {
   for (let i = 0; i < 50; i++) {
     expect(tested).not.toContain(needleNumber(i, "calibration").text.split(" is ")[0]);
   }
+});
+
+it("pair: what keeps everything writes the full cache's report, and what keeps little another", () =>
+  withEngine(async (engine) => {
+    const rows = await runPairs(engine, {
+      ...{ haystack: text, articles: 2, length: 600, reportTokens: 16 },
+      ways: [
+        { method: "full" },
+        { method: "snapkv", kvSize: 6000 },
+        { method: "snapkv", kvSize: 24, alpha: 8 },
+        { method: "snapkv", kvSize: 24, alpha: 16 },
+        { method: "kvzip", kvSize: 24 },
+      ],
+    });
+    expect(rows.map(({ way }) => `${way.method} ${way.kvSize} ${way.alpha}`)).toEqual([
+      "full undefined undefined",
+      "snapkv 6000 undefined",
+      "snapkv 24 8",
+      "snapkv 24 16",
+      "kvzip 24 undefined",
+    ]);
+    const [full, all, ...small] = rows;
+    for (const row of [full, all]) {
+      expect(row?.rougeL.map((x) => x.toFixed(3))).toEqual(["1.000", "1.000"]);
+      expect(row?.facts).toEqual([1, 1]);
+      for (const own of row?.kl ?? []) for (const kl of own) expect(kl).toBeLessThan(1e-4);
+    }
+    for (const row of small) {
+      expect([row.short.length, row.recalled.length, row.kl.length]).toEqual([2, 2, 2]);
+      for (const own of row.kl) for (const kl of own) expect(kl).toBeGreaterThan(1e-3);
+    }
+  }));
+
+it("pair: names and numbers are words that begin with a capital or a digit", () => {
+  const truth = "Ada met Bob in 1843, and bob met 12 men. Ada!";
+  expect(sharedFacts("In 1843 Bob", truth)).toBe(2 / 4);
+  expect(sharedFacts(truth, truth)).toBe(1);
+  expect(sharedFacts("", "nothing here")).toBe(1);
+  expect(sharedFacts("ada", "Ada")).toBe(0);
 });

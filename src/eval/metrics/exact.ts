@@ -81,3 +81,10 @@ export function matchesAll(prediction: string, answers: readonly string[]): numb
 export function matchesAny(prediction: string, answers: readonly string[]): number {
   return matchesAll(prediction, answers) > 0 ? 1 : 0;
 }
+
+/** LongBench v2: whether "The correct answer is (B)", with or without parentheses, is said of the right letter; asterisks aside. */
+export function choiceScore(prediction: string, answer: string): number {
+  const text = prediction.replaceAll("*", "");
+  const said = [`(${answer})`, answer].map((letter) => `The correct answer is ${letter}`);
+  return said.some((sentence) => text.includes(sentence)) ? 1 : 0;
+}

@@ -1,0 +1,109 @@
+import type { Command } from "commander";
+import { resolveCompression } from "../compression/resolve.ts";
+import { requireInteger } from "../errors.ts";
+import { mean } from "../eval/follow.ts";
+import { readHaystack } from "../eval/haystack.ts";
+import { runPairs, type PairRow } from "../eval/pair.ts";
+import type { Way } from "../eval/run/run.ts";
+import { Interrupt } from "./interrupt.ts";
+import { markdownTable, progressBar, table } from "./io.ts";
+import { loadEngine } from "./load-engine.ts";
+import {
+  addModelOptions,
+  definedOnly,
+  integer,
+  integers,
+  names,
+  type ModelFlags,
+} from "./options.ts";
+
+type Flags = ModelFlags & {
+  readonly methods: string[];
+  readonly kvSizes: number[];
+  readonly alphas?: number[];
+  readonly haystack?: string;
+  readonly articles: number;
+  readonly length: number;
+  readonly tokens: number;
+  readonly markdown?: boolean;
+  readonly json?: boolean;
+};
+
+/** `pyramidkv eval pair`: a short question and a long report on the same article. */
+export function pairCommand(command: Command): void {
+  addModelOptions(
+    command.description("the same fact by a short question, and at the end of a long report"),
+  )
+    .option("--methods <name,...>", "methods to compare", names, ["pyramidkv", "snapkv", "funnel"])
+    .option("--kv-sizes <n,...>", "tokens kept per layer", integers, [128, 512])
+    .option("--alphas <n,...>", "observation windows (default: each method's own)", integers)
+    .option("--haystack <path>", "what articles are cut from (default: the embedded text)")
+    .option("--articles <n>", "articles", integer, 4)
+    .option("--length <n>", "tokens of an article", integer, 3000)
+    .option("--tokens <n>", "tokens of a report", integer, 256)
+    .option("--markdown", "print the table as Markdown")
+    .option("--json", "print one JSON object with every article")
+    .addHelpText(
+      "after",
+      `
+Question answering may flatter a method that keeps what the last tokens point at. Here an article is asked a short
+question, and for a long report whose last clause asks for the same fact. Coverage is measured against the full
+cache's own report: ROUGE-L, the share of its names and numbers, and the KL divergence along it, by quarter.
+
+Example:
+  pyramidkv eval pair --methods pyramidkv,snapkv --kv-sizes 128,512 --alphas 8,64`,
+    )
+    .action((flags: Flags) => pair(flags));
+}
+
+async function pair(flags: Flags): Promise<void> {
+  const { articles, length, tokens: reportTokens } = flags;
+  requireInteger("articles", articles, 1);
+  requireInteger("length", length, 1);
+  requireInteger("tokens", reportTokens, 4);
+  const ways = flags.methods.flatMap((method) =>
+    flags.kvSizes.flatMap((kvSize) =>
+      (flags.alphas ?? [undefined]).map((alpha) => definedOnly({ method, kvSize, alpha }) as Way),
+    ),
+  );
+  for (const way of ways) resolveCompression(way);
+  using interrupt = new Interrupt();
+  const haystack = await readHaystack(flags.haystack);
+  await using engine = await loadEngine(flags, interrupt.signal);
+  const bar = progressBar("pairs", "count");
+  let rows: PairRow[];
+  try {
+    rows = await runPairs(engine, {
+      ...{ haystack, articles, length, reportTokens, ways, signal: interrupt.signal },
+      onCase: (done, total) => bar.update(done, total),
+    });
+  } finally {
+    bar.stop();
+  }
+  if (flags.json === true) {
+    process.stdout.write(`${JSON.stringify({ model: engine.model.name, rows })}\n`);
+    return;
+  }
+  const draw = flags.markdown === true ? markdownTable : table;
+  const head = [
+    "method",
+    "kept",
+    "alpha",
+    "short question",
+    "report",
+    "ROUGE-L",
+    "names, numbers",
+    "KL by quarter",
+  ];
+  process.stdout.write(`${draw(head, rows.map(line))}\n`);
+}
+
+function line({ way, short, recalled, rougeL, facts, kl }: PairRow): string[] {
+  const found = (all: readonly boolean[]) => `${all.filter(Boolean).length}/${all.length}`;
+  const quarters = (kl[0] ?? []).map((_, q) => mean(kl.map((own) => own[q] as number)).toFixed(2));
+  return [
+    ...[way.method, String(way.kvSize ?? "all"), String(way.alpha ?? "")],
+    ...[found(short), found(recalled), mean(rougeL).toFixed(2), mean(facts).toFixed(2)],
+    quarters.join(" "),
+  ];
+}

@@ -1,0 +1,171 @@
+import { greedyCourse, type Course } from "../engine/course.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Session } from "../engine/session.ts";
+import { throwIfAborted } from "../errors.ts";
+import { follow, mean } from "./follow.ts";
+import { rougeL } from "./metrics/rouge-l.ts";
+import { needleNumber } from "./needle/facts.ts";
+import { insertNeedle, type Needle } from "./needle/prompt.ts";
+import type { Way } from "./run/run.ts";
+import { splitChat } from "./run/sample.ts";
+import { sharingPrefill } from "./share-prefill.ts";
+
+export interface PairOptions {
+  /** A text that articles are cut from. */
+  readonly haystack: string;
+  readonly articles: number;
+  /** Tokens of an article. */
+  readonly length: number;
+  /** Tokens of a report. */
+  readonly reportTokens: number;
+  /** The full cache need not be among them: it always runs. */
+  readonly ways: readonly Way[];
+  readonly signal?: AbortSignal | undefined;
+  readonly onCase?: (done: number, total: number) => void;
+}
+
+/** One way over all articles: a value for each. */
+export interface PairRow {
+  readonly way: Way;
+  /** Whether the short question's answer holds the fact. */
+  readonly short: boolean[];
+  /** Whether the report does, whose request asks for it in its last clause. */
+  readonly recalled: boolean[];
+  /** Of the way's report to the full cache's. */
+  readonly rougeL: number[];
+  /** Share of the names and numbers of the full cache's report that occur. */
+  readonly facts: number[];
+  /** Mean KL to the full cache along its report, in nats, by quarter. */
+  readonly kl: number[][];
+}
+
+const ANSWER_TOKENS = 24;
+const QUARTERS = 4;
+const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Does question answering flatter, since its last tokens point at the answer? The same article is asked a short
+ * question, and for a long report whose last clause asks for the same fact: what a method keeps for the clause alone
+ * is missing all along the report.
+ */
+export async function runPairs(engine: Engine, o: PairOptions): Promise<PairRow[]> {
+  const full: Way = { method: "full" };
+  const ways = [full, ...o.ways.filter(({ method }) => method !== "full")];
+  const rows = ways.map((way): PairRow => {
+    return { way, short: [], recalled: [], rougeL: [], facts: [], kl: [] };
+  });
+  for (let i = 0; i < o.articles; i++) {
+    const needle = needleNumber(i);
+    const article = articleOf(engine, o, i, needle);
+    await askShortly(engine, article, needle, rows, o.signal);
+    await askForReport(engine, article, needle, rows, o);
+    o.onCase?.(i + 1, o.articles);
+  }
+  return rows;
+}
+
+function articleOf(engine: Engine, o: PairOptions, i: number, needle: Needle): string {
+  const raw = { addSpecial: false, parseSpecial: false };
+  const tokens = engine.tokenizer.encode(o.haystack, raw);
+  const length = Math.min(o.length, tokens.length);
+  const from = Math.floor(((i + 0.5) / o.articles) * (tokens.length - length));
+  const text = engine.tokenizer.decode(tokens.slice(from, from + length));
+  return insertNeedle(text, needle.text, (i + 1) / (o.articles + 1));
+}
+
+async function askShortly(
+  engine: Engine,
+  article: string,
+  { question, answer }: Needle,
+  rows: readonly PairRow[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const prompt = promptOf(engine, article, question);
+  await forEach(engine, prompt, rows, 1, signal, async (row, [session]) => {
+    row.short.push((await written(session as Session, ANSWER_TOKENS, signal)).includes(answer));
+  });
+}
+
+async function askForReport(
+  engine: Engine,
+  article: string,
+  needle: Needle,
+  rows: readonly PairRow[],
+  { reportTokens, signal }: PairOptions,
+): Promise<void> {
+  const asked = needle.question.replace(/^.*?What is /, "").replace(/\?$/, "");
+  const request = `Write a long report on the text above, part by part, with all names and numbers that matter, and state in its last sentence ${asked}.`;
+  const prompt = promptOf(engine, article, request);
+  let truth: { course: Course; text: string } | undefined;
+  // Two sessions of each way: one writes its own report, the other follows the full cache's.
+  await forEach(engine, prompt, rows, 2, signal, async (row, [writer, follower]) => {
+    const text = await written(writer as Session, reportTokens, signal);
+    truth ??= { course: await greedyCourse(follower as Session, reportTokens), text };
+    row.recalled.push(text.includes(needle.answer));
+    row.rougeL.push(rougeL(text, truth.text, true));
+    row.facts.push(sharedFacts(text, truth.text));
+    const isFull = row === rows[0];
+    const kl = isFull ? [0] : (await follow(follower as Session, truth.course)).kl;
+    row.kl.push(
+      Array.from({ length: QUARTERS }, (_, q) => {
+        const at = (part: number) => Math.floor((part / QUARTERS) * kl.length);
+        return mean(kl.slice(at(q), at(q + 1)));
+      }),
+    );
+  });
+}
+
+function promptOf(engine: Engine, article: string, request: string): Int32Array {
+  const parts = splitChat(engine.tokenizer, `${article}\n\n${request}`, request);
+  return Int32Array.from([...parts.context, ...parts.question]);
+}
+
+/** Runs `task` with `n` sessions of each row that read the prompt; the first row comes first. */
+async function forEach(
+  engine: Engine,
+  prompt: Int32Array,
+  rows: readonly PairRow[],
+  n: number,
+  signal: AbortSignal | undefined,
+  task: (row: PairRow, sessions: readonly Session[]) => Promise<void>,
+): Promise<void> {
+  const ways = rows.map((row) => ({ row, options: row.way }));
+  for (const group of sharingPrefill(engine, ways)) {
+    const own = group.map(({ row, options }) => ({
+      row,
+      sessions: Array.from({ length: n }, () =>
+        engine.createSession({ ...options, kvLimit: NO_LIMIT }),
+      ),
+    }));
+    try {
+      const all = own.flatMap(({ sessions }) => sessions);
+      await engine.prefillTogether(all, prompt, signal === undefined ? {} : { signal });
+      for (const { row, sessions } of own) {
+        throwIfAborted(signal);
+        await task(row, sessions);
+        for (const session of sessions) session[Symbol.dispose]();
+      }
+    } finally {
+      for (const { sessions } of own) for (const session of sessions) session[Symbol.dispose]();
+    }
+  }
+}
+
+async function written(session: Session, maxTokens: number, signal?: AbortSignal): Promise<string> {
+  let text = "";
+  for await (const piece of session.generate({ maxTokens, ...(signal && { signal }) })) {
+    text += piece.text;
+  }
+  return text;
+}
+
+/** Names and numbers: words that begin with a capital or a digit. */
+const FACT = /(?<![\p{L}\p{Nd}])[\p{Lu}\p{Nd}][\p{L}\p{Nd}]*/gu;
+
+/** The share of the distinct names and numbers of `truth` that `text` has; 1 of none. */
+export function sharedFacts(text: string, truth: string): number {
+  const wanted = new Set(truth.match(FACT));
+  if (wanted.size === 0) return 1;
+  const found = new Set(text.match(FACT));
+  return [...wanted].filter((fact) => found.has(fact)).length / wanted.size;
+}
