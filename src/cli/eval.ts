@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import { longBenchCommand } from "./eval-longbench.ts";
+import { longBenchV2Command } from "./eval-longbench-v2.ts";
 import { needleCommand } from "./eval-needle.ts";
 import { pairCommand } from "./eval-pair.ts";
 import { qualityCommand } from "./eval-quality.ts";
+import { questionsCommand } from "./eval-questions.ts";
 import { rulerCommand } from "./eval-ruler.ts";
 import { scoreCommand } from "./eval-score.ts";
 import { workerCommand } from "./eval-worker.ts";
@@ -17,9 +19,11 @@ Examples:
   pyramidkv eval longbench --data-dir LongBench/ --datasets qasper --limit 20`,
   );
   longBenchCommand(command.command("longbench"));
+  longBenchV2Command(command.command("longbench-v2"));
   needleCommand(command.command("needle"));
   qualityCommand(command.command("quality"));
   pairCommand(command.command("pair"));
+  questionsCommand(command.command("questions"));
   rulerCommand(command.command("ruler"));
   scoreCommand(command.command("score"));
   workerCommand(command.command("worker"));

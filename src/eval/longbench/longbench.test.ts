@@ -8,6 +8,7 @@ import { withoutMiddle } from "../run/sample.ts";
 import { DATASETS } from "./datasets.ts";
 import { OWN_PROMPTS, promptText, readPrompts } from "./prompts.ts";
 import { longBenchSamples } from "./samples.ts";
+import { version2Samples } from "./version2.ts";
 
 let engine: Engine;
 const models = new TestFolder();
@@ -105,4 +106,41 @@ it("cuts the middle: the first and the last half of the tokens", () => {
   // The tokenizer puts a space before each half.
   expect(engine.tokenizer.encode(cut, { addSpecial: false }).length).toBeLessThanOrEqual(102);
   expect(withoutMiddle(engine.tokenizer, text, tokens.length + 1)).toBe(text);
+});
+
+describe("version 2", () => {
+  const entry = (i: number) => ({
+    ...{ _id: `id-${i}`, difficulty: "easy", length: i === 1 ? "short" : "long", answer: "C" },
+    ...{ question: `Which of the four is number ${i}?`, context: `Text ${i}. `.repeat(200) },
+    ...{ choice_A: "ant", choice_B: "bee", choice_C: "cat", choice_D: "dog" },
+  });
+  const samplesOf = (path: string) =>
+    version2Samples({ path, limit: 9, maxPrompt: 500, nCtx: 2048, tokenizer: engine.tokenizer });
+
+  it.each(["[1]", "lines"])(
+    "reads an array or lines, and names entries of no use: %s",
+    async (form) => {
+      const entries = [entry(1), { ...entry(2), choice_B: 7 }, entry(3)];
+      const text = form === "lines" ? entries.map((e) => JSON.stringify(e)).join("\n") : JSON.stringify(entries); // prettier-ignore
+      const path = join(folder, "v2.json");
+      writeFileSync(path, text);
+      const { samples, problems } = await samplesOf(path);
+      expect(samples.map(({ task, id }) => `${task} ${id}`)).toEqual([
+        ...["longbench-v2/short id-1", "longbench-v2/long id-3"],
+      ]);
+      expect(problems).toEqual([`${path}: entry 2 has no choice_B`]);
+      const question = engine.tokenizer.decode(samples[0]?.parts().question ?? []);
+      expect(question).toContain("number 1?");
+      expect(question).toContain("C. cat");
+    },
+  );
+
+  it("says what is wrong with a file", async () => {
+    const path = join(folder, "bad.json");
+    writeFileSync(path, "[{");
+    await expect(samplesOf(path)).rejects.toThrow("bad.json cannot be read as JSON");
+    writeFileSync(path, "[]");
+    await expect(samplesOf(path)).rejects.toThrow("bad.json holds no entries; it is empty");
+    await expect(samplesOf(join(folder, "none"))).rejects.toThrow("cannot be read (ENOENT)");
+  });
 });

@@ -5,7 +5,7 @@ import { readExamples } from "./examples.ts";
 import { promptText, type Prompts } from "./prompts.ts";
 
 /** Tokens that LongBench leaves of a context of 8,192: 7,500 of a prompt remain. */
-const RESERVED = 692;
+export const RESERVED = 692;
 
 export interface LongBenchOptions {
   readonly datasets: readonly string[];

@@ -3,6 +3,7 @@ import { TestFolder } from "../../../test/helpers/tiny-model.ts";
 import { Engine } from "../../engine/engine.ts";
 import { NEEDLE_FORMS } from "./forms.ts";
 import { needleSamples } from "./samples.ts";
+import { severalQuestions } from "./several.ts";
 
 let engine: Engine;
 const folder = new TestFolder();
@@ -58,3 +59,20 @@ it.each(forms.map(([name]) => name))(
     }
   },
 );
+
+it("asks many questions on one text, whose facts are all in it", () => {
+  const o = { haystack: "It rained all day. ".repeat(300), lengths: [2000], questions: 6, seed: 1 };
+  const samples = severalQuestions(engine.tokenizer, { ...o, texts: 2 });
+  expect(samples).toHaveLength(12);
+  const texts = samples.map((s) => engine.tokenizer.decode(s.parts().context));
+  expect(new Set(texts).size).toBe(2);
+  const answers = samples.map(({ truth }) => truth.answers[0] as string);
+  expect(new Set(answers.slice(0, 6)).size).toBe(6);
+  for (const [i, text] of texts.entries()) {
+    const places = answers.slice(i < 6 ? 0 : 6, i < 6 ? 6 : 12).map((code) => text.indexOf(code));
+    expect(places).toEqual([...places].sort((a, b) => a - b));
+    expect(places[0]).toBeGreaterThan(0);
+    const { context, question } = samples[i]?.parts() ?? {};
+    expect((context?.length ?? 0) + (question?.length ?? 0)).toBeLessThanOrEqual(2000);
+  }
+});

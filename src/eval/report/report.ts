@@ -47,8 +47,10 @@ export function makeReport(rows: readonly ResultRow[]): Report {
 
 const SUITES: Readonly<Record<string, string>> = {
   longbench: "LongBench",
+  "longbench-v2": "LongBench v2",
   ruler: "RULER",
   needle: "Needle in a Haystack",
+  questions: "Many questions on one text",
 };
 
 function section(rows: readonly ResultRow[]): ReportSection {
