@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { longCommand } from "./eval-long.ts";
 import { longBenchCommand } from "./eval-longbench.ts";
 import { longBenchV2Command } from "./eval-longbench-v2.ts";
 import { needleCommand } from "./eval-needle.ts";
@@ -18,6 +19,7 @@ Examples:
   pyramidkv eval needle --methods full,pyramidkv,snapkv --kv-sizes 512,1024 --haystack essays/
   pyramidkv eval longbench --data-dir LongBench/ --datasets qasper --limit 20`,
   );
+  longCommand(command.command("long"));
   longBenchCommand(command.command("longbench"));
   longBenchV2Command(command.command("longbench-v2"));
   needleCommand(command.command("needle"));

@@ -3,6 +3,7 @@ import { TestFolder } from "../../test/helpers/tiny-model.ts";
 import { Engine } from "../engine/engine.ts";
 import { calibrate } from "./calibrate.ts";
 import { needleNumber } from "./needle/facts.ts";
+import { repeatedRuns, runLong } from "./long.ts";
 import { runPairs, sharedFacts } from "./pair.ts";
 import { qualityRuns, runQuality, type AlphaTable } from "./quality.ts";
 
@@ -133,4 +134,29 @@ it("pair: names and numbers are words that begin with a capital or a digit", () 
   expect(sharedFacts(truth, truth)).toBe(1);
   expect(sharedFacts("", "nothing here")).toBe(1);
   expect(sharedFacts("ada", "Ada")).toBe(0);
+});
+
+it("long: the full cache is its own measure, and a fixed cache keeps its size", () =>
+  withEngine(async (engine) => {
+    const rows = await runLong(engine, {
+      ...{ haystack: text, texts: 2, length: 400, tokens: 24 },
+      ways: [
+        { method: "every:4(snapkv)", kvSize: 6000 },
+        { method: "every:4(snapkv)", kvSize: 24 },
+      ],
+    });
+    const [full, all, small] = rows;
+    expect(full?.kl.flat()).toEqual(new Array(8).fill(0));
+    expect(full?.top1.flat()).toEqual(new Array(8).fill(1));
+    for (const kl of all?.kl.flat() ?? []) expect(Math.abs(kl)).toBeLessThan(1e-3);
+    for (const kl of small?.kl.flat() ?? []) expect(kl).toBeGreaterThan(1e-4);
+    expect(all?.repeated).toEqual(full?.repeated);
+    expect(small?.found).toHaveLength(2);
+    expect(small?.kvBytes).toBeLessThan((full?.kvBytes ?? 0) / 4);
+  }));
+
+it("long: runs repeat in a loop, and not where all differ", () => {
+  expect(repeatedRuns([1, 2, 3, 4, 5, 6])).toBe(0);
+  expect(repeatedRuns(Array.from({ length: 103 }, (_, i) => i % 4))).toBe(0.96);
+  expect(repeatedRuns([1, 2])).toBe(0);
 });

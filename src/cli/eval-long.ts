@@ -1,0 +1,88 @@
+import type { Command } from "commander";
+import { resolveCompression } from "../compression/resolve.ts";
+import { requireInteger } from "../errors.ts";
+import { mean } from "../eval/follow.ts";
+import { readHaystack } from "../eval/haystack.ts";
+import { runLong, type LongRow } from "../eval/long.ts";
+import type { Way } from "../eval/run/run.ts";
+import { Interrupt } from "./interrupt.ts";
+import { formatBytes, markdownTable, progressBar, table } from "./io.ts";
+import { loadEngine } from "./load-engine.ts";
+import { addModelOptions, integer, integers, names, type ModelFlags } from "./options.ts";
+
+type Flags = ModelFlags & {
+  readonly methods: string[];
+  readonly kvSizes: number[];
+  readonly haystack?: string;
+  readonly texts: number;
+  readonly length: number;
+  readonly tokens: number;
+  readonly markdown?: boolean;
+  readonly json?: boolean;
+};
+
+const METHODS = ["pyramidkv", "snapkv", "h2o", "r-kv"].map((name) => `every:64(${name})`);
+
+/** `pyramidkv eval long`: long outputs from a cache of fixed size. */
+export function longCommand(command: Command): void {
+  addModelOptions(command.description("long outputs from a cache that keeps its size"))
+    .option("--methods <name,...>", "methods that compress while decoding", names, METHODS)
+    .option("--kv-sizes <n,...>", "tokens kept per layer", integers, [256])
+    .option("--haystack <path>", "what texts are cut from (default: the embedded text)")
+    .option("--texts <n>", "texts, each with a needle of its own", integer, 2)
+    .option("--length <n>", "tokens of a prompt", integer, 1000)
+    .option("--tokens <n>", "tokens written after it", integer, 1000)
+    .option("--markdown", "print the table as Markdown")
+    .option("--json", "print one JSON object with every text")
+    .addHelpText(
+      "after",
+      `
+KL and top-1 are along the full cache's own output, by quarter; repeated is the share of the four-token runs of a
+method's own output that occurred before; needle: a number of the prompt, asked for after all that was written.
+
+Example:
+  pyramidkv eval long --tokens 2000 --methods "every:64(pyramidkv),every:64(r-kv)" --kv-sizes 128,512`,
+    )
+    .action((flags: Flags) => long(flags));
+}
+
+async function long(flags: Flags): Promise<void> {
+  const { texts, length, tokens } = flags;
+  requireInteger("texts", texts, 1);
+  requireInteger("length", length, 1);
+  requireInteger("tokens", tokens, 4);
+  const ways = flags.methods.flatMap((method) =>
+    flags.kvSizes.map((kvSize): Way => ({ method, kvSize })),
+  );
+  for (const way of ways) resolveCompression(way);
+  using interrupt = new Interrupt();
+  const haystack = await readHaystack(flags.haystack);
+  await using engine = await loadEngine(flags, interrupt.signal);
+  const bar = progressBar("long", "count");
+  let rows: LongRow[];
+  try {
+    rows = await runLong(engine, {
+      ...{ haystack, texts, length, tokens, ways, signal: interrupt.signal },
+      onStep: (done, total) => bar.update(done, total),
+    });
+  } finally {
+    bar.stop();
+  }
+  if (flags.json === true) {
+    process.stdout.write(`${JSON.stringify({ model: engine.model.name, rows })}\n`);
+    return;
+  }
+  const draw = flags.markdown === true ? markdownTable : table;
+  const head = ["method", "kept", "KL by quarter", "top-1 by quarter", "repeated", "needle", "KV"];
+  process.stdout.write(`${draw(head, rows.map(line))}\n`);
+}
+
+function line({ way, kl, top1, repeated, found, kvBytes }: LongRow): string[] {
+  const quarters = (all: readonly number[][]) =>
+    (all[0] ?? []).map((_, q) => mean(all.map((own) => own[q] as number)).toFixed(2)).join(" ");
+  return [
+    ...[way.method, String(way.kvSize ?? "all"), quarters(kl), quarters(top1)],
+    ...[mean(repeated).toFixed(2), `${found.filter(Boolean).length}/${found.length}`],
+    formatBytes(kvBytes),
+  ];
+}
