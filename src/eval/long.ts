@@ -8,6 +8,7 @@ import { needleNumber } from "./needle/facts.ts";
 import { needleText } from "./needle/prompt.ts";
 import type { Way } from "./run/run.ts";
 import { splitChat } from "./run/sample.ts";
+import { answerText, openSessions } from "./share-prefill.ts";
 
 export interface LongOptions {
   readonly haystack: string;
@@ -40,7 +41,6 @@ export interface LongRow {
 const QUARTERS = 4;
 const RUN = 4;
 const ANSWER_TOKENS = 16;
-const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 const REQUEST = "Write a long and detailed essay about the text above.";
 
 /**
@@ -72,7 +72,7 @@ async function writeOnce(
   const asked = { ...needle, question: REQUEST };
   const text = needleText(engine.tokenizer, haystack, asked, o.length, 0.5);
   const { context, question } = splitChat(engine.tokenizer, text, REQUEST);
-  const create = () => rows.map(({ way }) => engine.createSession({ ...way, kvLimit: NO_LIMIT }));
+  const create = () => rows.flatMap(({ way }) => openSessions(engine, way, 1));
   // One of each follows the full cache's output, the other one writes its own.
   const [followers, writers] = [create(), create()] as const;
   const [full] = followers as [Session];
@@ -113,9 +113,7 @@ async function writeOnce(
 async function answerOf(engine: Engine, session: Session, question: string): Promise<string> {
   const asked = `\n\nQuestion about the text at the beginning: ${question}\nAnswer:`;
   await session.prefill(engine.tokenizer.encode(asked, { addSpecial: false }));
-  let text = "";
-  for await (const piece of session.generate({ maxTokens: ANSWER_TOKENS })) text += piece.text;
-  return text;
+  return answerText(session, { maxTokens: ANSWER_TOKENS });
 }
 
 function quarters(values: readonly (number | boolean)[]): number[] {

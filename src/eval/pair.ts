@@ -1,14 +1,13 @@
 import { greedyCourse, type Course } from "../engine/course.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Session } from "../engine/session.ts";
-import { throwIfAborted } from "../errors.ts";
 import { follow, mean } from "./follow.ts";
 import { rougeL } from "./metrics/rouge-l.ts";
 import { needleNumber } from "./needle/facts.ts";
 import { insertNeedle, type Needle } from "./needle/prompt.ts";
 import type { Way } from "./run/run.ts";
 import { splitChat } from "./run/sample.ts";
-import { sharingPrefill } from "./share-prefill.ts";
+import { answerText, readTogether } from "./share-prefill.ts";
 
 export interface PairOptions {
   /** A text that articles are cut from. */
@@ -41,7 +40,6 @@ export interface PairRow {
 
 const ANSWER_TOKENS = 24;
 const QUARTERS = 4;
-const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 /**
  * Does question answering flatter, since its last tokens point at the answer? The same article is asked a short
@@ -81,8 +79,10 @@ async function askShortly(
   signal?: AbortSignal,
 ): Promise<void> {
   const prompt = promptOf(engine, article, question);
-  await forEach(engine, prompt, rows, 1, signal, async (row, [session]) => {
-    row.short.push((await written(session as Session, ANSWER_TOKENS, signal)).includes(answer));
+  await readTogether(engine, prompt, optionsOf(rows), { signal }, async ({ way, sessions }) => {
+    const [session] = sessions as [Session];
+    const text = await answerText(session, { maxTokens: ANSWER_TOKENS }, signal);
+    way.row.short.push(text.includes(answer));
   });
 }
 
@@ -98,14 +98,16 @@ async function askForReport(
   const prompt = promptOf(engine, article, request);
   let truth: { course: Course; text: string } | undefined;
   // Two sessions of each way: one writes its own report, the other follows the full cache's.
-  await forEach(engine, prompt, rows, 2, signal, async (row, [writer, follower]) => {
-    const text = await written(writer as Session, reportTokens, signal);
-    truth ??= { course: await greedyCourse(follower as Session, reportTokens), text };
+  const how = { n: 2, signal };
+  await readTogether(engine, prompt, optionsOf(rows), how, async ({ way: { row }, sessions }) => {
+    const [writer, follower] = sessions as [Session, Session];
+    const text = await answerText(writer, { maxTokens: reportTokens }, signal);
+    truth ??= { course: await greedyCourse(follower, reportTokens), text };
     row.recalled.push(text.includes(needle.answer));
     row.rougeL.push(rougeL(text, truth.text, true));
     row.facts.push(sharedFacts(text, truth.text));
     const isFull = row === rows[0];
-    const kl = isFull ? [0] : (await follow(follower as Session, truth.course)).kl;
+    const kl = isFull ? [0] : (await follow(follower, truth.course)).kl;
     row.kl.push(
       Array.from({ length: QUARTERS }, (_, q) => {
         const at = (part: number) => Math.floor((part / QUARTERS) * kl.length);
@@ -115,48 +117,14 @@ async function askForReport(
   });
 }
 
+/** The first row, the full cache, comes first. */
+function optionsOf(rows: readonly PairRow[]) {
+  return rows.map((row) => ({ row, options: row.way }));
+}
+
 function promptOf(engine: Engine, article: string, request: string): Int32Array {
   const parts = splitChat(engine.tokenizer, `${article}\n\n${request}`, request);
   return Int32Array.from([...parts.context, ...parts.question]);
-}
-
-/** Runs `task` with `n` sessions of each row that read the prompt; the first row comes first. */
-async function forEach(
-  engine: Engine,
-  prompt: Int32Array,
-  rows: readonly PairRow[],
-  n: number,
-  signal: AbortSignal | undefined,
-  task: (row: PairRow, sessions: readonly Session[]) => Promise<void>,
-): Promise<void> {
-  const ways = rows.map((row) => ({ row, options: row.way }));
-  for (const group of sharingPrefill(engine, ways)) {
-    const own = group.map(({ row, options }) => ({
-      row,
-      sessions: Array.from({ length: n }, () =>
-        engine.createSession({ ...options, kvLimit: NO_LIMIT }),
-      ),
-    }));
-    try {
-      const all = own.flatMap(({ sessions }) => sessions);
-      await engine.prefillTogether(all, prompt, signal === undefined ? {} : { signal });
-      for (const { row, sessions } of own) {
-        throwIfAborted(signal);
-        await task(row, sessions);
-        for (const session of sessions) session[Symbol.dispose]();
-      }
-    } finally {
-      for (const { sessions } of own) for (const session of sessions) session[Symbol.dispose]();
-    }
-  }
-}
-
-async function written(session: Session, maxTokens: number, signal?: AbortSignal): Promise<string> {
-  let text = "";
-  for await (const piece of session.generate({ maxTokens, ...(signal && { signal }) })) {
-    text += piece.text;
-  }
-  return text;
 }
 
 /** Names and numbers: words that begin with a capital or a digit. */

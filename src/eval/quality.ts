@@ -1,10 +1,9 @@
 import { greedyCourse, type Course } from "../engine/course.ts";
 import type { Engine, SessionOptions } from "../engine/engine.ts";
 import type { Session } from "../engine/session.ts";
-import { throwIfAborted } from "../errors.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { follow, mean } from "./follow.ts";
-import { sharingPrefill } from "./share-prefill.ts";
+import { answerText, readTogether } from "./share-prefill.ts";
 import { documentCases, encodeTexts, needleCases, type EvalCase, type Task } from "./cases.ts";
 
 /** Whether the question is part of the prompt when it is compressed, or comes after. */
@@ -79,8 +78,6 @@ export interface QualityRow {
 }
 
 const ANSWER_TOKENS = 16;
-/** Never compressed again when the question comes. */
-const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 /**
  * How near each way of compressing stays to the full cache: over the next tokens after documents, teacher-forced
@@ -122,40 +119,22 @@ async function runCase(
   const alpha = o.alphaFor?.[example.task];
   const forTask = alpha === undefined ? {} : { alpha };
   let truth: Course | undefined;
-  const ways = rows.map((row) => ({ row, options: row.run.options }));
-  for (const shared of sharingPrefill(engine, ways)) {
-    const group = shared.map(({ row }) => row);
-    const sessions = group.map(({ run }) =>
-      engine.createSession({ ...run.options, ...forTask, kvLimit: NO_LIMIT }),
-    );
-    try {
-      await engine.prefillTogether(sessions, prompt, signal === undefined ? {} : { signal });
-      for (const [i, session] of sessions.entries()) {
-        throwIfAborted(signal);
-        const row = group[i] as QualityRow;
-        row.kvBytes = Math.max(row.kvBytes, session.cache.bytes);
-        if (!aware) await session.prefill(example.question);
-        if (example.answer !== undefined) {
-          row.needles.push((await answer(session)).includes(example.answer));
-        } else if (truth === undefined) {
-          truth = await greedyCourse(session, o.steps);
-          row.kl.push(0);
-          row.top1.push(1);
-        } else {
-          const { kl, same } = await follow(session, truth);
-          row.kl.push(mean(kl));
-          row.top1.push(mean(same));
-        }
-        session[Symbol.dispose]();
-      }
-    } finally {
-      for (const session of sessions) session[Symbol.dispose]();
+  const ways = rows.map((row) => ({ row, options: { ...row.run.options, ...forTask } }));
+  await readTogether(engine, prompt, ways, { signal }, async ({ way: { row }, sessions }) => {
+    const [session] = sessions as [Session];
+    row.kvBytes = Math.max(row.kvBytes, session.cache.bytes);
+    if (!aware) await session.prefill(example.question);
+    if (example.answer !== undefined) {
+      const text = await answerText(session, { maxTokens: ANSWER_TOKENS }, signal);
+      row.needles.push(text.includes(example.answer));
+    } else if (truth === undefined) {
+      truth = await greedyCourse(session, o.steps);
+      row.kl.push(0);
+      row.top1.push(1);
+    } else {
+      const { kl, same } = await follow(session, truth);
+      row.kl.push(mean(kl));
+      row.top1.push(mean(same));
     }
-  }
-}
-
-async function answer(session: Session): Promise<string> {
-  let text = "";
-  for await (const piece of session.generate({ maxTokens: ANSWER_TOKENS })) text += piece.text;
-  return text;
+  });
 }

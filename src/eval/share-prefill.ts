@@ -1,8 +1,74 @@
 import { resolveCompression } from "../compression/resolve.ts";
 import type { Engine, SessionOptions } from "../engine/engine.ts";
+import type { Session } from "../engine/session.ts";
+import { throwIfAborted } from "../errors.ts";
 
-/** Ways to run in groups whose methods can share a prefill, in their order. */
-export function sharingPrefill<T extends { readonly options: SessionOptions }>(
+/** Tokens that come after the prompt are never compressed with it again. */
+const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+
+/** A way's sessions, which have read the prompt. */
+export interface Reader<T> {
+  readonly way: T;
+  readonly sessions: readonly Session[];
+  /** Milliseconds of the prefill, which several ways may share. */
+  readonly prefillMs: number;
+}
+
+/**
+ * Reads a prompt in several ways, those together whose methods can share a prefill, and runs a task with each of them in
+ * their order. Sessions are freed as soon as their task is done.
+ *
+ * @param n sessions of each way
+ */
+export async function readTogether<T extends { readonly options: SessionOptions }>(
+  engine: Engine,
+  prompt: Int32Array,
+  ways: readonly T[],
+  { n = 1, signal }: { readonly n?: number; readonly signal?: AbortSignal | undefined },
+  task: (reader: Reader<T>) => Promise<void>,
+): Promise<void> {
+  for (const group of sharingPrefill(engine, ways)) {
+    const own = group.map((way) => ({ way, sessions: openSessions(engine, way.options, n) }));
+    try {
+      const started = performance.now();
+      const all = own.flatMap(({ sessions }) => sessions);
+      await engine.prefillTogether(all, prompt, signal === undefined ? {} : { signal });
+      const prefillMs = performance.now() - started;
+      for (const { way, sessions } of own) {
+        throwIfAborted(signal);
+        await task({ way, sessions, prefillMs });
+        for (const session of sessions) session[Symbol.dispose]();
+      }
+    } finally {
+      for (const { sessions } of own) for (const session of sessions) session[Symbol.dispose]();
+    }
+  }
+}
+
+export function openSessions(engine: Engine, options: SessionOptions, n: number): Session[] {
+  return Array.from({ length: n }, () => engine.createSession({ ...options, kvLimit: NO_LIMIT }));
+}
+
+/** A greedy answer's text. */
+export async function answerText(
+  session: Session,
+  options: { readonly maxTokens: number; readonly stop?: readonly string[] | undefined },
+  signal?: AbortSignal,
+): Promise<string> {
+  const { maxTokens, stop } = options;
+  const room = session.endless ? maxTokens : session.contextSize - session.nPast;
+  let text = "";
+  for await (const piece of session.generate({
+    maxTokens: Math.min(maxTokens, room),
+    ...(stop && { stop }),
+    ...(signal && { signal }),
+  })) {
+    text += piece.text;
+  }
+  return text;
+}
+
+function sharingPrefill<T extends { readonly options: SessionOptions }>(
   engine: Engine,
   ways: readonly T[],
 ): T[][] {

@@ -5,7 +5,7 @@ import type { Session } from "../../engine/session.ts";
 import { throwIfAborted } from "../../errors.ts";
 import type { QualityMode } from "../quality.ts";
 import { scoreOf, type ScoredTask } from "../scored-tasks.ts";
-import { sharingPrefill } from "../share-prefill.ts";
+import { answerText, readTogether } from "../share-prefill.ts";
 import { ResultFile } from "./result-file.ts";
 import { keyOf, type ResultIdentity, type ResultRow } from "./result-row.ts";
 import type { PromptParts, Sample } from "./sample.ts";
@@ -25,9 +25,6 @@ export interface RunOptions {
   /** Cells done, of how many; cells that are all there count as done. */
   readonly onCell?: (done: number, total: number) => void;
 }
-
-/** Never compressed again when the question comes. */
-const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 /**
  * Answers every sample in every way, once with the question in the prompt that is compressed and once with the
@@ -91,39 +88,26 @@ export async function answerCell(
   signal?: AbortSignal,
 ): Promise<ResultRow[]> {
   const rows: ResultRow[] = [];
-  for (const group of sharingPrefill(
-    engine,
-    ways.map((options) => ({ options })),
-  )) {
-    const sessions = group.map(({ options }) =>
-      engine.createSession({ ...options, kvLimit: NO_LIMIT }),
-    );
-    try {
-      const started = performance.now();
-      const first = cell.mode === "aware" ? joined(cell) : cell.context;
-      await engine.prefillTogether(sessions, first, signal === undefined ? {} : { signal });
-      const prefill = performance.now() - started;
-      for (const [i, session] of sessions.entries()) {
-        const { options } = group[i] as { options: Way };
-        const { layers: _, type: __, ...held } = reportKv(session.cache, first.length);
-        const peakBytes = session.cache.ledger.peak;
-        if (cell.mode === "agnostic") await session.prefill(cell.question);
-        const { output, decode } = await answer(session, cell, signal);
-        rows.push({
-          ...identityOf(engine, cell, options),
-          ...{ model: engine.model.name, kernels: engine.kernels.name, prompts: cell.prompts },
-          promptTokens: cell.context.length + cell.question.length,
-          ...(cell.facts && { facts: cell.facts }),
-          ...{ output, answers: cell.truth.answers },
-          score: scoreOf(cell.scored, output, cell.truth),
-          ...{ kv: { ...held, peakBytes }, ms: { prefill, decode } },
-        });
-        session[Symbol.dispose]();
-      }
-    } finally {
-      for (const session of sessions) session[Symbol.dispose]();
-    }
-  }
+  const first = cell.mode === "aware" ? joined(cell) : cell.context;
+  const all = ways.map((options) => ({ options }));
+  await readTogether(engine, first, all, { signal }, async ({ way, sessions, prefillMs }) => {
+    const [session] = sessions as [Session];
+    const { layers: _, type: __, ...held } = reportKv(session.cache, first.length);
+    const peakBytes = session.cache.ledger.peak;
+    if (cell.mode === "agnostic") await session.prefill(cell.question);
+    const started = performance.now();
+    const output = await answerText(session, cell, signal);
+    rows.push({
+      ...identityOf(engine, cell, way.options),
+      ...{ model: engine.model.name, kernels: engine.kernels.name, prompts: cell.prompts },
+      promptTokens: cell.context.length + cell.question.length,
+      ...(cell.facts && { facts: cell.facts }),
+      ...{ output, answers: cell.truth.answers },
+      score: scoreOf(cell.scored, output, cell.truth),
+      ...{ kv: { ...held, peakBytes } },
+      ms: { prefill: prefillMs, decode: performance.now() - started },
+    });
+  });
   return rows;
 }
 
@@ -143,19 +127,4 @@ function joined({ context, question }: PromptParts): Int32Array {
   all.set(context);
   all.set(question, context.length);
   return all;
-}
-
-async function answer(
-  session: Session,
-  { maxTokens, stop }: Cell,
-  signal: AbortSignal | undefined,
-): Promise<{ output: string; decode: number }> {
-  const room = session.endless ? maxTokens : session.contextSize - session.nPast;
-  const options = { maxTokens: Math.min(maxTokens, room), ...(stop && { stop }) };
-  const started = performance.now();
-  let output = "";
-  for await (const piece of session.generate({ ...options, ...(signal && { signal }) })) {
-    output += piece.text;
-  }
-  return { output, decode: performance.now() - started };
 }
