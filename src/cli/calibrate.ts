@@ -3,10 +3,9 @@ import { requireInteger } from "../errors.ts";
 import { calibrate } from "../eval/calibrate.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { saveProfile } from "../engine/profiles.ts";
-import { Interrupt } from "./interrupt.ts";
-import { note, progressBar, table } from "./io.ts";
-import { loadEngine } from "./load-engine.ts";
+import { note, table } from "./io.ts";
 import { addModelOptions, integer, names, type ModelFlags } from "./options.ts";
+import { runStudy } from "./study.ts";
 
 type Flags = ModelFlags & {
   readonly texts?: string[];
@@ -42,19 +41,11 @@ Examples:
 async function runCalibrate(flags: Flags): Promise<void> {
   requireInteger("documents", flags.documents, 1);
   requireInteger("needles", flags.needles, 1);
-  using interrupt = new Interrupt();
   const texts = await Promise.all((flags.texts ?? [undefined]).map(readHaystack));
-  await using engine = await loadEngine(flags, interrupt.signal);
-  const bar = progressBar("calibrate", "count");
-  let profile;
-  try {
-    profile = await calibrate(engine, {
-      ...{ texts, documents: flags.documents, needles: flags.needles, signal: interrupt.signal },
-      onStep: (done, total) => bar.update(done, total),
-    });
-  } finally {
-    bar.stop();
-  }
+  const { documents, needles } = flags;
+  const { result: profile } = await runStudy(flags, "calibrate", (engine, control) =>
+    calibrate(engine, { ...{ texts, documents, needles }, ...control }),
+  );
   const path = await saveProfile(profile, flags.output);
   if (flags.json === true) {
     process.stdout.write(`${JSON.stringify(profile)}\n`);

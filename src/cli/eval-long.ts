@@ -5,21 +5,19 @@ import { mean } from "../eval/follow.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { runLong, type LongRow } from "../eval/long.ts";
 import type { Way } from "../eval/run/run.ts";
-import { Interrupt } from "./interrupt.ts";
-import { formatBytes, markdownTable, progressBar, table } from "./io.ts";
-import { loadEngine } from "./load-engine.ts";
+import { formatBytes } from "./io.ts";
 import { addModelOptions, integer, integers, names, type ModelFlags } from "./options.ts";
+import { printRows, runStudy, type PrintFlags } from "./study.ts";
 
-type Flags = ModelFlags & {
-  readonly methods: string[];
-  readonly kvSizes: number[];
-  readonly haystack?: string;
-  readonly texts: number;
-  readonly length: number;
-  readonly tokens: number;
-  readonly markdown?: boolean;
-  readonly json?: boolean;
-};
+type Flags = ModelFlags &
+  PrintFlags & {
+    readonly methods: string[];
+    readonly kvSizes: number[];
+    readonly haystack?: string;
+    readonly texts: number;
+    readonly length: number;
+    readonly tokens: number;
+  };
 
 const METHODS = ["pyramidkv", "snapkv", "h2o", "r-kv"].map((name) => `every:64(${name})`);
 
@@ -55,26 +53,12 @@ async function long(flags: Flags): Promise<void> {
     flags.kvSizes.map((kvSize): Way => ({ method, kvSize })),
   );
   for (const way of ways) resolveCompression(way);
-  using interrupt = new Interrupt();
   const haystack = await readHaystack(flags.haystack);
-  await using engine = await loadEngine(flags, interrupt.signal);
-  const bar = progressBar("long", "count");
-  let rows: LongRow[];
-  try {
-    rows = await runLong(engine, {
-      ...{ haystack, texts, length, tokens, ways, signal: interrupt.signal },
-      onStep: (done, total) => bar.update(done, total),
-    });
-  } finally {
-    bar.stop();
-  }
-  if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify({ model: engine.model.name, rows })}\n`);
-    return;
-  }
-  const draw = flags.markdown === true ? markdownTable : table;
+  const { model, result } = await runStudy(flags, "long", (engine, control) =>
+    runLong(engine, { ...{ haystack, texts, length, tokens, ways }, ...control }),
+  );
   const head = ["method", "kept", "KL by quarter", "top-1 by quarter", "repeated", "needle", "KV"];
-  process.stdout.write(`${draw(head, rows.map(line))}\n`);
+  printRows(flags, model, result, head, line);
 }
 
 function line({ way, kl, top1, repeated, found, kvBytes }: LongRow): string[] {

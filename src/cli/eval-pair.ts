@@ -5,9 +5,6 @@ import { mean } from "../eval/follow.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { runPairs, type PairRow } from "../eval/pair.ts";
 import type { Way } from "../eval/run/run.ts";
-import { Interrupt } from "./interrupt.ts";
-import { markdownTable, progressBar, table } from "./io.ts";
-import { loadEngine } from "./load-engine.ts";
 import {
   addModelOptions,
   definedOnly,
@@ -16,18 +13,18 @@ import {
   names,
   type ModelFlags,
 } from "./options.ts";
+import { printRows, runStudy, type PrintFlags } from "./study.ts";
 
-type Flags = ModelFlags & {
-  readonly methods: string[];
-  readonly kvSizes: number[];
-  readonly alphas?: number[];
-  readonly haystack?: string;
-  readonly articles: number;
-  readonly length: number;
-  readonly tokens: number;
-  readonly markdown?: boolean;
-  readonly json?: boolean;
-};
+type Flags = ModelFlags &
+  PrintFlags & {
+    readonly methods: string[];
+    readonly kvSizes: number[];
+    readonly alphas?: number[];
+    readonly haystack?: string;
+    readonly articles: number;
+    readonly length: number;
+    readonly tokens: number;
+  };
 
 /** `pyramidkv eval pair`: a short question and a long report on the same article. */
 export function pairCommand(command: Command): void {
@@ -67,35 +64,15 @@ async function pair(flags: Flags): Promise<void> {
     ),
   );
   for (const way of ways) resolveCompression(way);
-  using interrupt = new Interrupt();
   const haystack = await readHaystack(flags.haystack);
-  await using engine = await loadEngine(flags, interrupt.signal);
-  const bar = progressBar("pairs", "count");
-  let rows: PairRow[];
-  try {
-    rows = await runPairs(engine, {
-      ...{ haystack, articles, length, reportTokens, ways, signal: interrupt.signal },
-      onCase: (done, total) => bar.update(done, total),
-    });
-  } finally {
-    bar.stop();
-  }
-  if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify({ model: engine.model.name, rows })}\n`);
-    return;
-  }
-  const draw = flags.markdown === true ? markdownTable : table;
+  const { model, result } = await runStudy(flags, "pairs", (engine, control) =>
+    runPairs(engine, { ...{ haystack, articles, length, reportTokens, ways }, ...control }),
+  );
   const head = [
-    "method",
-    "kept",
-    "alpha",
-    "short question",
-    "report",
-    "ROUGE-L",
-    "names, numbers",
+    ...["method", "kept", "alpha", "short question", "report", "ROUGE-L", "names, numbers"],
     "KL by quarter",
   ];
-  process.stdout.write(`${draw(head, rows.map(line))}\n`);
+  printRows(flags, model, result, head, line);
 }
 
 function line({ way, short, recalled, rougeL, facts, kl }: PairRow): string[] {

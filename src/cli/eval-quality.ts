@@ -14,10 +14,9 @@ import {
   type AlphaTable,
   type QualityRow,
 } from "../eval/quality.ts";
-import { Interrupt } from "./interrupt.ts";
-import { markdownTable, progressBar, table } from "./io.ts";
-import { loadEngine } from "./load-engine.ts";
+import { markdownTable, table } from "./io.ts";
 import { addModelOptions, decimals, integer, integers, names, type ModelFlags } from "./options.ts";
+import { runStudy } from "./study.ts";
 
 type Flags = ModelFlags & {
   readonly methods: string[];
@@ -88,24 +87,15 @@ async function qualityEval(flags: Flags): Promise<void> {
   for (const method of flags.methods) {
     for (const kvSize of flags.kvSizes) resolveCompression({ method, kvSize });
   }
-  using interrupt = new Interrupt();
   const texts = await Promise.all((flags.texts ?? [undefined]).map(readHaystack));
-  await using engine = await loadEngine(flags, interrupt.signal);
-  const runs = qualityRuns(flags, engine.model);
-  const bar = progressBar("quality", "count");
-  let rows: QualityRow[];
-  try {
-    rows = await runQuality(engine, {
-      ...{ runs, modes, texts, steps: flags.tokens, documents: flags.documents },
-      ...{ lengths: flags.lengths, depths: flags.depths, signal: interrupt.signal },
-      alphaFor: flags.alphaFor,
-      onCase: (done, total) => bar.update(done, total),
-    });
-  } finally {
-    bar.stop();
-  }
+  const { documents, lengths, depths, alphaFor } = flags;
+  const { model, result: rows } = await runStudy(flags, "quality", (engine, control) => {
+    const runs = qualityRuns(flags, engine.model);
+    const what = { runs, modes, texts, steps: flags.tokens, documents, lengths, depths, alphaFor };
+    return runQuality(engine, { ...what, ...control });
+  });
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify({ model: engine.model.name, rows })}\n`);
+    process.stdout.write(`${JSON.stringify({ model, rows })}\n`);
     return;
   }
   const draw = flags.markdown === true ? markdownTable : table;

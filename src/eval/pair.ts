@@ -20,7 +20,7 @@ export interface PairOptions {
   /** The full cache need not be among them: it always runs. */
   readonly ways: readonly Way[];
   readonly signal?: AbortSignal | undefined;
-  readonly onCase?: (done: number, total: number) => void;
+  readonly onStep?: (done: number, total: number) => void;
 }
 
 /** One way over all articles: a value for each. */
@@ -57,7 +57,7 @@ export async function runPairs(engine: Engine, o: PairOptions): Promise<PairRow[
     const article = articleOf(engine, o, i, needle);
     await askShortly(engine, article, needle, rows, o.signal);
     await askForReport(engine, article, needle, rows, o);
-    o.onCase?.(i + 1, o.articles);
+    o.onStep?.(i + 1, o.articles);
   }
   return rows;
 }

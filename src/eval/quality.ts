@@ -61,7 +61,7 @@ export interface QualityOptions {
   /** Observation windows by task, over those of the runs. */
   readonly alphaFor?: AlphaTable | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly onCase?: (done: number, total: number) => void;
+  readonly onStep?: (done: number, total: number) => void;
 }
 
 export interface QualityRow {
@@ -98,7 +98,7 @@ export async function runQuality(engine: Engine, o: QualityOptions): Promise<Qua
     const own = rows.filter((row) => row.mode === mode);
     for (const example of [...documents, ...needles]) {
       await runCase(engine, example, own, o);
-      o.onCase?.(++done, total);
+      o.onStep?.(++done, total);
     }
   }
   return rows;

@@ -1,0 +1,53 @@
+import type { Engine } from "../engine/engine.ts";
+import { Interrupt } from "./interrupt.ts";
+import { markdownTable, progressBar, table } from "./io.ts";
+import { loadEngine } from "./load-engine.ts";
+import type { ModelFlags } from "./options.ts";
+
+/** What a study is given besides its engine. */
+export interface StudyControl {
+  readonly signal: AbortSignal;
+  readonly onStep: (done: number, total: number) => void;
+}
+
+/** Loads the model and runs a study on it, with a bar, until it ends or Ctrl-C stops it. */
+export async function runStudy<T>(
+  flags: ModelFlags,
+  label: string,
+  study: (engine: Engine, control: StudyControl) => Promise<T>,
+): Promise<{ readonly model: string; readonly result: T }> {
+  using interrupt = new Interrupt();
+  await using engine = await loadEngine(flags, interrupt.signal);
+  const bar = progressBar(label, "count");
+  const onStep = (done: number, total: number) => {
+    bar.update(done, total);
+  };
+  try {
+    const result = await study(engine, { signal: interrupt.signal, onStep });
+    return { model: engine.model.name, result };
+  } finally {
+    bar.stop();
+  }
+}
+
+/** How a study's results are printed. */
+export interface PrintFlags {
+  readonly markdown?: boolean;
+  readonly json?: boolean;
+}
+
+/** Prints rows as one JSON object, or as a table. */
+export function printRows<T>(
+  flags: PrintFlags,
+  model: string,
+  rows: readonly T[],
+  head: readonly string[],
+  line: (row: T) => string[],
+): void {
+  if (flags.json === true) {
+    process.stdout.write(`${JSON.stringify({ model, rows })}\n`);
+    return;
+  }
+  const draw = flags.markdown === true ? markdownTable : table;
+  process.stdout.write(`${draw(head, rows.map(line))}\n`);
+}
