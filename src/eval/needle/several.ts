@@ -1,6 +1,6 @@
 import { seededRandom } from "../../random.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import { splitChat, type Sample } from "../run/sample.ts";
+import { splitChat, withAnswerBegun, type Sample } from "../run/sample.ts";
 import { drawer, KINDS } from "../ruler/words.ts";
 import { insertNeedle } from "./prompt.ts";
 
@@ -16,11 +16,11 @@ export interface SeveralOptions {
 }
 
 const ANSWER_TOKENS = 16;
-const question = (place: string) =>
-  `Answer with the number only. What is the locker code of the ${place} club?`;
+const question = (place: string) => `What is the locker code of the ${place} club?`;
+const begun = (place: string) => `The locker code of the ${place} club is`;
 
 /**
- * Many questions on one text: facts spread over it evenly, each asked for by itself. The text is the same for all of
+ * Many questions on one text: facts spread over it evenly, each asked for by itself, with the answer begun. The text is the same for all of
  * them, so that question-agnostic compression is one compression for all, and question-aware one is told each time.
  */
 export function severalQuestions(tokenizer: Tokenizer, o: SeveralOptions): Sample[] {
@@ -35,7 +35,8 @@ export function severalQuestions(tokenizer: Tokenizer, o: SeveralOptions): Sampl
         (fact) => `The locker code of the ${fact.place} club is ${fact.code}.`,
       );
       // Places are of different lengths: a few tokens for that, and for where a text is cut.
-      const rest = `${lines.join(" ")}\n\n${question(facts[0]?.place ?? "")}`;
+      const { place: name = "" } = facts[0] ?? {};
+      const rest = `${lines.join(" ")}\n\n${question(name)}\n${begun(name)}`;
       const taken = tokenizer.encodeChat([{ role: "user", content: rest }]).length + 16;
       const wanted = Math.min(tokens.length, Math.max(0, length - taken));
       const from = Math.floor((i / o.texts) * (tokens.length - wanted));
@@ -51,7 +52,10 @@ export function severalQuestions(tokenizer: Tokenizer, o: SeveralOptions): Sampl
           ...{ scored: { metric: "match-all" }, truth: { answers: [fact.code] } },
           ...{ maxTokens: ANSWER_TOKENS, prompts: "own" },
           facts: { length, depth: (at + 0.5) / lines.length },
-          parts: () => splitChat(tokenizer, `${text}\n\n${asked}`, asked),
+          parts: () => {
+            const parts = splitChat(tokenizer, `${text}\n\n${asked}`, asked);
+            return withAnswerBegun(tokenizer, parts, begun(fact.place));
+          },
         };
       });
     }).flat(),

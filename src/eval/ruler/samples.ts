@@ -1,7 +1,7 @@
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { seededRandom } from "../../random.ts";
 import { PyramidKVError } from "../../errors.ts";
-import { splitChat, type PromptParts, type Sample } from "../run/sample.ts";
+import { splitChat, withAnswerBegun, type PromptParts, type Sample } from "../run/sample.ts";
 import { documentQuestions, filled, type Generator, type Question } from "./generators.ts";
 import type { RulerPrompts } from "./prompts.ts";
 import { RULER_TASKS, type RulerTask } from "./tasks.ts";
@@ -110,9 +110,8 @@ function fit(
 
 /** Within the model's chat template, and the answer begun. */
 function partsOf(tokenizer: Tokenizer, { context, question, answerPrefix }: Put): PromptParts {
-  const { context: first, question: second } = splitChat(tokenizer, context + question, question);
-  const begun = tokenizer.encode(answerPrefix.trimStart(), { addSpecial: false });
-  return { context: first, question: Int32Array.from([...second, ...begun]) };
+  const parts = splitChat(tokenizer, context + question, question);
+  return withAnswerBegun(tokenizer, parts, answerPrefix.trimStart());
 }
 
 /** A seed of its own for every sample: FNV-1a of its name. */

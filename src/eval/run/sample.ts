@@ -64,6 +64,16 @@ export function splitChat(tokenizer: Tokenizer, content: string, question: strin
   return { context: encode(prompt.slice(0, cut)), question: encode(prompt.slice(cut)) };
 }
 
+/** The same prompt with the beginning of the answer behind it. */
+export function withAnswerBegun(
+  tokenizer: Tokenizer,
+  { context, question }: PromptParts,
+  beginning: string,
+): PromptParts {
+  const begun = tokenizer.encode(beginning, { addSpecial: false });
+  return { context, question: Int32Array.from([...question, ...begun]) };
+}
+
 /** LongBench's rule (THUDM/LongBench, pred.py): the first and the last half of the tokens, each as text. */
 export function withoutMiddle(tokenizer: Tokenizer, text: string, most: number): string {
   const tokens = tokenizer.encode(text);
