@@ -1,9 +1,10 @@
 import { appendFile, readFile } from "node:fs/promises";
+import { markdownTable } from "../eval/report/markdown.ts";
 import { cpus } from "node:os";
 import { noiseOf, type GridRow } from "../bench/grid.ts";
 import type { Spread } from "../bench/statistics.ts";
 import { PyramidKVError, requireOneOf } from "../errors.ts";
-import { formatBytes, markdownTable, note, style, table } from "./io.ts";
+import { formatBytes, note, style, table } from "./io.ts";
 
 export const GRID_OUTPUTS = ["table", "md", "csv", "json"] as const;
 export type GridOutput = (typeof GRID_OUTPUTS)[number];

@@ -4,7 +4,7 @@ import { readHaystack } from "../eval/haystack.ts";
 import { NEEDLE_FORMS } from "../eval/needle/forms.ts";
 import { needleSamples } from "../eval/needle/samples.ts";
 import { addRunOptions, runSuite, type RunFlags } from "./eval-run.ts";
-import { decimals, integer, integers } from "./options.ts";
+import { shares, integer, integers } from "./options.ts";
 
 type Flags = RunFlags & {
   readonly lengths: number[];
@@ -21,7 +21,7 @@ export function needleCommand(command: Command): void {
     command.description("Needle in a Haystack: something hidden at several depths and lengths"),
   )
     .option("--lengths <n,...>", "prompt lengths in tokens", integers, [1000, 2000, 4000])
-    .option("--depths <x,...>", "where the needle lies, 0 to 1", decimals, [0, 0.25, 0.5, 0.75, 1])
+    .option("--depths <x,...>", "where the needle lies, 0 to 1", shares, [0, 0.25, 0.5, 0.75, 1])
     .option("--needle <form>", `what is hidden: ${Object.keys(NEEDLE_FORMS).join(", ")}`, "number")
     .option("--repeats <n>", "needles for each length and depth", integer, 1)
     .option("--haystack <path>", "a text file or a folder of them (default: the embedded text)")

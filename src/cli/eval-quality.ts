@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { markdownTable } from "../eval/report/markdown.ts";
 import { METHODS } from "../compression/methods.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { KV_TYPES } from "../engine/choices.ts";
@@ -14,8 +15,8 @@ import {
   type AlphaTable,
   type QualityRow,
 } from "../eval/quality.ts";
-import { markdownTable, table } from "./io.ts";
-import { addModelOptions, decimals, integer, integers, names, type ModelFlags } from "./options.ts";
+import { table } from "./io.ts";
+import { addModelOptions, shares, integer, integers, names, type ModelFlags } from "./options.ts";
 import { runStudy } from "./study.ts";
 
 type Flags = ModelFlags & {
@@ -50,12 +51,7 @@ export function qualityCommand(command: Command): void {
     .option("--texts <path,...>", "files or folders of texts (default: the embedded text)", names)
     .option("--documents <n>", "documents of 3,000 to 4,000 tokens", integer, 8)
     .option("--lengths <n,...>", "prompt lengths of the needles", integers, [1000, 2000, 4000])
-    .option(
-      "--depths <x,...>",
-      "where the needles lie, 0 to 1",
-      decimals,
-      [0.1, 0.3, 0.5, 0.7, 0.9],
-    )
+    .option("--depths <x,...>", "where the needles lie, 0 to 1", shares, [0.1, 0.3, 0.5, 0.7, 0.9])
     .option("--tokens <n>", "tokens forced after each document", integer, 64)
     .option(
       "--alpha-for <task=n,...>",

@@ -1,17 +1,20 @@
 import type { Command } from "commander";
+import { markdownTable } from "../eval/report/markdown.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { KV_TYPES } from "../engine/choices.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
+import { connect } from "../eval/queue/cell-queue.ts";
 import { distributeSamples } from "../eval/queue/distribute.ts";
-import { MODES, type QualityMode } from "../eval/quality.ts";
+import { MODES } from "../eval/quality.ts";
 import { ResultFile } from "../eval/run/result-file.ts";
 import type { ResultRow } from "../eval/run/result-row.ts";
 import { runSamples, type RunOptions, type Way } from "../eval/run/run.ts";
 import type { Sample } from "../eval/run/sample.ts";
-import { promptLengths, summarise, type WaySummary } from "../eval/run/summary.ts";
+import { resultSections } from "../eval/report/report.ts";
+import { summarise } from "../eval/run/summary.ts";
 import { Interrupt } from "./interrupt.ts";
-import { formatBytes, markdownTable, note, progressBar, style, table } from "./io.ts";
+import { note, progressBar, style, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
 import {
   addModelOptions,
@@ -66,15 +69,21 @@ export async function runSuite(flags: RunFlags, make: MakeSamples): Promise<void
   const shard = flags.shard === undefined ? undefined : parseShard(flags.shard);
   // What is wrong with the file is said before anything is loaded.
   const results = await ResultFile.open(flags.results);
+  if (flags.queue !== undefined) (await connect(flags.queue)).disconnect();
   using interrupt = new Interrupt();
   await using engine = await loadEngine(flags, interrupt.signal);
-  const { samples, problems = [] } = await make(engine);
-  for (const problem of problems) note(style("yellow", `left out: ${problem}`));
+  const made = await make(engine);
+  const problems: string[] = [];
+  const onProblem = (problem: string) => {
+    problems.push(problem);
+    note(style("yellow", `left out: ${problem}`));
+  };
+  for (const problem of made.problems ?? []) onProblem(problem);
   const bar = progressBar("eval", "count");
   let rows: readonly ResultRow[];
   try {
     const options: RunOptions = {
-      ...{ samples, ways, modes, results, signal: interrupt.signal },
+      ...{ samples: made.samples, ways, modes, results, signal: interrupt.signal, onProblem },
       ...(shard && { shard }),
       onCell: (done, total) => bar.update(done, total),
     };
@@ -93,6 +102,9 @@ export async function runSuite(flags: RunFlags, make: MakeSamples): Promise<void
     throw error;
   } finally {
     bar.stop();
+  }
+  if (rows.length === 0) {
+    throw new PyramidKVError("USAGE", `nothing could be answered; ${problems[0] ?? "no samples"}`);
   }
   print(rows, flags, problems);
 }
@@ -118,59 +130,16 @@ function parseShard(text: string): readonly [number, number] {
 }
 
 function print(rows: readonly ResultRow[], flags: RunFlags, problems: readonly string[]): void {
-  const lines = summarise(rows);
   if (flags.json === true) {
+    const lines = summarise(rows).map(({ rows: _, ...line }) => line);
     process.stdout.write(`${JSON.stringify({ problems, lines, rows })}\n`);
     return;
   }
   const draw = flags.markdown === true ? markdownTable : table;
-  for (const mode of new Set(lines.map((line) => line.mode))) {
-    process.stdout.write(`\n${titleOf(mode)}, ${promptsOf(rows)}:\n\n`);
-    const own = lines.filter((line) => line.mode === mode);
-    process.stdout.write(`${draw(...scoreTable(own))}\n`);
+  for (const { title, notes, tables } of resultSections(rows)) {
+    process.stdout.write(`\n${[title, ...notes].join("\n")}\n`);
+    for (const { title: name, head, rows: lines } of tables) {
+      process.stdout.write(`\n${name}:\n\n${draw(head, lines)}\n`);
+    }
   }
-  const lengths = promptLengths(rows);
-  process.stdout.write(`\nprompt tokens, and what a KV size is of them:\n\n`);
-  process.stdout.write(`${draw(...rateTable(lengths, lines))}\n`);
-}
-
-function titleOf(mode: QualityMode): string {
-  return mode === "aware"
-    ? "Question in the prompt when it is compressed"
-    : "Question after compression";
-}
-
-function promptsOf(rows: readonly ResultRow[]): string {
-  const all = [...new Set(rows.map(({ prompts }) => prompts))];
-  return `prompts: ${all.map((name) => (name === "own" ? "in our own words" : name)).join(", ")}`;
-}
-
-const shortTask = (task: string) => task.split("/").slice(1).join("/") || task;
-
-/** One line a method and size: mean score of each task in percent. */
-function scoreTable(lines: readonly WaySummary[]): [head: string[], lines: string[][]] {
-  const tasks = [...new Set(lines.flatMap(({ cells }) => cells.map(({ task }) => task)))];
-  const body = lines.map((line) => [
-    line.method + (line.kvType === "f16" ? "" : `, ${line.kvType}`),
-    line.kvSize === undefined ? "all" : String(line.kvSize),
-    ...tasks.map((task) => line.cells.find((c) => c.task === task)?.score.toFixed(2) ?? ""),
-    ...(tasks.length > 1 ? [line.average.toFixed(2)] : []),
-    formatBytes(Math.round(line.kvBytes)),
-  ]);
-  const average = tasks.length > 1 ? ["average"] : [];
-  return [["method", "kept", ...tasks.map(shortTask), ...average, "KV"], body];
-}
-
-/** Compression rates: KV size over mean prompt length; from 1 on nothing is dropped. */
-function rateTable(
-  lengths: ReadonlyMap<string, number>,
-  lines: readonly WaySummary[],
-): [head: string[], lines: string[][]] {
-  const sizes = [...new Set(lines.flatMap(({ kvSize }) => kvSize ?? []))].sort((a, b) => a - b);
-  const body = [...lengths].map(([task, mean]) => [
-    shortTask(task),
-    mean.toFixed(0),
-    ...sizes.map((size) => `${((100 * size) / mean).toFixed(1)}%`),
-  ]);
-  return [["task", "mean tokens", ...sizes.map(String)], body];
 }

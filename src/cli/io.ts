@@ -44,14 +44,6 @@ export function progressBar(label: string, unit: "bytes" | "share" | "count"): P
   };
 }
 
-/** The same as Markdown. */
-export function markdownTable(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-): string {
-  return [head, head.map(() => "---"), ...rows].map((r) => `| ${r.join(" | ")} |`).join("\n");
-}
-
 /** A table for people, without box-drawing noise. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const out = new Table({

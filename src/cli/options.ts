@@ -39,19 +39,27 @@ export function bytes(text: string): number {
   return Math.floor(size);
 }
 
-/** A comma-separated list of whole numbers. */
+/** A comma-separated list of whole numbers, each once. */
 export function integers(text: string): number[] {
-  return text.split(",").map((part) => integer(part.trim()));
+  return listOf(text, integer);
 }
 
-/** A comma-separated list of numbers. */
-export function decimals(text: string): number[] {
-  return text.split(",").map((part) => decimal(part.trim()));
+/** A comma-separated list of shares, 0 to 1, each once. */
+export function shares(text: string): number[] {
+  return listOf(text, (part) => {
+    const share = decimal(part);
+    if (share < 0 || share > 1) throw new InvalidArgumentError(`"${part}" is not within 0 and 1.`);
+    return share;
+  });
 }
 
-/** A comma-separated list of names. */
+/** A comma-separated list of names, each once. */
 export function names(text: string): string[] {
-  return text.split(",").map((part) => part.trim());
+  return listOf(text, (part) => part);
+}
+
+function listOf<T>(text: string, parse: (part: string) => T): T[] {
+  return [...new Set(text.split(",").map((part) => parse(part.trim())))];
 }
 
 export interface ModelFlags {

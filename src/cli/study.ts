@@ -1,6 +1,7 @@
 import type { Engine } from "../engine/engine.ts";
+import { markdownTable } from "../eval/report/markdown.ts";
 import { Interrupt } from "./interrupt.ts";
-import { markdownTable, progressBar, table } from "./io.ts";
+import { progressBar, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
 import type { ModelFlags } from "./options.ts";
 

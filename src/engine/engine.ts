@@ -13,7 +13,7 @@ import { resolveModel } from "../hub/resolve.ts";
 import { kvFormat } from "../kvcache/kv-format.ts";
 import { tokensWithin } from "../kvcache/token-bytes.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
-import { fingerprint } from "../models/fingerprint.ts";
+import { fingerprint, weightsName } from "../models/fingerprint.ts";
 import { Model } from "../models/model.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerateOptions } from "./generate.ts";
@@ -77,7 +77,11 @@ export class Engine implements AsyncDisposable {
     chunkTokens: number | undefined,
     /** What attention and matmuls are computed with. */
     readonly kernels: KernelInfo,
-    private readonly known: { fingerprint: string; profile: HeadProfile | undefined },
+    private readonly known: {
+      fingerprint: string;
+      weights: string;
+      profile: HeadProfile | undefined;
+    },
     /** Milliseconds from the start of `load` to the first possible call, without the download. */
     readonly loadMs: number,
   ) {
@@ -127,7 +131,7 @@ export class Engine implements AsyncDisposable {
       const info = kernelInfo(chosen);
       const identity = await fingerprint(file);
       const profile = profileFor(await findProfile(identity), model.value.hp);
-      const known = { fingerprint: identity, profile };
+      const known = { fingerprint: identity, weights: weightsName(identity, file), profile };
       return new Engine(parts, chunkTokens, info, known, performance.now() - started);
     }
     if (tokenizer.status === "fulfilled") tokenizer.value?.[Symbol.dispose]();
@@ -146,6 +150,11 @@ export class Engine implements AsyncDisposable {
   /** Names the model by its weights: the same for every quantization of one training. */
   get fingerprint(): string {
     return this.known.fingerprint;
+  }
+
+  /** Names the model by its weights and their types: each quantization has its own. */
+  get weights(): string {
+    return this.known.weights;
   }
 
   /** What was calibrated for this model's kv heads, if anything was. */
@@ -213,10 +222,12 @@ export class Engine implements AsyncDisposable {
    * those of single steps by what other sums in the same precision differ.
    *
    * @param tokens one for each session
+   * @throws `USAGE` on more than 128 sessions
    */
   decodeTogether(sessions: readonly Session[], tokens: ArrayLike<number>): Promise<void> {
     this.#requireDistinct("decodeTogether", sessions);
     const given = Array.from(tokens);
+    requireBatch(sessions.length);
     if (given.length !== sessions.length) {
       throw new PyramidKVError(
         "USAGE",
@@ -235,6 +246,7 @@ export class Engine implements AsyncDisposable {
     options: GenerateOptions = {},
   ): AsyncGenerator<PieceOf, void, undefined> {
     this.#requireDistinct("generateTogether", sessions);
+    requireBatch(sessions.length);
     return this.#batch.generate(sessions, options);
   }
 
@@ -264,6 +276,17 @@ export class Engine implements AsyncDisposable {
   #assertAlive(): void {
     if (this.#disposed) throw new PyramidKVError("DISPOSED", "this engine was disposed");
   }
+}
+
+/** ggml's allocator aborts on graphs of some 230 sequences. */
+const LARGEST_BATCH = 128;
+
+function requireBatch(n: number): void {
+  if (n <= LARGEST_BATCH) return;
+  throw new PyramidKVError(
+    "USAGE",
+    `${n} sessions are too many for one step; at most ${LARGEST_BATCH} decode together`,
+  );
 }
 
 /** A profile that fits the model's layers and heads. */

@@ -313,6 +313,7 @@ export class Session implements Disposable {
       this.#decodeGraph = new DecodeGraph(model, executor, [this.sequence]);
     }
     const computeMs = await this.#decodeGraph.step([step]);
+    this.stepped();
     await this.endStep(started, computeMs);
   }
 
@@ -331,10 +332,14 @@ export class Session implements Disposable {
     return { token, position: this.#nPast, logits };
   }
 
-  /** @internal Goes on behind a token that a graph appended, and compresses again where it is time. */
-  async endStep(started: number, computeMs: number): Promise<void> {
+  /** @internal Goes on behind a token that a graph appended. */
+  stepped(): void {
     this.#nPast++;
     this.#pendingToken = undefined;
+  }
+
+  /** @internal Compresses again where it is time. */
+  async endStep(started: number, computeMs: number): Promise<void> {
     if (this.#recompression?.due === true) {
       this.#nPast = await this.#recompression.run(this.cache, this.#nPast);
     }

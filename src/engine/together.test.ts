@@ -123,9 +123,26 @@ describe.each(KERNELS)("with %s", (kernels) => {
       const fresh = engine.createSession({});
       await expect(engine.decodeTogether([a, fresh], [1, 2])).rejects.toThrow("first prefill");
       expect([a, b].map((s) => [s.nPast, positions(s), [...s.logits]])).toEqual(before);
+      const many = Array.from({ length: 129 }, () => engine.createSession({}));
+      expect(() => engine.decodeTogether(many, new Array<number>(129).fill(1))).toThrow(
+        "129 sessions are too many for one step; at most 128",
+      );
       await engine.decodeTogether([], []);
       await engine.decodeTogether([a, b], [1, 2]);
       expect(a.nPast).toBe(41);
+    }));
+
+  it("decodes as many as it says", () =>
+    withEngine(async (engine) => {
+      const sessions = Array.from({ length: 128 }, (_, i) => {
+        const method = ["snapkv", "ada(snapkv)", "every:3(snapkv)", "full"][i % 4] as string;
+        return engine.createSession({ method, kvSize: 24, kvType: i % 3 === 0 ? "q4_0" : "f16" });
+      });
+      for (const [i, session] of sessions.entries()) await session.prefill(randomTokens(40 + i, i));
+      for (let step = 0; step < 4; step++) {
+        await engine.decodeTogether(sessions, new Array<number>(128).fill(step));
+      }
+      expect(sessions.map((s) => s.nPast)).toEqual(sessions.map((_, i) => 44 + i));
     }));
 
   it("runs calls at the same time one after the other, whatever their sessions", () =>

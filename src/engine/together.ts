@@ -100,6 +100,8 @@ export class DecodeBatch extends NativeOwner {
       this.#graph = new DecodeGraph(this.model, this.executor, sequences);
     }
     const computeMs = await this.#graph.step(steps);
+    // All have their token, whatever happens to one of them from here on.
+    for (const session of sessions) session.stepped();
     for (const session of sessions) await session.endStep(started, computeMs);
   }
 

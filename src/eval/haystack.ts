@@ -27,14 +27,19 @@ async function readText(path: string): Promise<string> {
 export async function readHaystack(path?: string): Promise<string> {
   const source = path ?? fileURLToPath(EMBEDDED);
   try {
-    if (!(await stat(source)).isDirectory()) return await readText(source);
+    if (!(await stat(source)).isDirectory()) return requireText(await readText(source), source);
     const files = (await readdir(source)).filter((f) => f.endsWith(".txt")).sort();
     if (files.length === 0) throw new PyramidKVError("BAD_FILE", `${source} holds no .txt files`);
     const texts = await Promise.all(files.map((f) => readFile(join(source, f), "utf8")));
-    return texts.join("\n\n");
+    return requireText(texts.join("\n\n"), source);
   } catch (error) {
     if (error instanceof PyramidKVError) throw error;
     const { code } = error as NodeJS.ErrnoException;
     throw new PyramidKVError("BAD_FILE", `${source} cannot be read (${code})`, { cause: error });
   }
+}
+
+function requireText(text: string, source: string): string {
+  if (text.trim() === "") throw new PyramidKVError("BAD_FILE", `${source} holds no text`);
+  return text;
 }

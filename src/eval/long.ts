@@ -7,7 +7,7 @@ import { mean } from "./follow.ts";
 import { needleNumber } from "./needle/facts.ts";
 import { needleText } from "./needle/prompt.ts";
 import type { Way } from "./run/run.ts";
-import { splitChat } from "./run/sample.ts";
+import { characterBefore, splitChat } from "./run/sample.ts";
 import { answerText, openSessions } from "./share-prefill.ts";
 
 export interface LongOptions {
@@ -67,7 +67,7 @@ async function writeOnce(
   onStep: (done: number) => void,
 ): Promise<void> {
   const needle = needleNumber(i);
-  const start = Math.floor((i / o.texts) * o.haystack.length);
+  const start = characterBefore(o.haystack, (i / o.texts) * o.haystack.length);
   const haystack = o.haystack.slice(start) + o.haystack.slice(0, start);
   const asked = { ...needle, question: REQUEST };
   const text = needleText(engine.tokenizer, haystack, asked, o.length, 0.5);

@@ -1,5 +1,4 @@
 import { createReadStream } from "node:fs";
-import { createInterface } from "node:readline";
 import { PyramidKVError } from "../errors.ts";
 import type { Truth } from "./metrics.ts";
 
@@ -27,16 +26,24 @@ export async function readPredictions(path: string): Promise<PredictionLine[]> {
   return out;
 }
 
-/** A text file's lines; throws `BAD_FILE` where it cannot be read. */
+/**
+ * A text file's lines, which end at "\n" alone: U+2028 and the like may stand within JSON. Throws `BAD_FILE` where it
+ * cannot be read.
+ */
 export async function* linesOf(path: string): AsyncGenerator<string, void, undefined> {
+  let rest = "";
   try {
-    const input = createReadStream(path, "utf8");
-    for await (const line of createInterface({ input, crlfDelay: Infinity })) yield line;
+    for await (const part of createReadStream(path, "utf8")) {
+      const lines = (rest + (part as string)).split("\n");
+      rest = lines.pop() as string;
+      yield* lines;
+    }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
+    if (code === undefined || error instanceof PyramidKVError) throw error;
     throw new PyramidKVError("BAD_FILE", `${path} cannot be read (${code})`, { cause: error });
   }
+  if (rest !== "") yield rest;
 }
 
 function parsePrediction(line: string, where: string): PredictionLine {

@@ -36,7 +36,7 @@ export async function datasetFolder(
   if (missing.length === 0) return folder;
   const zip = await fetchArchive(archive, folder, options);
   for (const [name, entry] of missing) {
-    const partial = join(folder, `${name}.incomplete`);
+    const partial = join(folder, `${name}.${process.pid}.incomplete`);
     await extract(zip, entry, partial);
     await rename(partial, join(folder, name));
   }

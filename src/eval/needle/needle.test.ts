@@ -76,3 +76,11 @@ it("asks many questions on one text, whose facts are all in it", () => {
     expect((context?.length ?? 0) + (question?.length ?? 0)).toBeLessThanOrEqual(2000);
   }
 });
+
+it("cuts a haystack between characters, and repeats a short one as long as need be", () => {
+  const samples = needleSamples(engine.tokenizer, {
+    ...{ haystack: "🐄".repeat(501), form: "number", repeats: 7 },
+    ...{ lengths: [90_000], depths: [0.5] },
+  });
+  for (const sample of samples) expect(sample.parts().context.length).toBeGreaterThan(80_000);
+});

@@ -36,9 +36,11 @@ export function needleText(
   const overhead = tokenizer.encodeChat([{ role: "user", content: content(needle.text) }]).length;
   const wanted = Math.max(0, length - overhead - 8);
   const raw = { addSpecial: false, parseSpecial: false };
-  const tokens = [...tokenizer.encode(haystack, raw)];
-  while (tokens.length > 0 && tokens.length < wanted) tokens.push(...tokens);
-  return content(insertNeedle(tokenizer.decode(tokens.slice(0, wanted)), needle.text, depth));
+  const tokens = tokenizer.encode(haystack, raw);
+  const text = Int32Array.from({ length: tokens.length === 0 ? 0 : wanted }, (_, i) => {
+    return tokens[i % tokens.length] as number;
+  });
+  return content(insertNeedle(tokenizer.decode(text), needle.text, depth));
 }
 
 /** The same as tokens. */

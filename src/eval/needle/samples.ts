@@ -1,5 +1,5 @@
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import { splitChat, type Sample } from "../run/sample.ts";
+import { characterBefore, splitChat, type Sample } from "../run/sample.ts";
 import { NEEDLE_FORMS, type NeedleForm } from "./forms.ts";
 import { needleText } from "./prompt.ts";
 
@@ -24,7 +24,7 @@ export function needleSamples(tokenizer: Tokenizer, o: NeedleOptions): Sample[] 
     o.depths.flatMap((depth) =>
       Array.from({ length: o.repeats }, (_, i): Sample => {
         const needle = form.needle(i);
-        const start = Math.floor((i / o.repeats) * o.haystack.length);
+        const start = characterBefore(o.haystack, (i / o.repeats) * o.haystack.length);
         const haystack = o.haystack.slice(start) + o.haystack.slice(0, start);
         return {
           task: `needle/${length}`,

@@ -31,8 +31,8 @@ export function jobId(job: CellJob): string {
 }
 
 /** Cells of one model are taken by workers of that model alone. */
-export function queueName(fingerprint: string): string {
-  return `pyramidkv-eval-${fingerprint}`;
+export function queueName(weights: string): string {
+  return `pyramidkv-eval-${weights}`;
 }
 
 /** How long a server may take to answer at first. */

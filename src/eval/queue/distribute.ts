@@ -1,9 +1,10 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { Queue, QueueEvents, type Job } from "bullmq";
 import type { Engine } from "../../engine/engine.ts";
 import { PyramidKVError, throwIfAborted } from "../../errors.ts";
 import { ResultFile } from "../run/result-file.ts";
 import type { ResultRow } from "../run/result-row.ts";
-import { cellsOf, missingWays, sampleCell, type RunOptions } from "../run/run.ts";
+import { cellsOf, leavingOut, missingWays, sampleCell, type RunOptions } from "../run/run.ts";
 import { asJob, connect, jobId, queueName, type CellJob, type CellResult } from "./cell-queue.ts";
 
 export interface DistributeOptions extends RunOptions {
@@ -13,6 +14,8 @@ export interface DistributeOptions extends RunOptions {
 
 /** Times that a cell is tried which throws; cells of workers that died are given out again without limit. */
 const ATTEMPTS = 2;
+/** How long the ends of connections are waited for. */
+const CLOSE_MS = 2000;
 
 /**
  * Puts what is not there yet into a queue, for `pyramidkv eval worker` processes on any number of machines, and adds
@@ -26,9 +29,19 @@ export async function distributeSamples(
 ): Promise<readonly ResultRow[]> {
   const results = o.results ?? (await ResultFile.open());
   const connection = await connect(o.queue);
-  const name = queueName(engine.fingerprint);
+  const name = queueName(engine.weights);
   const queue = new Queue<CellJob, CellResult>(name, { connection });
-  const events = new QueueEvents(name, { connection: connection.duplicate() });
+  const listening = connection.duplicate();
+  const events = new QueueEvents(name, { connection: listening });
+  // A lost connection is tried again, and said once.
+  let isLost = false;
+  const onError = ({ message }: Error) => {
+    if (!isLost) o.onProblem?.(`the queue is out of reach: ${message}; trying again`);
+    isLost = true;
+  };
+  queue.on("error", onError);
+  events.on("error", onError);
+  listening.on("error", onError);
   const waiting = new Waiting(o.signal);
   events.on("completed", ({ jobId }) => {
     waiting.end(jobId);
@@ -43,7 +56,11 @@ export async function distributeSamples(
     const failures: string[] = [];
     const collect = async (id: string) => {
       await waiting.until(id);
-      const job = (await queue.getJob(id)) as Job<CellJob, CellResult>;
+      isLost = false;
+      const job = (await queue.getJob(id)) as Job<CellJob, CellResult> | undefined;
+      // Another process that asks for the same has collected it.
+      if (job === undefined)
+        throw new PyramidKVError("USAGE", "another process took an answer away");
       if (await job.isCompleted()) await results.append(job.returnvalue);
       else failures.push(job.failedReason);
       // Only what is in the file, or was said, leaves the queue.
@@ -53,21 +70,23 @@ export async function distributeSamples(
     const collected: Promise<void>[] = [];
     for (const { sample, mode } of cells) {
       throwIfAborted(o.signal);
-      const cell = { ...sampleCell(sample), mode };
-      const ways = missingWays(engine, cell, o.ways, results);
-      if (ways.length === 0) {
-        o.onCell?.(++done, cells.length);
-        continue;
-      }
-      const data = asJob(cell, ways);
-      const id = jobId(data);
-      const end = collect(id);
-      // It is awaited with the others, unless something throws before.
-      end.catch(() => undefined);
-      collected.push(end);
-      const job = await queue.add("cell", data, { jobId: id, attempts: ATTEMPTS });
-      // It may have ended before anybody listened.
-      if ((await job.isCompleted()) || (await job.isFailed())) waiting.end(id);
+      await leavingOut(o, sample, async () => {
+        const cell = { ...sampleCell(sample), mode };
+        const ways = missingWays(engine, cell, o.ways, results);
+        const data = asJob(cell, ways);
+        const id = jobId(data);
+        if (ways.length === 0 || waiting.has(id)) {
+          o.onCell?.(++done, cells.length);
+          return;
+        }
+        const end = collect(id);
+        // It is awaited with the others, unless something throws before.
+        end.catch(() => undefined);
+        collected.push(end);
+        const job = await queue.add("cell", data, { jobId: id, attempts: ATTEMPTS });
+        // It may have ended before anybody listened.
+        if ((await job.isCompleted()) || (await job.isFailed())) waiting.end(id);
+      });
     }
     await Promise.all(collected);
     if (failures.length > 0) {
@@ -79,9 +98,9 @@ export async function distributeSamples(
     return results.rows;
   } finally {
     waiting.close();
-    await events.close();
-    await queue.close();
-    connection.disconnect();
+    // A server that is gone must not hold the process.
+    await Promise.race([Promise.all([events.close(), queue.close()]), delay(CLOSE_MS)]);
+    for (const own of [listening, connection]) own.disconnect();
   }
 }
 
@@ -96,6 +115,10 @@ class Waiting {
 
   constructor(private readonly signal: AbortSignal | undefined) {
     signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  has(id: string): boolean {
+    return this.#ends.has(id);
   }
 
   until(id: string): Promise<void> {

@@ -97,6 +97,15 @@ describe.skipIf(server === undefined)(`a queue on ${server ?? "no server"}`, () 
     await distributeSamples(engine, { ...options, results: await ResultFile.open(path), queue });
   }, 60_000);
 
+  it("does what is asked for twice once", async () => {
+    const stop = startWorker();
+    const { samples } = options;
+    const twice = { ...options, samples: [...samples, ...samples], queue };
+    const rows = await distributeSamples(engine, { ...twice, results: await ResultFile.open() });
+    await stop();
+    expect(lasting(rows)).toEqual(lasting(await runSamples(engine, options)));
+  }, 60_000);
+
   it("gives a killed worker's cell to another", async () => {
     const expected = lasting(await runSamples(engine, options));
     const child = spawnWorker(modelPath, queue);
@@ -181,7 +190,7 @@ it("says that an address is none, or that nobody answers", async () => {
 
 const fakeRow = (cell: { task: string; id: string }, method: string): ResultRow => ({
   ...{ task: cell.task, sample: cell.id, mode: "aware", method, options: {}, kvType: "f16" },
-  ...{ model: "m", fingerprint: "f", kernels: "k", prompt: cell.id, prompts: "own", score: 1 },
+  ...{ model: "m", weights: "f", kernels: "k", prompt: cell.id, prompts: "own", score: 1 },
   ...{ promptTokens: 1, output: "", answers: [], ms: { prefill: 1, decode: 1 } },
   kv: { fullBytes: 1, bytes: 1, peakBytes: 1, meanKept: 1 },
 });

@@ -28,7 +28,7 @@ export async function work(engine: Engine, o: WorkerOptions): Promise<void> {
   const { leaseMs = LEASE_MS, answer = answerCell } = o;
   const connection = await connect(o.queue);
   const worker = new Worker<CellJob, CellResult>(
-    queueName(engine.fingerprint),
+    queueName(engine.weights),
     async ({ data }) => {
       const { cell, ways } = fromJob(data);
       const rows = await answer(engine, cell, ways);

@@ -1,6 +1,5 @@
 import * as Plot from "@observablehq/plot";
 import { draw } from "./draw.ts";
-import type { ResultRow } from "../run/result-row.ts";
 import type { WaySummary } from "../run/summary.ts";
 
 /** A picture with its text. */
@@ -11,15 +10,12 @@ export interface Chart {
   readonly svg: string;
 }
 
-const nameOf = ({ method, kvType }: Pick<WaySummary, "method" | "kvType">) =>
-  kvType === "f16" ? method : `${method}, ${kvType}`;
-
 /** Average score against tokens kept, one line a method; the full cache is the dashed line. */
 export function scoreCurves(lines: readonly WaySummary[]): Chart {
   const points = lines.flatMap((line) =>
     line.kvSize === undefined
       ? []
-      : [{ method: nameOf(line), kept: line.kvSize, score: line.average }],
+      : [{ method: line.name, kept: line.kvSize, score: line.average }],
   );
   const full = lines.filter(({ kvSize }) => kvSize === undefined);
   return {
@@ -39,7 +35,7 @@ export function scoreCurves(lines: readonly WaySummary[]): Chart {
 
 /** In their order, so that each has one colour in all pictures. */
 function namesOf(lines: readonly WaySummary[]): string[] {
-  return [...new Set(lines.map(nameOf))];
+  return [...new Set(lines.map(({ name }) => name))];
 }
 
 function sizesOf(points: readonly { readonly kept: number }[]): number[] {
@@ -49,8 +45,8 @@ function sizesOf(points: readonly { readonly kept: number }[]): number[] {
 /** Average score against bytes held; those that nothing smaller beats are joined. */
 export function paretoFront(lines: readonly WaySummary[]): Chart {
   const points = lines.map((line) => ({
-    way: `${nameOf(line)}${line.kvSize === undefined ? "" : ` ${line.kvSize}`}`,
-    method: nameOf(line),
+    way: `${line.name}${line.kvSize === undefined ? "" : ` ${line.kvSize}`}`,
+    method: line.name,
     megabytes: line.kvBytes / 1e6,
     score: line.average,
   }));
@@ -94,19 +90,19 @@ interface NeedleCell {
 }
 
 /** Needles found, by length and depth, one field a method and size. */
-export function needleMap(rows: readonly ResultRow[]): Chart | undefined {
+export function needleMap(lines: readonly WaySummary[]): Chart | undefined {
   const cells = new Map<string, NeedleCell>();
-  const sizeOf = ({ options }: ResultRow) => Number(options.kvSize);
-  const smallest = Math.min(...rows.filter((r) => r.method !== "full").map(sizeOf));
-  for (const row of rows) {
-    const { method, facts: { length, depth } = {}, score } = row;
-    if (length === undefined || depth === undefined) continue;
-    const size = method === "full" ? smallest : sizeOf(row);
-    const way = method === "full" ? method : `${method} ${size}`;
-    const key = JSON.stringify([way, length, depth]);
-    const cell = cells.get(key) ?? { way, method, size, length, depth, scores: [] };
-    cell.scores.push(score);
-    cells.set(key, cell);
+  const smallest = Math.min(...lines.flatMap(({ kvSize }) => kvSize ?? []));
+  for (const { name, kvSize, rows } of lines) {
+    const size = kvSize ?? smallest;
+    const way = kvSize === undefined ? name : `${name} ${kvSize}`;
+    for (const { facts: { length, depth } = {}, score } of rows) {
+      if (length === undefined || depth === undefined) continue;
+      const key = JSON.stringify([way, length, depth]);
+      const cell = cells.get(key) ?? { way, method: name, size, length, depth, scores: [] };
+      cell.scores.push(score);
+      cells.set(key, cell);
+    }
   }
   if (cells.size === 0) return undefined;
   const data = [...cells.values()].map(({ scores, ...cell }) => ({

@@ -1,11 +1,13 @@
-import type { Report, ReportTable } from "./report.ts";
+import type { Report } from "./report.ts";
 
 /** A report as Markdown; pictures are linked by name, as files beside it. */
 export function reportMarkdown(report: Report): string {
   const parts = [`# ${report.title}`, ...report.notes];
   report.sections.forEach((section, i) => {
     parts.push(`## ${section.title}`, ...section.notes);
-    for (const table of section.tables) parts.push(`### ${table.title}`, markdownTable(table));
+    for (const table of section.tables) {
+      parts.push(`### ${table.title}`, markdownTable(table.head, table.rows));
+    }
     for (const chart of section.charts) {
       parts.push(`![${chart.caption}](${chartFile(i, chart.name)})`, chart.caption);
     }
@@ -18,7 +20,11 @@ export function chartFile(section: number, name: string): string {
   return `${section + 1}-${name}.svg`;
 }
 
-function markdownTable({ head, rows }: ReportTable): string {
+/** A table as Markdown. */
+export function markdownTable(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");

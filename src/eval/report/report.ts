@@ -9,12 +9,17 @@ export interface ReportTable {
   readonly rows: readonly (readonly string[])[];
 }
 
-/** A suite in one mode: its table and pictures. */
-export interface ReportSection {
+/** A suite in one mode. */
+export interface TableSection {
   readonly title: string;
   /** What the figures are of, in sentences. */
   readonly notes: readonly string[];
   readonly tables: readonly ReportTable[];
+  readonly lines: readonly WaySummary[];
+}
+
+/** The same with its pictures. */
+export interface ReportSection extends TableSection {
   readonly charts: readonly Chart[];
 }
 
@@ -27,22 +32,25 @@ export interface Report {
 /** Results as tables and pictures, a section for each model, suite and mode. */
 export function makeReport(rows: readonly ResultRow[]): Report {
   const unique = [...new Map(rows.map((row) => [keyOf(row), row])).values()];
-  const groups = new Map<string, ResultRow[]>();
-  for (const row of unique) {
-    const suite = row.task.split("/")[0] as string;
-    const key = JSON.stringify([row.model, row.fingerprint, suite, row.mode]);
-    groups.set(key, [...(groups.get(key) ?? []), row]);
-  }
   const models = [...new Set(unique.map(({ model }) => model))];
   const kernels = [...new Set(unique.map((row) => row.kernels))];
   return {
     title: `Compressed KV caches: ${models.join(", ")}`,
-    notes: [
-      `${unique.length} answers, kernels ${kernels.join(", ")}.`,
-      "Differences are to the full cache on the same samples, with the 95 % interval of a paired bootstrap.",
-    ],
-    sections: [...groups.values()].map(section),
+    notes: [`${unique.length} answers, kernels ${kernels.join(", ")}.`],
+    sections: resultSections(unique).map((section) => ({ ...section, charts: chartsOf(section) })),
   };
+}
+
+/** Results as tables, a section for each model, suite and mode. */
+export function resultSections(rows: readonly ResultRow[]): TableSection[] {
+  const groups = new Map<string, ResultRow[]>();
+  for (const row of rows) {
+    const key = JSON.stringify([row.model, row.weights, suiteOf(row), row.mode]);
+    const own = groups.get(key);
+    if (own === undefined) groups.set(key, [row]);
+    else own.push(row);
+  }
+  return [...groups.values()].map(section);
 }
 
 const SUITES: Readonly<Record<string, string>> = {
@@ -53,22 +61,30 @@ const SUITES: Readonly<Record<string, string>> = {
   questions: "Many questions on one text",
 };
 
-function section(rows: readonly ResultRow[]): ReportSection {
-  const [{ task, mode, model }] = rows as [ResultRow];
-  const suite = task.split("/")[0] as string;
+const suiteOf = ({ task }: ResultRow) => task.split("/")[0] as string;
+
+function section(rows: readonly ResultRow[]): TableSection {
+  const [first] = rows as [ResultRow];
+  const suite = suiteOf(first);
   const lines = summarise(rows);
-  const when = mode === "aware" ? "the question in the prompt" : "the question after compression";
+  const when =
+    first.mode === "aware" ? "the question in the prompt" : "the question after compression";
   const prompts = [...new Set(rows.map((row) => row.prompts))];
-  const map = suite === "needle" ? needleMap(rows) : undefined;
-  const isGrid = new Set(lines.flatMap(({ kvSize }) => kvSize ?? [])).size > 1;
+  const words = prompts.map((p) => (p === "own" ? "in our own words" : p)).join(", ");
   return {
     title: `${SUITES[suite] ?? suite}, ${when}`,
     notes: [
-      `${model}. Prompts: ${prompts.map((p) => (p === "own" ? "in our own words" : p)).join(", ")}.`,
+      `${first.model}. Prompts: ${words}. Differences are to the full cache on the same samples, with the 95 % interval of a paired bootstrap.`,
     ],
-    tables: [scoreTable(rows, lines), rateTable(rows, lines)],
-    charts: [...(isGrid ? [scoreCurves(lines)] : []), paretoFront(lines), ...(map ? [map] : [])],
+    tables: [scoreTable(lines), rateTable(rows, lines)],
+    lines,
   };
+}
+
+function chartsOf({ lines }: TableSection): Chart[] {
+  const isGrid = new Set(lines.flatMap(({ kvSize }) => kvSize ?? [])).size > 1;
+  const map = needleMap(lines);
+  return [...(isGrid ? [scoreCurves(lines)] : []), paretoFront(lines), ...(map ? [map] : [])];
 }
 
 const shortTask = (task: string) => task.split("/").slice(1).join("/") || task;
@@ -76,9 +92,10 @@ const tasksOf = (lines: readonly WaySummary[]) => [
   ...new Set(lines.flatMap(({ cells }) => cells.map(({ task }) => task))),
 ];
 
-function scoreTable(rows: readonly ResultRow[], lines: readonly WaySummary[]): ReportTable {
+function scoreTable(lines: readonly WaySummary[]): ReportTable {
   const tasks = tasksOf(lines);
   const full = lines.find(({ kvSize, kvType }) => kvSize === undefined && kvType === "f16");
+  const scores = new Map(full?.rows.map((row) => [sampleOf(row), row.score]));
   return {
     title: "Mean score in percent",
     head: [
@@ -86,18 +103,20 @@ function scoreTable(rows: readonly ResultRow[], lines: readonly WaySummary[]): R
       ...["samples", "KV of full"],
     ],
     rows: lines.map((line) => {
-      const own = line === full || full === undefined ? "" : shown(differenceOf(rows, line));
+      const pairs = line === full ? [] : pairsOf(line, scores);
       const n = line.cells.reduce((sum, cell) => sum + cell.n, 0);
       return [
-        line.method + (line.kvType === "f16" ? "" : `, ${line.kvType}`),
-        line.kvSize === undefined ? "all" : String(line.kvSize),
+        ...[line.name, line.kvSize === undefined ? "all" : String(line.kvSize)],
         ...tasks.map((task) => line.cells.find((c) => c.task === task)?.score.toFixed(1) ?? ""),
-        ...[line.average.toFixed(1), own, String(n)],
-        `${((100 * line.kvBytes) / line.fullBytes).toFixed(1)} %`,
+        ...[line.average.toFixed(1), pairs.length === 0 ? "" : shown(pairedDifference(pairs))],
+        ...[String(n), `${((100 * line.kvBytes) / line.fullBytes).toFixed(1)} %`],
       ];
     }),
   };
 }
+
+/** The same prompt of the same task. */
+const sampleOf = ({ task, sample, prompt }: ResultRow) => JSON.stringify([task, sample, prompt]);
 
 /** `−3.2 [−5.0, −1.4]` */
 function shown({ value, low, high }: Interval): string {
@@ -105,23 +124,17 @@ function shown({ value, low, high }: Interval): string {
   return `${signed(value)} [${signed(low)}, ${signed(high)}]`;
 }
 
-/** In percent, over the samples that both have. */
-function differenceOf(rows: readonly ResultRow[], line: WaySummary): Interval {
-  const sampleOf = (row: ResultRow) => JSON.stringify([row.task, row.sample]);
-  const fulls = new Map(
-    rows
-      .filter(({ method, kvType }) => method === "full" && kvType === "f16")
-      .map((row) => [sampleOf(row), row.score]),
-  );
+/** Scores in percent beside the full cache's, over the samples that both have, by task. */
+function pairsOf(line: WaySummary, full: ReadonlyMap<string, number>): Pairs[] {
   const tasks = new Map<string, [number, number][]>();
   for (const row of line.rows) {
-    const theirs = fulls.get(sampleOf(row));
+    const theirs = full.get(sampleOf(row));
     if (theirs === undefined) continue;
     const own = tasks.get(row.task) ?? [];
     own.push([100 * row.score, 100 * theirs]);
     tasks.set(row.task, own);
   }
-  return pairedDifference([...tasks.values()] satisfies Pairs[]);
+  return [...tasks.values()];
 }
 
 function rateTable(rows: readonly ResultRow[], lines: readonly WaySummary[]): ReportTable {

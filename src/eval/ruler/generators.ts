@@ -1,4 +1,4 @@
-import { drawer, englishWords, KINDS, pick, shuffled, type Kind } from "./words.ts";
+import { drawer, englishWords, KINDS, shuffled, type Kind } from "./words.ts";
 
 /** What a task's template is filled with. */
 export interface Filled {
@@ -165,9 +165,11 @@ export interface Question {
 export function documentQuestions(questions: readonly Question[], i: number): Generator {
   return ({ random }, size) => {
     const own = questions[i % questions.length] as Question;
-    const rest = questions.filter(({ document }) => document !== own.document);
-    const others = Array.from({ length: size }, () => pick(random, rest).document);
-    const documents = shuffled([own.document, ...new Set(others)], random);
+    const texts = new Set(questions.map(({ document }) => document));
+    texts.delete(own.document);
+    // A larger haystack holds the documents of a smaller one.
+    const others = shuffled([...texts], random).slice(0, size);
+    const documents = shuffled([own.document, ...others], random);
     const context = documents.map((text, at) => `Document ${at + 1}:\n${text}`).join("\n\n");
     return { context, query: own.question, answers: own.answers };
   };

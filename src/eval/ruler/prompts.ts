@@ -9,7 +9,7 @@ export interface RulerPrompts {
   /** `own`, or the file's name. */
   readonly name: string;
   readonly phrases: Phrases;
-  /** Of a task, where it differs from our own. */
+  /** Of a task, where it differs from our own. Throws `BAD_FILE` where the file has none. */
   wording(task: string): Partial<Wording>;
 }
 
@@ -29,33 +29,35 @@ export const OWN_RULER_PROMPTS: RulerPrompts = {
  * @throws `BAD_FILE`
  */
 export async function readRulerPrompts(path: string): Promise<RulerPrompts> {
-  let value: Given;
+  let value: unknown;
   try {
-    value = JSON.parse(await readFile(path, "utf8")) as Given;
+    value = JSON.parse(await readFile(path, "utf8"));
   } catch (error) {
     throw new PyramidKVError("BAD_FILE", `${path} cannot be read as JSON`, { cause: error });
   }
-  const { tasks, generation = {} } = value;
-  if (typeof tasks !== "object") {
-    throw new PyramidKVError("BAD_FILE", `${path} holds no "tasks" with their templates`);
-  }
-  const { needle, noise } = generation;
+  const { tasks, generation } = objectOf(value);
+  const { needle, noise } = objectOf(generation);
+  const name = basename(path);
   const own = OWN_RULER_PROMPTS.phrases;
   return {
-    name: basename(path),
-    phrases: { needle: textOr(needle, own.needle), noise: textOr(noise, own.noise) },
-    wording: (name) => {
-      const { template, answer_prefix: answerPrefix } = tasks[name] ?? {};
-      return typeof template === "string" && typeof answerPrefix === "string"
-        ? { template, answerPrefix }
-        : {};
+    ...{ name, phrases: { needle: textOr(needle, own.needle), noise: textOr(noise, own.noise) } },
+    wording: (task) => {
+      const { template, answer_prefix: answerPrefix } = objectOf(objectOf(tasks)[task]);
+      const isWhole = typeof template === "string" && typeof answerPrefix === "string";
+      // Our own words must not go by the file's name.
+      if (!isWhole || !template.includes("{context}")) {
+        throw new PyramidKVError(
+          "BAD_FILE",
+          `${name} has no "template" with {context} and "answer_prefix" for ${task}`,
+        );
+      }
+      return { template, answerPrefix };
     },
   };
 }
 
-interface Given {
-  readonly tasks?: Readonly<Record<string, { template?: unknown; answer_prefix?: unknown }>>;
-  readonly generation?: { readonly needle?: unknown; readonly noise?: unknown };
+function objectOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 function textOr(value: unknown, other: string): string {

@@ -26,6 +26,8 @@ const LARGEST = 2 ** 20;
 /** RULER's tasks, made for any length and tokenizer: the same seed makes the same samples. */
 export function rulerSamples(tokenizer: Tokenizer, o: RulerOptions): Sample[] {
   const sentences = o.haystack.split(/(?<=[.!?。！？])\s+/).filter((s) => s.trim() !== "");
+  // Prompts are long: only the last one made is held.
+  let last: { readonly id: string; readonly made: ReturnType<typeof fit> } | undefined;
   return o.lengths.flatMap((length) =>
     o.tasks.flatMap((name) =>
       Array.from({ length: o.count }, (_, i): Sample => {
@@ -37,8 +39,11 @@ export function rulerSamples(tokenizer: Tokenizer, o: RulerOptions): Sample[] {
           return put(task, generator(source, size));
         };
         const room = length - task.maxTokens;
-        let made: ReturnType<typeof fit> | undefined;
-        const fitted = () => (made ??= fit(tokenizer, make, room, `ruler/${name}`));
+        const id = `${name} ${length} ${i}`;
+        const fitted = () => {
+          if (last?.id !== id) last = { id, made: fit(tokenizer, make, room, `ruler/${name}`) };
+          return last.made;
+        };
         return {
           ...{ task: `ruler/${name}`, id: `${length} #${i + 1}`, scored: task },
           ...{ maxTokens: task.maxTokens, prompts: o.prompts.name, facts: { length } },

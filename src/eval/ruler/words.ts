@@ -1,3 +1,5 @@
+import { PyramidKVError } from "../../errors.ts";
+
 const ADJECTIVES =
   "able amber ample angry arid bitter blank blue bold brave brief bright broad brown calm careful cheap clean clever cloudy cold common cool crisp curly damp dark dear deep dense dim distant double dry dull dusty eager early easy empty equal faint fair famous fancy fast fierce final fine firm flat foggy fond frail free fresh frosty full gentle giant glad golden grand grave gray great green grim happy hard harsh hasty heavy hidden high hollow honest hot huge humble hungry icy idle jolly keen kind large late lazy lean light little lively lone long loud loyal lucky mad major mellow mild minor misty modest muddy narrow neat new nimble noble noisy odd old open orange pale patient plain polite poor prime proper proud pure purple quick quiet rapid rare raw ready red rich ripe rosy rough round royal rusty sad safe salty secret shallow sharp short shy silent silver simple slim slow small smart smooth soft solid sour spare spicy square stale steady steep stern still stout strange strict strong sturdy subtle sudden sunny sweet swift tall tame tart tender thick thin tidy tight tiny tired tough true vague vast violet vivid warm wary wet white whole wide wild windy wise witty wooden yellow young".split(
     " ",
@@ -8,6 +10,9 @@ const NOUNS =
     " ",
   );
 
+/** Draws in a row that were drawn before: then there are hardly any left. */
+const MOST_TRIES = 10_000;
+
 /** Draws that no caller sees twice. */
 export type Draw = () => string;
 
@@ -15,12 +20,16 @@ export type Draw = () => string;
 export function drawer(random: () => number, make: (random: () => number) => string): Draw {
   const seen = new Set<string>();
   return () => {
-    for (;;) {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
       const value = make(random);
       if (seen.has(value)) continue;
       seen.add(value);
       return value;
     }
+    throw new PyramidKVError(
+      "USAGE",
+      `there are no more than some ${seen.size} different ones; ask for fewer or a shorter text`,
+    );
   };
 }
 

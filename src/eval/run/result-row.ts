@@ -13,7 +13,8 @@ export interface ResultRow {
   readonly options: Readonly<Record<string, unknown>>;
   readonly kvType: string;
   readonly model: string;
-  readonly fingerprint: string;
+  /** Names the model's weights and their types. */
+  readonly weights: string;
   readonly kernels: string;
   /** Of the prompt's tokens: SHA-256, 16 digits. */
   readonly prompt: string;
@@ -39,11 +40,11 @@ export interface ResultRow {
 /** What makes a result the same as another, before it is there. */
 export type ResultIdentity = Pick<
   ResultRow,
-  "task" | "sample" | "mode" | "method" | "options" | "kvType" | "fingerprint" | "prompt"
+  "task" | "sample" | "mode" | "method" | "options" | "kvType" | "weights" | "prompt"
 >;
 
 /** Two rows with one key are the same work. */
 export function keyOf(row: ResultIdentity): string {
-  const { task, sample, mode, method, options, kvType, fingerprint, prompt } = row;
-  return JSON.stringify([task, sample, mode, method, options, kvType, fingerprint, prompt]);
+  const { task, sample, mode, method, options, kvType, weights, prompt } = row;
+  return JSON.stringify([task, sample, mode, method, options, kvType, weights, prompt]);
 }

@@ -129,16 +129,52 @@ describe("a sweep", () => {
     }));
 });
 
+it("leaves out what does not fit, tells why, and does the rest", () =>
+  withEngine(async (engine, o) => {
+    const { tokenizer } = engine;
+    const samples = needleSamples(tokenizer, {
+      ...{ haystack: HAYSTACK, lengths: [400, 5000], depths: [0.5], form: "facts", repeats: 1 },
+    });
+    const problems: string[] = [];
+    const onProblem = (problem: string) => problems.push(problem);
+    const rows = await runSamples(engine, { ...o, samples, modes: ["aware"], onProblem });
+    expect(rows.map(({ task }) => task)).toEqual(WAYS.map(() => "needle/400"));
+    expect(problems).toEqual([
+      expect.stringMatching(/^needle\/5000, facts at 0.5: .*context of 2048/),
+    ]);
+    await expect(runSamples(engine, { ...o, samples })).rejects.toMatchObject({
+      code: "CONTEXT_FULL",
+    });
+  }));
+
+it("does not take one quantization's answers for another's", async () => {
+  using folder = new TestFolder();
+  const models = ["f32", "q8_0"] as const;
+  const names = new Set<string>();
+  const prints = new Set<string>();
+  for (const weights of models) {
+    const model = folder.tiny({ nLayer: 2, vocabulary: true, weights });
+    await using engine = await Engine.load({ model, threads: 1 });
+    names.add(engine.weights);
+    prints.add(engine.fingerprint);
+  }
+  expect([names.size, prints.size]).toEqual([2, 1]);
+});
+
 describe("a file of results", () => {
   it.each([
     ["not json\n", "line 1 is no JSON object"],
     ['{"task":"a"}\n', "line 1 is no result"],
+    ['{"precious":1}', "holds something else than results"],
+    ["precious", "holds something else than results"],
   ])("that holds %j is refused", async (text, message) => {
     const folder = mkdtempSync(join(tmpdir(), "pyramidkv-results-"));
     try {
       const path = join(folder, "results.jsonl");
       writeFileSync(path, text);
       await expect(ResultFile.open(path)).rejects.toThrow(message);
+      expect(readFileSync(path, "utf8")).toBe(text);
+      await expect(ResultFile.open(join(folder, "none", "x"))).rejects.toThrow("(ENOENT)");
       await expect(ResultFile.open(folder)).rejects.toThrow("cannot be read or written (EISDIR)");
     } finally {
       rmSync(folder, { recursive: true });

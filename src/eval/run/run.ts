@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Engine, SessionOptions } from "../../engine/engine.ts";
 import { reportKv } from "../../engine/kv-report.ts";
 import type { Session } from "../../engine/session.ts";
-import { throwIfAborted } from "../../errors.ts";
+import { PyramidKVError, throwIfAborted } from "../../errors.ts";
 import type { QualityMode } from "../quality.ts";
 import { scoreOf, type ScoredTask } from "../scored-tasks.ts";
 import { answerText, readTogether } from "../share-prefill.ts";
@@ -22,6 +22,8 @@ export interface RunOptions {
   /** This process's part of the cells: `[i, n]` does every n-th one, from the i-th on, counted from 0. */
   readonly shard?: readonly [number, number];
   readonly signal?: AbortSignal | undefined;
+  /** Told why a cell was left out, where its prompt does not fit or cannot be made. */
+  readonly onProblem?: (message: string) => void;
   /** Cells done, of how many; cells that are all there count as done. */
   readonly onCell?: (done: number, total: number) => void;
 }
@@ -39,12 +41,30 @@ export async function runSamples(engine: Engine, o: RunOptions): Promise<readonl
   const cells = cellsOf(o);
   for (const [done, { sample, mode }] of cells.entries()) {
     throwIfAborted(o.signal);
-    const cell = { ...sampleCell(sample), mode };
-    const ways = missingWays(engine, cell, o.ways, results);
-    await results.append(await answerCell(engine, cell, ways, o.signal));
+    await leavingOut(o, sample, async () => {
+      const cell = { ...sampleCell(sample), mode };
+      const ways = missingWays(engine, cell, o.ways, results);
+      await results.append(await answerCell(engine, cell, ways, o.signal));
+    });
     o.onCell?.(done + 1, cells.length);
   }
   return results.rows;
+}
+
+/** Runs a task on a sample; what is wrong with the sample itself is told, and the others go on. */
+export async function leavingOut(
+  { onProblem }: Pick<RunOptions, "onProblem">,
+  { task, id }: Sample,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const isSamples =
+      error instanceof PyramidKVError && ["CONTEXT_FULL", "USAGE"].includes(error.code);
+    if (!isSamples || onProblem === undefined) throw error;
+    onProblem(`${task}, ${id}: ${error.message}`);
+  }
 }
 
 /** This process's part of the samples and modes. */
@@ -94,7 +114,9 @@ export async function answerCell(
     const [session] = sessions as [Session];
     const { layers: _, type: __, ...held } = reportKv(session.cache, first.length);
     const peakBytes = session.cache.ledger.peak;
-    if (cell.mode === "agnostic") await session.prefill(cell.question);
+    if (cell.mode === "agnostic" && cell.question.length > 0) {
+      await session.prefill(cell.question);
+    }
     const started = performance.now();
     const output = await answerText(session, cell, signal);
     rows.push({
@@ -117,7 +139,7 @@ function identityOf(engine: Engine, cell: Cell, way: Way): ResultIdentity {
     ...{ task: cell.task, sample: cell.id, mode: cell.mode, method: way.method },
     options: { ...session.compression.options },
     kvType: session.cache.format.name,
-    fingerprint: engine.fingerprint,
+    weights: engine.weights,
     prompt: createHash("sha256").update(joined(cell)).digest("hex").slice(0, 16),
   };
 }

@@ -1,3 +1,4 @@
+import { PyramidKVError } from "../../errors.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { Truth } from "../metrics.ts";
 import type { ScoredTask } from "../scored-tasks.ts";
@@ -44,7 +45,9 @@ export function promptParts(
 ): PromptParts {
   const whole = withoutMiddle(tokenizer, text, most);
   // A question longer than half of the prompt is cut as well: then all of the second half is the question.
-  const cut = whole.endsWith(question) ? whole.length - question.length : whole.length / 2;
+  const cut = whole.endsWith(question)
+    ? whole.length - question.length
+    : characterBefore(whole, whole.length / 2);
   const [context, rest] = [whole.slice(0, cut), whole.slice(cut)];
   if (!chat) {
     return {
@@ -55,11 +58,21 @@ export function promptParts(
   return splitChat(tokenizer, whole, rest);
 }
 
+/** The place at or before `at` where a character begins: half of a surrogate pair is none. */
+export function characterBefore(text: string, at: number): number {
+  const place = Math.floor(at);
+  const isLow = /[\uDC00-\uDFFF]/.test(text.charAt(place));
+  return isLow ? place - 1 : place;
+}
+
 /** One user message as a chat prompt, cut where `question`, which it ends with, begins. */
 export function splitChat(tokenizer: Tokenizer, content: string, question: string): PromptParts {
   const prompt = tokenizer.applyChatTemplate([{ role: "user", content }]);
   // Templates may trim what they are given.
   const cut = prompt.lastIndexOf(question.trimEnd());
+  if (cut < 0) {
+    throw new PyramidKVError("UNSUPPORTED", "the model's chat template changes what it is given");
+  }
   const encode = (part: string) => tokenizer.encode(part, { addSpecial: false });
   return { context: encode(prompt.slice(0, cut)), question: encode(prompt.slice(cut)) };
 }

@@ -11,6 +11,8 @@ export interface CellSummary {
 
 /** One line of a table: a way to run, over all tasks. */
 export interface WaySummary {
+  /** The method, with what else tells it from the other lines, but for its size. */
+  readonly name: string;
   readonly method: string;
   /** Tokens kept per layer and kv head; absent of the full cache. */
   readonly kvSize: number | undefined;
@@ -29,11 +31,12 @@ export interface WaySummary {
 export function summarise(rows: readonly ResultRow[]): WaySummary[] {
   const groups = new Map<string, ResultRow[]>();
   for (const row of rows) {
-    const key = JSON.stringify([row.mode, row.method, row.options, row.kvType, row.fingerprint]);
+    const key = JSON.stringify([row.mode, row.method, row.options, row.kvType, row.weights]);
     const own = groups.get(key);
     if (own === undefined) groups.set(key, [row]);
     else own.push(row);
   }
+  const firsts = [...groups.values()].map(([first]) => first as ResultRow);
   return [...groups.values()].map((own) => {
     const [first] = own as [ResultRow];
     const tasks = [...new Set(own.map(({ task }) => task))];
@@ -46,6 +49,7 @@ export function summarise(rows: readonly ResultRow[]): WaySummary[] {
     const { method, mode, kvType, options } = first;
     return {
       ...{ method, mode, kvType, cells, rows: own },
+      name: nameAmong(first, firsts),
       kvSize: method === "full" ? undefined : (options.kvSize as number | undefined),
       average: cells.reduce((sum, cell) => sum + cell.score, 0) / cells.length,
       kvBytes: mean((row) => row.kv.bytes),
@@ -54,12 +58,23 @@ export function summarise(rows: readonly ResultRow[]): WaySummary[] {
   });
 }
 
+/** `snapkv, q4_0, alpha 64`: what differs among the lines of a method is named. */
+function nameAmong({ method, kvType, options }: ResultRow, all: readonly ResultRow[]): string {
+  const alike = all.filter((row) => row.method === method);
+  const differing = Object.keys(options).filter(
+    (key) =>
+      key !== "kvSize" && new Set(alike.map((row) => JSON.stringify(row.options[key]))).size > 1,
+  );
+  const named = differing.map((key) => `${key} ${String(options[key])}`);
+  return [method, ...(kvType === "f16" ? [] : [kvType]), ...named].join(", ");
+}
+
 /** Mean prompt length of each task in tokens. */
 export function promptLengths(rows: readonly ResultRow[]): ReadonlyMap<string, number> {
   const samples = new Map<string, Map<string, number>>();
-  for (const { task, sample, promptTokens } of rows) {
+  for (const { task, prompt, promptTokens } of rows) {
     const own = samples.get(task) ?? new Map<string, number>();
-    samples.set(task, own.set(sample, promptTokens));
+    samples.set(task, own.set(prompt, promptTokens));
   }
   return new Map(
     [...samples].map(([task, lengths]) => {
