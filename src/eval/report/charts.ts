@@ -89,6 +89,8 @@ interface NeedleCell {
   readonly scores: number[];
 }
 
+const shortLength = (n: number) => (n >= 1000 ? `${n / 1000}K` : String(n));
+
 /** Needles found, by length and depth, one field a method and size. */
 export function needleMap(lines: readonly WaySummary[]): Chart | undefined {
   const cells = new Map<string, NeedleCell>();
@@ -122,7 +124,7 @@ export function needleMap(lines: readonly WaySummary[]): Chart | undefined {
     svg: draw({
       ...{ width: 60 + 210 * sizes.length, height: 50 + methods.length * (34 + 14 * depths) },
       padding: 0.05,
-      x: { type: "band", label: "prompt tokens" },
+      x: { type: "band", label: "prompt tokens", tickFormat: shortLength },
       y: { type: "band", label: "depth" },
       fx: { axis: null, padding: 0.12 },
       fy: { axis: null, padding: 0.35 },
