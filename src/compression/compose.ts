@@ -28,7 +28,7 @@ export function composeMethod(text: string, known: Known = {}): Method {
     const name = requireOneOf("method", text.trim(), Object.keys(METHODS) as MethodName[]);
     const { profile, budget } = known;
     const method: Method = METHODS[name];
-    const own = profile === undefined ? method : (method.calibrated?.(profile) ?? method);
+    const own = profile === undefined ? method : calibrated(method, profile);
     return budget === undefined ? own : { ...own, budget };
   }
   const [, name = "", argument, inner = ""] = match;
@@ -48,4 +48,15 @@ export function composeMethod(text: string, known: Known = {}): Method {
   const wrapped = wrapper.wrap(composeMethod(inner, within), value);
   requireTogether(wrapped);
   return { ...wrapped, name: text.trim() };
+}
+
+const calibratedMethods = new WeakMap<HeadProfile, Map<Method, Method>>();
+
+/** A method for a model's heads: the same object each time, so that sizes that rank alike are seen to. */
+function calibrated(method: Method, profile: HeadProfile): Method {
+  const known = calibratedMethods.get(profile) ?? new Map<Method, Method>();
+  calibratedMethods.set(profile, known);
+  const own = known.get(method) ?? method.calibrated?.(profile) ?? method;
+  known.set(method, own);
+  return own;
 }

@@ -8,21 +8,32 @@ export function inChunks(scores: Float32Array, size: number): Float32Array {
   const means = new Float32Array(nChunks);
   for (let c = 0; c < nChunks; c++) {
     const own = scores.subarray(c * size, (c + 1) * size);
-    means[c] = own.reduce((a, b) => a + b, 0) / own.length;
+    let sum = 0;
+    for (let i = 0; i < own.length; i++) sum += own[i] as number;
+    means[c] = sum / own.length;
   }
   const order = Array.from(means.keys()).sort(
     (a, b) => (means[a] as number) - (means[b] as number) || b - a,
   );
-  const place = new Uint32Array(nChunks);
-  order.forEach((c, rank) => (place[c] = rank));
   // Places among all tokens are whole numbers, which f32 holds exactly up to 2^24.
-  const tokens = Array.from(scores.keys()).sort(
-    (a, b) =>
-      (place[Math.floor(a / size)] as number) - (place[Math.floor(b / size)] as number) ||
-      (scores[a] as number) - (scores[b] as number) ||
-      b - a,
-  );
   const out = new Float32Array(n);
-  tokens.forEach((i, rank) => (out[i] = rank));
+  const own = new Uint32Array(size);
+  let place = 0;
+  for (const c of order) {
+    const length = Math.min(size, n - c * size);
+    for (let i = 0; i < length; i++) insert(own, i, c * size + i, scores);
+    for (let i = 0; i < length; i++) out[own[i] as number] = place++;
+  }
   return out;
+}
+
+/** Puts a token among the first `n` of `sorted`, which ascend by score; of equal ones the later comes first. */
+function insert(sorted: Uint32Array, n: number, token: number, scores: Float32Array): void {
+  const score = scores[token] as number;
+  let at = n;
+  while (at > 0 && (scores[sorted[at - 1] as number] as number) >= score) {
+    sorted[at] = sorted[at - 1] as number;
+    at--;
+  }
+  sorted[at] = token;
 }
