@@ -4,14 +4,12 @@ import { resolveCompression } from "../compression/resolve.ts";
 import { KV_TYPES } from "../engine/choices.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
-import { connect } from "../eval/queue/cell-queue.ts";
-import { distributeSamples } from "../eval/queue/distribute.ts";
 import { MODES } from "../eval/quality.ts";
 import { ResultFile } from "../eval/run/result-file.ts";
 import type { ResultRow } from "../eval/run/result-row.ts";
 import { runSamples, type RunOptions, type Way } from "../eval/run/run.ts";
 import type { Sample } from "../eval/run/sample.ts";
-import { resultSections } from "../eval/report/report.ts";
+import { resultSections } from "../eval/report/sections.ts";
 import { summarise } from "../eval/run/summary.ts";
 import { Interrupt } from "./interrupt.ts";
 import { note, progressBar, style, table } from "./io.ts";
@@ -69,7 +67,8 @@ export async function runSuite(flags: RunFlags, make: MakeSamples): Promise<void
   const shard = flags.shard === undefined ? undefined : parseShard(flags.shard);
   // What is wrong with the file is said before anything is loaded.
   const results = await ResultFile.open(flags.results);
-  if (flags.queue !== undefined) (await connect(flags.queue)).disconnect();
+  // Loaded only where it is used: every command would wait for it.
+  const queueing = flags.queue === undefined ? undefined : await openQueue(flags.queue);
   using interrupt = new Interrupt();
   await using engine = await loadEngine(flags, interrupt.signal);
   const made = await make(engine);
@@ -87,11 +86,9 @@ export async function runSuite(flags: RunFlags, make: MakeSamples): Promise<void
       ...(shard && { shard }),
       onCell: (done, total) => bar.update(done, total),
     };
-    const { queue } = flags;
-    rows =
-      queue === undefined
-        ? await runSamples(engine, options)
-        : await distributeSamples(engine, { ...options, queue });
+    rows = await (queueing === undefined
+      ? runSamples(engine, options)
+      : queueing.distribute(engine, options));
   } catch (error) {
     const isStop = error instanceof PyramidKVError && error.code === "ABORTED";
     if (!isStop || flags.results === undefined) throw error;
@@ -107,6 +104,16 @@ export async function runSuite(flags: RunFlags, make: MakeSamples): Promise<void
     throw new PyramidKVError("USAGE", `nothing could be answered; ${problems[0] ?? "no samples"}`);
   }
   print(rows, flags, problems);
+}
+
+/** A queue that answers. */
+async function openQueue(queue: string) {
+  const { connect } = await import("../eval/queue/cell-queue.ts");
+  const { distributeSamples } = await import("../eval/queue/distribute.ts");
+  (await connect(queue)).disconnect();
+  const distribute = (engine: Engine, options: RunOptions) =>
+    distributeSamples(engine, { ...options, queue });
+  return { distribute };
 }
 
 function waysOf({ methods, kvSizes, kvType, alpha }: RunFlags): Way[] {

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { requireInteger } from "../errors.ts";
-import { work } from "../eval/queue/worker.ts";
 import { Interrupt } from "./interrupt.ts";
 import { note } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
@@ -36,6 +35,8 @@ async function run(flags: Flags): Promise<void> {
   note(
     `waiting for samples of ${engine.model.name} at ${flags.queue}; Ctrl-C ends after the one at hand`,
   );
+  // Loaded only here: every command would wait for it.
+  const { work } = await import("../eval/queue/worker.ts");
   await work(engine, {
     ...{ queue: flags.queue, leaseMs: 1000 * flags.lease, signal: interrupt.signal },
     onCell: ([row]) => {

@@ -4,7 +4,6 @@ import type { Command } from "commander";
 import { PyramidKVError } from "../errors.ts";
 import { reportHtml } from "../eval/report/html.ts";
 import { chartFile, reportMarkdown } from "../eval/report/markdown.ts";
-import { makeReport } from "../eval/report/report.ts";
 import { readResults } from "../eval/run/result-file.ts";
 import { note } from "./io.ts";
 
@@ -29,6 +28,8 @@ async function report(paths: readonly string[], out: string): Promise<void> {
   if (rows.length === 0) {
     throw new PyramidKVError("BAD_FILE", `${paths.join(", ")}: no results of pyramidkv eval`);
   }
+  // Loaded only here: every command would wait for it.
+  const { makeReport } = await import("../eval/report/report.ts");
   const made = makeReport(rows);
   try {
     await mkdir(out, { recursive: true });

@@ -1,4 +1,5 @@
-import type { Report, ReportSection, ReportTable } from "./report.ts";
+import type { Report, ReportSection } from "./report.ts";
+import type { ReportTable } from "./sections.ts";
 
 const STYLE = `
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }

@@ -1,0 +1,120 @@
+import type { ResultRow } from "../run/result-row.ts";
+import { promptLengths, summarise, type WaySummary } from "../run/summary.ts";
+import { pairedDifference, type Interval, type Pairs } from "./bootstrap.ts";
+
+export interface ReportTable {
+  readonly title: string;
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** A suite in one mode. */
+export interface TableSection {
+  readonly title: string;
+  /** What the figures are of, in sentences. */
+  readonly notes: readonly string[];
+  readonly tables: readonly ReportTable[];
+  readonly lines: readonly WaySummary[];
+}
+
+/** Results as tables, a section for each model, suite and mode. */
+export function resultSections(rows: readonly ResultRow[]): TableSection[] {
+  const groups = new Map<string, ResultRow[]>();
+  for (const row of rows) {
+    const key = JSON.stringify([row.model, row.weights, suiteOf(row), row.mode]);
+    const own = groups.get(key);
+    if (own === undefined) groups.set(key, [row]);
+    else own.push(row);
+  }
+  return [...groups.values()].map(section);
+}
+
+const SUITES: Readonly<Record<string, string>> = {
+  longbench: "LongBench",
+  "longbench-v2": "LongBench v2",
+  ruler: "RULER",
+  needle: "Needle in a Haystack",
+  questions: "Many questions on one text",
+};
+
+const suiteOf = ({ task }: ResultRow) => task.split("/")[0] as string;
+
+function section(rows: readonly ResultRow[]): TableSection {
+  const [first] = rows as [ResultRow];
+  const suite = suiteOf(first);
+  const lines = summarise(rows);
+  const when =
+    first.mode === "aware" ? "the question in the prompt" : "the question after compression";
+  const prompts = [...new Set(rows.map((row) => row.prompts))];
+  const words = prompts.map((p) => (p === "own" ? "in our own words" : p)).join(", ");
+  return {
+    title: `${SUITES[suite] ?? suite}, ${when}`,
+    notes: [
+      `${first.model}. Prompts: ${words}. Differences are to the full cache on the same samples, with the 95 % interval of a paired bootstrap.`,
+    ],
+    tables: [scoreTable(lines), rateTable(rows, lines)],
+    lines,
+  };
+}
+
+const shortTask = (task: string) => task.split("/").slice(1).join("/") || task;
+const tasksOf = (lines: readonly WaySummary[]) => [
+  ...new Set(lines.flatMap(({ cells }) => cells.map(({ task }) => task))),
+];
+
+function scoreTable(lines: readonly WaySummary[]): ReportTable {
+  const tasks = tasksOf(lines);
+  const full = lines.find(({ kvSize, kvType }) => kvSize === undefined && kvType === "f16");
+  const scores = new Map(full?.rows.map((row) => [sampleOf(row), row.score]));
+  return {
+    title: "Mean score in percent",
+    head: [
+      ...["method", "kept", ...tasks.map(shortTask), "average", "to the full cache"],
+      ...["samples", "KV of full"],
+    ],
+    rows: lines.map((line) => {
+      const pairs = line === full ? [] : pairsOf(line, scores);
+      const n = line.cells.reduce((sum, cell) => sum + cell.n, 0);
+      return [
+        ...[line.name, line.kvSize === undefined ? "all" : String(line.kvSize)],
+        ...tasks.map((task) => line.cells.find((c) => c.task === task)?.score.toFixed(1) ?? ""),
+        ...[line.average.toFixed(1), pairs.length === 0 ? "" : shown(pairedDifference(pairs))],
+        ...[String(n), `${((100 * line.kvBytes) / line.fullBytes).toFixed(1)} %`],
+      ];
+    }),
+  };
+}
+
+/** The same prompt of the same task. */
+const sampleOf = ({ task, sample, prompt }: ResultRow) => JSON.stringify([task, sample, prompt]);
+
+/** `−3.2 [−5.0, −1.4]` */
+function shown({ value, low, high }: Interval): string {
+  const signed = (x: number) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(1)}`;
+  return `${signed(value)} [${signed(low)}, ${signed(high)}]`;
+}
+
+/** Scores in percent beside the full cache's, over the samples that both have, by task. */
+function pairsOf(line: WaySummary, full: ReadonlyMap<string, number>): Pairs[] {
+  const tasks = new Map<string, [number, number][]>();
+  for (const row of line.rows) {
+    const theirs = full.get(sampleOf(row));
+    if (theirs === undefined) continue;
+    const own = tasks.get(row.task) ?? [];
+    own.push([100 * row.score, 100 * theirs]);
+    tasks.set(row.task, own);
+  }
+  return [...tasks.values()];
+}
+
+function rateTable(rows: readonly ResultRow[], lines: readonly WaySummary[]): ReportTable {
+  const sizes = [...new Set(lines.flatMap(({ kvSize }) => kvSize ?? []))].sort((a, b) => a - b);
+  return {
+    title: "Compression rate: KV size over mean prompt length",
+    head: ["task", "mean tokens", ...sizes.map(String)],
+    rows: [...promptLengths(rows)].map(([task, mean]) => [
+      ...[shortTask(task), mean.toFixed(0)],
+      ...sizes.map((size) => (size >= mean ? "all kept" : `${((100 * size) / mean).toFixed(1)} %`)),
+    ]),
+  };
+}
