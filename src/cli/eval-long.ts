@@ -1,13 +1,13 @@
 import type { Command } from "commander";
 import { resolveCompression } from "../compression/resolve.ts";
 import { requireInteger } from "../errors.ts";
-import { mean } from "../eval/follow.ts";
+import { mean } from "../eval/mean.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { runLong, type LongRow } from "../eval/long.ts";
 import type { Way } from "../eval/run/run.ts";
 import { formatBytes } from "./io.ts";
 import { addModelOptions, integer, integers, names, type ModelFlags } from "./options.ts";
-import { printRows, runStudy, type PrintFlags } from "./study.ts";
+import { printRows, runStudy, shownQuarters, type PrintFlags } from "./study.ts";
 
 type Flags = ModelFlags &
   PrintFlags & {
@@ -62,10 +62,8 @@ async function long(flags: Flags): Promise<void> {
 }
 
 function line({ way, kl, top1, repeated, found, kvBytes }: LongRow): string[] {
-  const quarters = (all: readonly number[][]) =>
-    (all[0] ?? []).map((_, q) => mean(all.map((own) => own[q] as number)).toFixed(2)).join(" ");
   return [
-    ...[way.method, String(way.kvSize ?? "all"), quarters(kl), quarters(top1)],
+    ...[way.method, String(way.kvSize ?? "all"), shownQuarters(kl), shownQuarters(top1)],
     ...[mean(repeated).toFixed(2), `${found.filter(Boolean).length}/${found.length}`],
     formatBytes(kvBytes),
   ];

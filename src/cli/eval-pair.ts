@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { resolveCompression } from "../compression/resolve.ts";
 import { requireInteger } from "../errors.ts";
-import { mean } from "../eval/follow.ts";
+import { mean } from "../eval/mean.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { runPairs, type PairRow } from "../eval/pair.ts";
 import type { Way } from "../eval/run/run.ts";
@@ -13,7 +13,7 @@ import {
   names,
   type ModelFlags,
 } from "./options.ts";
-import { printRows, runStudy, type PrintFlags } from "./study.ts";
+import { printRows, runStudy, shownQuarters, type PrintFlags } from "./study.ts";
 
 type Flags = ModelFlags &
   PrintFlags & {
@@ -77,10 +77,9 @@ async function pair(flags: Flags): Promise<void> {
 
 function line({ way, short, recalled, rougeL, facts, kl }: PairRow): string[] {
   const found = (all: readonly boolean[]) => `${all.filter(Boolean).length}/${all.length}`;
-  const quarters = (kl[0] ?? []).map((_, q) => mean(kl.map((own) => own[q] as number)).toFixed(2));
   return [
     ...[way.method, String(way.kvSize ?? "all"), String(way.alpha ?? "")],
     ...[found(short), found(recalled), mean(rougeL).toFixed(2), mean(facts).toFixed(2)],
-    quarters.join(" "),
+    shownQuarters(kl),
   ];
 }

@@ -1,5 +1,6 @@
 import type { Engine } from "../engine/engine.ts";
 import { markdownTable } from "../eval/report/markdown.ts";
+import { mean } from "../eval/mean.ts";
 import { Interrupt } from "./interrupt.ts";
 import { progressBar, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
@@ -51,4 +52,10 @@ export function printRows<T>(
   }
   const draw = flags.markdown === true ? markdownTable : table;
   process.stdout.write(`${draw(head, rows.map(line))}\n`);
+}
+
+/** `0.10 0.12 0.15 0.20`: the quarters of several texts, averaged. */
+export function shownQuarters(all: readonly (readonly number[])[]): string {
+  const [first = []] = all;
+  return first.map((_, q) => mean(all.map((own) => own[q] as number)).toFixed(2)).join(" ");
 }

@@ -22,8 +22,3 @@ export async function follow(session: Session, course: Course): Promise<Nearness
   }
   return { kl, same };
 }
-
-/** The mean; 0 of nothing. */
-export function mean(values: readonly (number | boolean)[]): number {
-  return values.reduce<number>((sum, x) => sum + Number(x), 0) / Math.max(1, values.length);
-}

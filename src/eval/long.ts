@@ -3,7 +3,7 @@ import type { Engine } from "../engine/engine.ts";
 import { argmax } from "../engine/sampler.ts";
 import type { Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";
-import { mean } from "./follow.ts";
+import { quarters } from "./mean.ts";
 import { needleNumber } from "./needle/facts.ts";
 import { needleText } from "./needle/prompt.ts";
 import type { Way } from "./run/run.ts";
@@ -38,7 +38,6 @@ export interface LongRow {
   kvBytes: number;
 }
 
-const QUARTERS = 4;
 const RUN = 4;
 const ANSWER_TOKENS = 16;
 const REQUEST = "Write a long and detailed essay about the text above.";
@@ -114,11 +113,6 @@ async function answerOf(engine: Engine, session: Session, question: string): Pro
   const asked = `\n\nQuestion about the text at the beginning: ${question}\nAnswer:`;
   await session.prefill(engine.tokenizer.encode(asked, { addSpecial: false }));
   return answerText(session, { maxTokens: ANSWER_TOKENS });
-}
-
-function quarters(values: readonly (number | boolean)[]): number[] {
-  const at = (part: number) => Math.floor((part / QUARTERS) * values.length);
-  return Array.from({ length: QUARTERS }, (_, q) => mean(values.slice(at(q), at(q + 1))));
 }
 
 /** The share of the runs of `n` tokens that occurred before: 0 where nothing repeats, near 1 in a loop. */

@@ -1,7 +1,8 @@
 import { greedyCourse, type Course } from "../engine/course.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Session } from "../engine/session.ts";
-import { follow, mean } from "./follow.ts";
+import { follow } from "./follow.ts";
+import { quarters } from "./mean.ts";
 import { rougeL } from "./metrics/rouge-l.ts";
 import { needleNumber } from "./needle/facts.ts";
 import { insertNeedle, type Needle } from "./needle/prompt.ts";
@@ -39,7 +40,6 @@ export interface PairRow {
 }
 
 const ANSWER_TOKENS = 24;
-const QUARTERS = 4;
 
 /**
  * Does question answering flatter, since its last tokens point at the answer? The same article is asked a short
@@ -108,12 +108,7 @@ async function askForReport(
     row.facts.push(sharedFacts(text, truth.text));
     const isFull = row === rows[0];
     const kl = isFull ? [0] : (await follow(follower, truth.course)).kl;
-    row.kl.push(
-      Array.from({ length: QUARTERS }, (_, q) => {
-        const at = (part: number) => Math.floor((part / QUARTERS) * kl.length);
-        return mean(kl.slice(at(q), at(q + 1)));
-      }),
-    );
+    row.kl.push(quarters(kl));
   });
 }
 

@@ -1,9 +1,9 @@
-import { access, rename } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { HubApiError, pathsInfo } from "@huggingface/hub";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import { authorization, hubUrl } from "./address.ts";
-import { download, explain, reasonOf, withTimeout, type FetchOptions } from "./download.ts";
+import { download, exists, explain, reasonOf, withTimeout, type FetchOptions } from "./download.ts";
 import { extract } from "./unzip.ts";
 import { ownCacheFolder } from "./wheel.ts";
 
@@ -78,11 +78,4 @@ async function fetchArchive(
     ...{ path: local, bytes: file.lfs.size, sha256: file.lfs.oid },
   });
   return local;
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

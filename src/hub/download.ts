@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { access, mkdir, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -152,6 +152,14 @@ function asDownloadError(error: unknown, request: DownloadRequest, have: number)
   return new PyramidKVError("NETWORK", `${request.url}: ${reasonOf(error)}; ${kept}`, {
     cause: error,
   });
+}
+
+/** Whether there is a file or folder at `path`. */
+export function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Makes a folder for downloads; throws `BAD_FILE` where that is not allowed. */

@@ -1,4 +1,4 @@
-import { access, copyFile, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { copyFile, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import {
   getHFHubCachePath,
@@ -11,6 +11,7 @@ import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import { authorization, hubUrl } from "./address.ts";
 import {
   download,
+  exists,
   explain,
   fetchStart,
   makeFolder,
@@ -172,11 +173,4 @@ function repoFolder(repo: string): string {
 
 function fileUrl(repo: string, path: string): string {
   return `${hubUrl()}/${repo}/resolve/${REVISION}/${encodeURI(path)}`;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

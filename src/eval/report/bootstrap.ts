@@ -1,4 +1,5 @@
 import { seededRandom } from "../../random.ts";
+import { mean } from "../mean.ts";
 
 /** A difference and its 95 % confidence interval. */
 export interface Interval {
@@ -27,8 +28,4 @@ export function pairedDifference(tasks: readonly Pairs[], draws = DRAWS): Interv
   ).sort((a, b) => a - b);
   const at = (share: number) => drawn[Math.round(share * (draws - 1))] as number;
   return { value: difference((pairs) => pairs), low: at(0.025), high: at(0.975) };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, x) => sum + x, 0) / Math.max(1, values.length);
 }

@@ -78,13 +78,17 @@ export function cellsOf({ samples, modes, shard: [part, parts] = [0, 1] }: RunOp
 export interface Cell extends Omit<Sample, "parts" | "scored">, PromptParts {
   readonly scored: ScoredTask;
   readonly mode: QualityMode;
+  /** Of the prompt's tokens: SHA-256, 16 digits. */
+  readonly prompt: string;
 }
 
 /** A sample as plain data, its prompt made. */
 export function sampleCell(sample: Sample): Omit<Cell, "mode"> {
   const { task, id, scored, truth, maxTokens, stop, prompts, facts } = sample;
+  const parts = sample.parts();
   return {
-    ...{ task, id, truth, maxTokens, stop, prompts, ...sample.parts() },
+    ...{ task, id, truth, maxTokens, stop, prompts, ...parts },
+    prompt: createHash("sha256").update(joined(parts)).digest("hex").slice(0, 16),
     scored: { metric: scored.metric, firstLine: scored.firstLine },
     ...(facts && { facts }),
   };
@@ -97,7 +101,10 @@ export function missingWays(
   ways: readonly Way[],
   results: ResultFile,
 ): Way[] {
-  return ways.filter((way) => !results.has(keyOf(identityOf(engine, cell, way))));
+  return ways.filter((way) => {
+    using session = engine.createSession(way);
+    return !results.has(keyOf(identityOf(engine, cell, way, session)));
+  });
 }
 
 /** Answers one cell in all ways that are asked for. */
@@ -120,7 +127,7 @@ export async function answerCell(
     const started = performance.now();
     const output = await answerText(session, cell, signal);
     rows.push({
-      ...identityOf(engine, cell, way.options),
+      ...identityOf(engine, cell, way.options, session),
       ...{ model: engine.model.name, kernels: engine.kernels.name, prompts: cell.prompts },
       promptTokens: cell.context.length + cell.question.length,
       ...(cell.facts && { facts: cell.facts }),
@@ -133,14 +140,12 @@ export async function answerCell(
   return rows;
 }
 
-function identityOf(engine: Engine, cell: Cell, way: Way): ResultIdentity {
-  using session = engine.createSession(way);
+function identityOf(engine: Engine, cell: Cell, way: Way, session: Session): ResultIdentity {
   return {
     ...{ task: cell.task, sample: cell.id, mode: cell.mode, method: way.method },
     options: { ...session.compression.options },
     kvType: session.cache.format.name,
-    weights: engine.weights,
-    prompt: createHash("sha256").update(joined(cell)).digest("hex").slice(0, 16),
+    ...{ weights: engine.weights, prompt: cell.prompt },
   };
 }
 
