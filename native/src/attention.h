@@ -15,7 +15,7 @@
 
 typedef struct {
   int64_t dim, padded_dim, nq, nkv, past, group, vectors, tiles, blocks;
-  int values, sums, distance, window, peaks;
+  int values, sums, distance[PKV_SUMS], window, peaks; // sums: kinds of them
 } shape;
 
 // Where things lie in the workspace.
@@ -23,7 +23,7 @@ typedef struct {
   uint32_t *k[2],
       *v[2];      // packed, shared by the threads; two of each, so that one head's are packed while another's are read
   char *own;      // per thread
-  float *partial; // sums of each thread, [threads][group][keys]
+  float *partial; // sums of each thread, [threads][kinds][group][keys]
   float *told;    // maxima and sums of each thread's softmax, [2][threads][2][TILE_COLS]
 } layout;
 
@@ -49,7 +49,7 @@ static size_t own_bytes(int64_t dim, int64_t nkv, int sums) {
 
 static size_t attention_workspace(int64_t dim, int64_t nkv, int sums, int group, int nth) {
   return 4 * packed_bytes(dim, nkv) + nth * own_bytes(dim, nkv, sums) +
-         (sums ? nth * (PKV_ALIGN(group * pkv_round_up(nkv, KEYS) * 4) + 4 * TILE_COLS * 4) : 0);
+         (sums ? nth * (PKV_ALIGN(sums * group * pkv_round_up(nkv, KEYS) * 4) + 4 * TILE_COLS * 4) : 0);
 }
 
 static tile_memory tile_memory_at(char *at, const shape *s) {
@@ -224,44 +224,58 @@ static void store_values(const tile_memory *t, char *dst, const size_t *nb, cons
   }
 }
 
-// Adds (or, for peaks, keeps the largest of) what each key received of a tile's queries to sums [group][keys].
+INLINE vf receive(vf a, vf b, const shape *s) { return s->peaks ? v_max(a, b) : v_add(a, b); }
+
+// What LANES keys from `j0` on received of a vector's queries, its weights `p` times `w`; of those alone that lie in
+// [from, to] for their query, where `near` says that not all do.
+INLINE vf received(const uint32_t *p, vf w, int j0, int near, vu from, vu to, const shape *s) {
+  vu r[LANES];
+  for (int i = 0; i < LANES; i += UNIT_K) {
+    vf pair[UNIT_K];
+    u_unpair(u_load(p + i / UNIT_K * TILE_COLS), pair);
+    UNROLL
+    for (int u = 0; u < UNIT_K; u++) {
+      vf x = v_mul(pair[u], w);
+      if (near) x = v_within(x, j0 + i + u, from, to, 0);
+      r[i + u] = u_from_vf(x);
+    }
+  }
+  u_transpose(r);
+  vf total = vf_from_u(r[0]);
+  UNROLL
+  for (int i = 1; i < LANES; i++) total = receive(total, vf_from_u(r[i]), s);
+  return total;
+}
+
+// Adds (or, for peaks, keeps the largest of) what each key received of a tile's queries to sums [kinds][group][keys].
 static void add_sums(const tile_memory *t, float *sums, const shape *s, int64_t first, int64_t first_block,
                      int64_t blocks, int64_t least_last) {
   const int64_t stride = s->blocks * KEYS;
   for (int v = 0; v < TILE_VECS && first + v < s->vectors; v++) {
     const int64_t n = pkv_min(LANES, s->nq - query_of(first + v, s));
     float real[LANES];
-    int32_t far[LANES], none[LANES];
+    int32_t none[LANES] = {0}, far[PKV_SUMS][LANES];
     for (int i = 0; i < LANES; i++) {
       real[i] = i < n ? 1.f : 0.f;
-      far[i] = t->last[v * LANES + i] - s->distance;
-      none[i] = 0;
+      for (int c = 0; c < s->sums; c++) far[c][i] = t->last[v * LANES + i] - s->distance[c];
     }
     const vf scale = v_div(v_load(real), v_load(t->l + v * LANES)), m = v_load(t->m + v * LANES);
-    const vu from = u_load(none), to = u_load(far);
-    float *out = sums + (first + v) % s->group * stride;
+    const vu from = u_load(none);
     for (int64_t b = first_block; b < blocks; b++) {
       const vf w = v_mul(scale, v_exp2(v_sub(v_load(t->block_m + b * TILE_COLS + v * LANES), m)));
-      const int near = b * KEYS + KEYS - 1 > least_last - s->distance;
-      const uint32_t *p = t->p + b * KEY_UNITS * TILE_COLS;
       for (int j = 0; j < KEYS; j += LANES) {
-        vu r[LANES];
-        for (int i = 0; i < LANES; i += UNIT_K) {
-          vf pair[UNIT_K];
-          u_unpair(u_load(p + ((j + i) / UNIT_K * TILE_VECS + v) * LANES), pair);
-          UNROLL
-          for (int u = 0; u < UNIT_K; u++) {
-            vf x = v_mul(pair[u], w);
-            if (near) x = v_within(x, (int)(b * KEYS + j + i + u), from, to, 0);
-            r[i + u] = u_from_vf(x);
-          }
+        const uint32_t *p = t->p + (b * KEY_UNITS + j / UNIT_K) * TILE_COLS + v * LANES;
+        const int j0 = (int)(b * KEYS) + j;
+        vf got = v_zero();
+        int near = 1;
+        for (int c = 0; c < s->sums; c++) {
+          // Far from all queries, all kinds receive the same.
+          const int before = near;
+          near = j0 + LANES - 1 > least_last - s->distance[c];
+          if (near || before) got = received(p, w, j0, near, from, u_load(far[c]), s);
+          float *out = sums + (c * s->group + (first + v) % s->group) * stride + j0;
+          v_store(out, receive(v_load(out), got, s));
         }
-        u_transpose(r);
-        vf total = v_load(out + b * KEYS + j);
-        UNROLL
-        for (int i = 0; i < LANES; i++)
-          total = s->peaks ? v_max(total, vf_from_u(r[i])) : v_add(total, vf_from_u(r[i]));
-        v_store(out + b * KEYS + j, total);
       }
     }
   }
@@ -270,7 +284,7 @@ static void add_sums(const tile_memory *t, float *sums, const shape *s, int64_t 
 // ---- the operation
 
 typedef struct {
-  const pkv_tensor *q, *k, *v;
+  const pkv_tensor *q, *k, *v, *sums[PKV_SUMS];
   pkv_tensor *dst;
   const shape *s;
   const layout *at;
@@ -323,16 +337,16 @@ static void pack_head(const job *g, int64_t head, int ith, int nth) {
     pack_values(g->at->v[head % 2], (const char *)g->v->data + head * g->v->nb[2], g->v->nb[1], s, b);
 }
 
-INLINE void add_received(float *out, float x, const shape *s) { *out = !s->peaks ? *out + x : x > *out ? x : *out; }
-
-// Sums of all threads, in their order, to the tensor of sums.
-static void reduce_sums(const pkv_tensor *sums, const float *partial, size_t stride, const shape *s, int64_t head,
-                        int ith, int nth) {
-  const int64_t from = s->nkv * ith / nth, to = s->nkv * (ith + 1) / nth, row = s->blocks * KEYS;
-  for (int64_t h = 0; h < s->group; h++) {
-    float *out = (float *)((char *)sums->data + (head * s->group + h) * sums->nb[1]);
-    for (int thread = 0; thread < nth; thread++)
-      for (int64_t j = from; j < to; j++) add_received(out + j, partial[thread * stride + h * row + j], s);
+// Adds sums of keys [from, to), partial [kinds][group][keys], to the tensors of sums.
+static void tell_sums(const job *g, const float *partial, int64_t head, int64_t from, int64_t to) {
+  const shape *s = g->s;
+  for (int c = 0; c < s->sums; c++) {
+    const pkv_tensor *sums = g->sums[c];
+    for (int64_t h = 0; h < s->group; h++, partial += s->blocks * KEYS) {
+      float *out = (float *)((char *)sums->data + (head * s->group + h) * sums->nb[1]);
+      for (int64_t j = from; j < to; j++)
+        out[j] = !s->peaks ? out[j] + partial[j] : partial[j] > out[j] ? partial[j] : out[j];
+    }
   }
 }
 
@@ -352,10 +366,8 @@ static void join_softmax(tile_memory *t, const float *told, int nth) {
 
 // One tile holds all queries of a kv head: the threads share its keys. Each tells the others its softmax, and sums
 // what its own keys received.
-static void sum_few(const job *g, const pkv_tensor *sums, tile_memory *t, float *mine, pkv_sync *sync, int ith,
-                    int nth) {
+static void sum_few(const job *g, tile_memory *t, float *mine, pkv_sync *sync, int ith, int nth) {
   const shape *s = g->s;
-  const int64_t row = s->blocks * KEYS;
   for (int64_t head = 0; head < g->k->ne[2]; head++) {
     const tile_extent e = begin_tile(g, head, 0, t);
     const int64_t n = e.blocks - e.first_block;
@@ -372,19 +384,16 @@ static void sum_few(const job *g, const pkv_tensor *sums, tile_memory *t, float 
     memcpy(told + (2 * ith + 1) * TILE_COLS, t->l, TILE_COLS * 4);
     pkv_barrier(sync, nth);
     join_softmax(t, told, nth);
-    const int64_t first = from * KEYS, end = pkv_min(to * KEYS, s->nkv);
-    for (int64_t h = 0; h < s->group && first < end; h++) memset(mine + h * row + first, 0, (to - from) * KEYS * 4);
+    for (int64_t row = 0; row < s->sums * s->group && from < to; row++)
+      memset(mine + (row * s->blocks + from) * KEYS, 0, (to - from) * KEYS * 4);
     add_sums(t, mine, s, e.first, from, to, e.least_last);
-    for (int64_t h = 0; h < s->group; h++) {
-      float *out = (float *)((char *)sums->data + (head * s->group + h) * sums->nb[1]);
-      for (int64_t j = first; j < end; j++) add_received(out + j, mine[h * row + j], s);
-    }
+    tell_sums(g, mine, head, from * KEYS, pkv_min(to * KEYS, s->nkv));
   }
 }
 
 static void attention(pkv_tensor *dst, int ith, int nth, void *args) {
   pkv_attention_args *a = args;
-  const pkv_tensor *q = dst->src[0], *k = dst->src[1], *sums = a->sums < 0 ? 0 : dst->src[a->sums];
+  const pkv_tensor *q = dst->src[0], *k = dst->src[1];
   const int64_t heads = k->ne[2];
   shape s = {.dim = q->ne[0],
              .padded_dim = padded_dim_of(q->ne[0]),
@@ -395,11 +404,14 @@ static void attention(pkv_tensor *dst, int ith, int nth, void *args) {
   s.vectors = (s.nq + LANES - 1) / LANES * s.group;
   s.tiles = (s.vectors + TILE_VECS - 1) / TILE_VECS;
   s.blocks = (s.nkv + KEYS - 1) / KEYS;
-  s.values = a->values, s.sums = sums != 0, s.distance = a->distance, s.window = a->window, s.peaks = a->peaks;
+  s.values = a->values, s.window = a->window, s.peaks = a->peaks;
+  job g = {.q = q, .k = k, .v = a->values ? dst->src[2] : 0, .dst = dst, .s = &s, .scale = a->scale};
+  for (int c = 0; c < PKV_SUMS && a->sums[c] >= 0; c++)
+    g.sums[c] = dst->src[a->sums[c]], s.distance[c] = a->distance[c], s.sums = c + 1;
 
   char *at = a->workspace->data;
   const size_t packed = packed_bytes(s.dim, s.nkv), own = own_bytes(s.dim, s.nkv, s.sums),
-               partial = PKV_ALIGN(s.group * s.blocks * KEYS * 4);
+               partial = PKV_ALIGN(s.sums * s.group * s.blocks * KEYS * 4);
   layout l;
   for (int i = 0; i < 2; i++)
     l.k[i] = (uint32_t *)(at + 2 * i * packed), l.v[i] = (uint32_t *)(at + (2 * i + 1) * packed);
@@ -408,11 +420,11 @@ static void attention(pkv_tensor *dst, int ith, int nth, void *args) {
   l.told = l.partial + nth * partial / 4;
   float *my_sums = l.partial + ith * partial / 4;
   tile_memory t = tile_memory_at(l.own, &s);
-  const job g = {q, k, a->values ? dst->src[2] : 0, dst, &s, &l, a->scale};
+  g.at = &l;
 
   tile_begin();
   const int few = s.sums && !s.values && s.tiles == 1;
-  if (few) sum_few(&g, sums, &t, my_sums, &a->sync, ith, nth);
+  if (few) sum_few(&g, &t, my_sums, &a->sync, ith, nth);
   // Sums must not depend on which thread was faster, so there each has its fixed share.
   int64_t unit = s.sums ? ith : pkv_take(&a->sync);
   for (int64_t h = 0; h < heads && !few; h++) {
@@ -426,7 +438,9 @@ static void attention(pkv_tensor *dst, int ith, int nth, void *args) {
     }
     if (!s.sums) continue;
     pkv_barrier(&a->sync, nth);
-    reduce_sums(sums, l.partial, partial / 4, &s, h, ith, nth);
+    // In the order of the threads, each of them its share of the keys.
+    for (int i = 0; i < nth; i++)
+      tell_sums(&g, l.partial + i * partial / 4, h, s.nkv * ith / nth, s.nkv * (ith + 1) / nth);
     pkv_barrier(&a->sync, nth);
   }
   tile_end();

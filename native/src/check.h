@@ -140,41 +140,49 @@ static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int
                 heads = kv * (1 + random_below(r, 5));
   const int64_t nq = 1 + random_below(r, most), nkv = nq + size.least + random_below(r, most);
   pkv_tensor q = check_floats(r, dim, nq, heads), k = check_halves(r, dim, nkv, kv), v = check_halves(r, dim, nkv, kv);
-  pkv_tensor sums = check_tensor(T_F32, 1, 4, nkv, heads, 1), dst = check_tensor(T_F32, 1, 4, dim, heads, nq);
+  pkv_tensor sums[PKV_SUMS], dst = check_tensor(T_F32, 1, 4, dim, heads, nq);
   pkv_attention_args a = {.scale = 0.2f,
                           .window = random_below(r, 2) ? 1 + random_below(r, 100) : 0,
                           .values = random_below(r, 4) > 0,
-                          .sums = -1,
-                          .distance = random_below(r, 2) ? random_below(r, 70) : 0,
                           .peaks = random_below(r, 3) == 0};
-  const int summed = !a.values || random_below(r, 2);
-  dst.src[0] = &q, dst.src[1] = &k, dst.src[2] = a.values ? &v : &sums;
-  if (summed) a.sums = a.values ? 3 : 2, dst.src[a.sums] = &sums;
+  const int summed = random_below(r, PKV_SUMS + a.values) + !a.values;
+  dst.src[0] = &q, dst.src[1] = &k, dst.src[2] = &v;
+  for (int c = 0; c < PKV_SUMS; c++) {
+    sums[c] = check_tensor(T_F32, 1, 4, nkv, heads, 1);
+    a.sums[c] = c < summed ? 2 + a.values + c : -1;
+    a.distance[c] = random_below(r, 2) ? random_below(r, 70) : 0;
+    if (c < summed) dst.src[a.sums[c]] = &sums[c];
+  }
   pkv_workspace w = check_workspace(isa->attention_workspace(dim, nkv, summed, (int)(heads / kv), nth));
   a.workspace = &w;
   for (int repeat = 0; repeat < 2; repeat++) {
-    memset(sums.data, 0, sums.nb[2]);
+    for (int c = 0; c < PKV_SUMS; c++) memset(sums[c].data, 0, sums[c].nb[2]);
     run(isa->attention, &dst, nth, &a);
   }
   check_error e = {0}, es = {0};
-  double *p = malloc(nkv * sizeof *p), *received = calloc(nkv, sizeof *received);
+  double *p = malloc(nkv * sizeof *p), *received = calloc(nkv * PKV_SUMS, sizeof *received);
   double *keys = reference_halves(&k), *values = reference_halves(&v);
   for (int64_t h = 0; h < heads; h++) {
-    memset(received, 0, nkv * sizeof *received);
+    memset(received, 0, nkv * PKV_SUMS * sizeof *received);
     for (int64_t i = 0; i < nq; i++) {
       reference_softmax(p, &q, &k, keys, i, h, a.scale, a.window);
-      for (int64_t j = 0; j < nkv; j++)
-        if (nkv - nq + i - j >= a.distance) received[j] = a.peaks ? fmax(received[j], p[j]) : received[j] + p[j];
+      for (int c = 0; c < summed; c++)
+        for (int64_t j = 0; j <= nkv - nq + i - a.distance[c]; j++) {
+          double *at = &received[c * nkv + j];
+          *at = a.peaks ? fmax(*at, p[j]) : *at + p[j];
+        }
       for (int64_t d = 0; d < dim && a.values; d++) {
         double x = 0;
         for (int64_t j = 0; j < nkv; j++) x += p[j] * values[(h / (heads / kv) * nkv + j) * dim + d];
         check_add(&e, reference_floats(&dst, h, i)[d], x);
       }
     }
-    for (int64_t j = 0; j < nkv && summed; j++) check_add(&es, reference_floats(&sums, h, 0)[j], received[j]);
+    for (int c = 0; c < summed; c++)
+      for (int64_t j = 0; j < nkv; j++) check_add(&es, reference_floats(&sums[c], h, 0)[j], received[c * nkv + j]);
   }
-  free(keys), free(values), free(p), free(received), free(q.data), free(k.data), free(v.data), free(sums.data),
-      free(dst.data), free(w.data);
+  free(keys), free(values), free(p), free(received), free(q.data), free(k.data), free(v.data), free(dst.data),
+      free(w.data);
+  for (int c = 0; c < PKV_SUMS; c++) free(sums[c].data);
   const double error = check_result(&e), column_sums = check_result(&es);
   return error > column_sums || error != error ? error : column_sums;
 }

@@ -7,7 +7,9 @@
 #include "tensor.h"
 
 #define PKV_EXPORT __attribute__((visibility("default")))
-#define PKV_VERSION 3
+#define PKV_VERSION 4
+
+#define PKV_SUMS 2 // kinds of sums that one attention gathers
 
 // One workspace serves all operations of a graph, which run one after the other.
 typedef struct {
@@ -34,9 +36,9 @@ typedef struct {
   float scale;
   int32_t window;   // keys that a query sees, itself included; 0: all
   int32_t values;   // 1: src[2] is v and dst f32 [headDim, nHead, nq]; 0: only sums
-  int32_t sums;     // index of the source f32 [nkv, nHead] that attention received is added to; -1: none
-  int32_t distance; // ... by queries at least so far away
-  int32_t peaks;    // 1: the largest is kept instead of the sum
+  int32_t sums[PKV_SUMS];     // index of a source f32 [nkv, nHead] that attention received is added to; -1: none
+  int32_t distance[PKV_SUMS]; // ... by queries at least so far away
+  int32_t peaks;              // 1: the largest is kept instead of the sum
 } pkv_attention_args;
 
 // dst f32 [headDim, nHead, n]: the queries of qkv f32 [headDim * (nHead + 2 nHeadKv), n] (src[0]), rotated by
@@ -71,7 +73,7 @@ typedef struct {
   pkv_op linear, attention, rotate, decode;
   // Bytes of workspace.
   size_t (*linear_workspace)(int64_t k, int64_t n, int gated, int nth);
-  size_t (*attention_workspace)(int64_t head_dim, int64_t nkv, int sums, int group, int nth);
+  size_t (*attention_workspace)(int64_t head_dim, int64_t nkv, int sums, int group, int nth); // sums: kinds of them
   size_t (*decode_workspace)(int64_t head_dim, int64_t longest, int n_head, int n_head_kv, int nth);
 } pkv_isa;
 

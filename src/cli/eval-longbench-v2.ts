@@ -1,19 +1,24 @@
 import type { Command } from "commander";
 import { requireInteger } from "../errors.ts";
 import { version2Samples } from "../eval/longbench/version2.ts";
+import { datasetFile } from "../hub/dataset.ts";
 import { addRunOptions, runSuite, type RunFlags } from "./eval-run.ts";
+import { fetching } from "./fetching.ts";
 import { integer } from "./options.ts";
 
 type Flags = RunFlags & {
-  readonly data: string;
+  readonly data?: string;
   readonly limit: number;
   readonly maxPrompt?: number;
 };
 
+/** As its authors publish it. */
+const LONGBENCH_V2 = { repo: "THUDM/LongBench-v2", path: "data.json" };
+
 /** `pyramidkv eval longbench-v2`: choices of four on long contexts. */
 export function longBenchV2Command(command: Command): void {
   addRunOptions(command.description("LongBench v2: choices of four on long contexts"))
-    .requiredOption("--data <path>", "its data.json (THUDM/LongBench-v2 on the hub), or JSON lines")
+    .option("--data <path>", "its data.json, or JSON lines (default: from the hub)")
     .option("--limit <n>", "examples", integer, 503)
     .option("--max-prompt <n>", "tokens of a prompt, of which the middle is cut", integer)
     .addHelpText(
@@ -26,9 +31,11 @@ Example:
 }
 
 async function longBenchV2(flags: Flags): Promise<void> {
-  const { data: path, limit, maxPrompt } = flags;
+  const { limit, maxPrompt } = flags;
   requireInteger("limit", limit, 1);
   if (maxPrompt !== undefined) requireInteger("max-prompt", maxPrompt, 64);
+  const path =
+    flags.data ?? (await fetching("LongBench v2", (options) => datasetFile(LONGBENCH_V2, options)));
   await runSuite(flags, ({ tokenizer, model: { nCtx } }) =>
     version2Samples({ path, limit, maxPrompt, nCtx, tokenizer }),
   );

@@ -4,9 +4,8 @@ import { DATASETS } from "../eval/longbench/datasets.ts";
 import { OWN_PROMPTS, readPrompts } from "../eval/longbench/prompts.ts";
 import { longBenchSamples } from "../eval/longbench/samples.ts";
 import { datasetFolder } from "../hub/dataset.ts";
-import { Interrupt } from "./interrupt.ts";
-import { progressBar } from "./io.ts";
 import { addRunOptions, runSuite, type RunFlags } from "./eval-run.ts";
+import { fetching } from "./fetching.ts";
 import { integer, names } from "./options.ts";
 
 type Flags = RunFlags & {
@@ -59,16 +58,9 @@ async function longBench(flags: Flags): Promise<void> {
 }
 
 /** The files of datasets from the hub, kept in the cache. */
-async function fetchLongBench(datasets: readonly string[]): Promise<string> {
+function fetchLongBench(datasets: readonly string[]): Promise<string> {
   const files = datasets.map((name) => [`${name}.jsonl`, `data/${name}.jsonl`] as const);
-  using interrupt = new Interrupt();
-  const bar = progressBar("LongBench", "bytes");
-  try {
-    return await datasetFolder(LONGBENCH, Object.fromEntries(files), {
-      signal: interrupt.signal,
-      onProgress: (done, total) => bar.update(done, total),
-    });
-  } finally {
-    bar.stop();
-  }
+  return fetching("LongBench", (options) =>
+    datasetFolder(LONGBENCH, Object.fromEntries(files), options),
+  );
 }

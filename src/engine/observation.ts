@@ -1,6 +1,7 @@
 import type { EvidenceKind } from "../compression/evidence.ts";
 import type { Executor, InputGraph } from "../ggml/executor.ts";
 import type { Graph } from "../ggml/graph.ts";
+import type { AttentionNode } from "../ggml/kernels/kernels.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import { readTensor, TensorBuffer, zeroTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
@@ -112,9 +113,19 @@ export class Observation extends NativeOwner {
     return [...this.accumulated.keys()].filter((kind) => ACCUMULATIONS[kind].of === chunk.of);
   }
 
-  /** The kind, if any, that attention itself gathers on its way: one that all queries add to. */
-  alongside(chunk: Chunk): AccumulatedKind | undefined {
-    return this.kindsOf(chunk).find((kind) => ACCUMULATIONS[kind].share === 1);
+  /** The kinds of sums that the same of a chunk's queries add to: one pass over the keys gathers them. */
+  alikeOf(chunk: Chunk): AccumulatedKind[][] {
+    const alike = new Map<number, AccumulatedKind[]>();
+    for (const kind of this.kindsOf(chunk)) {
+      const { share } = ACCUMULATIONS[kind];
+      alike.set(share, [...(alike.get(share) ?? []), kind]);
+    }
+    return [...alike.values()];
+  }
+
+  /** The kinds that attention itself gathers on its way: those that all queries add to. */
+  alongside(chunk: Chunk): AccumulatedKind[] {
+    return this.kindsOf(chunk).filter((kind) => ACCUMULATIONS[kind].share === 1);
   }
 
   /** Which of a chunk's queries add to sums of a kind, counted from its first. */
@@ -129,6 +140,21 @@ export class Observation extends NativeOwner {
     const offset = (run.firstHead * group * this.rows + firstRow) * 4;
     const tensor = this.accumulated.get(kind) as Tensor;
     return g.view2d(tensor, nKv, queryHeads(run, this.shape), this.rows * 4, offset);
+  }
+
+  /** Where these kinds of sums, which the same queries add to, are gathered. */
+  summed(
+    g: Graph,
+    kinds: readonly AccumulatedKind[],
+    run: HeadRun,
+    firstRow: number,
+    nKv: number,
+  ): Pick<AttentionNode, "sums" | "peaks"> {
+    const sums = kinds.map((kind) => ({
+      into: this.sumsOf(g, kind, run, firstRow, nKv),
+      distance: ACCUMULATIONS[kind].distance,
+    }));
+    return { sums, peaks: kinds.some((kind) => ACCUMULATIONS[kind].peaks) };
   }
 
   /** What `n` tokens from row `firstRow` on received of the query heads of a kv head: [n, group]. */

@@ -8,7 +8,6 @@ import type { HyperParameters } from "../models/hyper-parameters.ts";
 import type { Model } from "../models/model.ts";
 import { carriedShare, carriedTokens, carryLayer } from "./carry.ts";
 import type { Chunk } from "./chunks.ts";
-import { ACCUMULATIONS } from "./accumulators.ts";
 import { Compressor } from "./compress-layer.ts";
 import { headRuns, type HeadRun } from "./head-runs.ts";
 import { MaskCache } from "./masks.ts";
@@ -244,19 +243,12 @@ function scratchGroup(
   const nPast = run.nPast + row;
   const firstRow = pastRows - run.nPast;
   const view = (of: Tensor) => scratch.view(g, of, firstRow, nPast + n, run.firstHead, run.nHeadKv);
-  const kind = observation.alongside(chunk);
-  const sums =
-    isLastLayer || kind === undefined
-      ? undefined
-      : {
-          into: observation.sumsOf(g, kind, run, firstRow, nPast + n),
-          ...ACCUMULATIONS[kind],
-        };
+  const kinds = isLastLayer ? [] : observation.alongside(chunk);
   return {
     ...run,
     k: view(scratch.k),
     v: view(scratch.v),
-    sums,
+    summed: observation.summed(g, kinds, run, firstRow, nPast + n),
     mask: () =>
       g.rows(masks.get(g, nPast, n, run.nPast === 0), TYPES.f16, nPast + n, skip, n - skip),
   };

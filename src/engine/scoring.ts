@@ -65,10 +65,7 @@ function larger(g: InputGraph, a: Tensor, b: Tensor): Tensor {
   return g.add(b, g.relu(g.sub(a, b)));
 }
 
-/**
- * With our own operations: one node a run of heads for each kind of sums that attention itself, which takes
- * one along, does not gather.
- */
+/** With our own operations: one node a run of heads for the kinds of sums that attention itself does not gather. */
 export function sumAttention(
   g: InputGraph,
   observation: Observation,
@@ -78,18 +75,19 @@ export function sumAttention(
 ): void {
   const { hp, chunk, pastRows, scratch } = input;
   const row = rowBytes(TYPES.f32, hp.headDim * hp.nHead);
-  const taken = alongside ? observation.alongside(chunk) : undefined;
-  for (const kind of observation.kindsOf(chunk).filter((k) => k !== taken)) {
-    const { distance, peaks } = ACCUMULATIONS[kind];
-    const how = { scale: hp.attentionScale, distance, peaks, likeAttention: true };
+  const taken = alongside ? observation.alongside(chunk) : [];
+  for (const kinds of observation.alikeOf(chunk)) {
+    const [kind] = kinds as [AccumulatedKind];
+    if (taken.includes(kind)) continue;
+    const how = { scale: hp.attentionScale, likeAttention: true };
     for (const { first, n } of observation.spansOf(kind, chunk)) {
       const asked = g.view3d(q, [hp.headDim, hp.nHead, n], [hp.headDim * 4, row], first * row);
       for (const run of input.runs) {
         const [firstRow, nKv] = [pastRows - run.nPast, run.nPast + chunk.row + first + n];
         const queries = queriesOf(g, asked, run, { ...hp, n });
         const k = scratch.view(g, scratch.k, firstRow, nKv, run.firstHead, run.nHeadKv);
-        const sums = observation.sumsOf(g, kind, run, firstRow, nKv);
-        g.expand((g.kernels as Kernels).attention(g, { q: queries, k, sums, ...how }));
+        const summed = observation.summed(g, kinds, run, firstRow, nKv);
+        g.expand((g.kernels as Kernels).attention(g, { q: queries, k, ...summed, ...how }));
       }
     }
   }
@@ -162,9 +160,9 @@ export function windowScores(
   if (kernels?.attends(hp) !== true) {
     return ggmlScores(g, { q, k }, { nPast, n }, hp, { distance: 0, peaks: false });
   }
-  const sums = g.zeros([nPast + n, tensorShape(q)[2] as number]);
-  g.expand(kernels.attention(g, { q, k, sums, scale: hp.attentionScale }));
-  return sums;
+  const into = g.zeros([nPast + n, tensorShape(q)[2] as number]);
+  g.expand(kernels.attention(g, { q, k, sums: [{ into, distance: 0 }], scale: hp.attentionScale }));
+  return into;
 }
 
 function ggmlScores(

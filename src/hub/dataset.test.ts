@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { sendFile, StandInServer } from "../../test/helpers/hub-server.ts";
 import { TestFolder } from "../../test/helpers/tiny-model.ts";
 import { storedZip } from "../../test/helpers/zip.ts";
-import { datasetFolder } from "./dataset.ts";
+import { datasetFile, datasetFolder } from "./dataset.ts";
 
 const zip = storedZip({ "data/a.jsonl": "first\n", "data/b.jsonl": "second\n" });
 const archive = { repo: "owner/bench", path: "data.zip" };
@@ -45,6 +45,15 @@ it("takes the files that are asked for out of the archive, and asks for it once"
   ]);
   await datasetFolder(archive, files("a", "b"));
   expect(readFileSync(join(at, "b.jsonl"), "utf8")).toBe("second\n");
+  expect(server.requests).toHaveLength(2);
+});
+
+it("gives the path of a file, fetched once", async () => {
+  await using server = await StandInServer.start(hub(zip));
+  vi.stubEnv("HF_ENDPOINT", server.url);
+  const path = await datasetFile(archive);
+  expect(readFileSync(path)).toEqual(zip);
+  expect(await datasetFile(archive)).toBe(path);
   expect(server.requests).toHaveLength(2);
 });
 

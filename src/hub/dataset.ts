@@ -7,8 +7,8 @@ import { download, exists, explain, reasonOf, withTimeout, type FetchOptions } f
 import { extract } from "./unzip.ts";
 import { ownCacheFolder } from "./wheel.ts";
 
-/** An archive in a dataset repository on the hub. */
-export interface DatasetArchive {
+/** A file in a dataset repository on the hub. */
+export interface DatasetFile {
   readonly repo: string;
   /** In the repository. */
   readonly path: string;
@@ -24,17 +24,17 @@ const REVISION = "main";
  * @throws `NETWORK` where the hub is out of reach, `BAD_FILE` where the archive is not as expected
  */
 export async function datasetFolder(
-  archive: DatasetArchive,
+  archive: DatasetFile,
   files: Readonly<Record<string, string>>,
   options: FetchOptions = {},
 ): Promise<string> {
-  const folder = join(ownCacheFolder(), "datasets", archive.repo.replaceAll("/", "--"));
+  const folder = folderOf(archive);
   const missing: [name: string, entry: string][] = [];
   for (const [name, entry] of Object.entries(files)) {
     if (!(await exists(join(folder, name)))) missing.push([name, entry]);
   }
   if (missing.length === 0) return folder;
-  const zip = await fetchArchive(archive, folder, options);
+  const zip = await datasetFile(archive, options);
   for (const [name, entry] of missing) {
     const partial = join(folder, `${name}.${process.pid}.incomplete`);
     await extract(zip, entry, partial);
@@ -43,18 +43,24 @@ export async function datasetFolder(
   return folder;
 }
 
-async function fetchArchive(
-  { repo, path }: DatasetArchive,
-  folder: string,
-  options: FetchOptions,
-): Promise<string> {
-  const local = join(folder, path);
+function folderOf({ repo }: DatasetFile): string {
+  return join(ownCacheFolder(), "datasets", repo.replaceAll("/", "--"));
+}
+
+/**
+ * The path of a dataset's file in our own cache, fetched if it is not there yet.
+ *
+ * @throws `NETWORK` where the hub is out of reach
+ */
+export async function datasetFile(file: DatasetFile, options: FetchOptions = {}): Promise<string> {
+  const { repo, path } = file;
+  const local = join(folderOf(file), path);
   if (await exists(local)) return local;
   const where = `${hubUrl()}/datasets/${repo}`;
   const token = process.env.HF_TOKEN;
-  let file;
+  let found;
   try {
-    [file] = await pathsInfo({
+    [found] = await pathsInfo({
       ...{ repo: { type: "dataset", name: repo }, paths: [path], revision: REVISION },
       hubUrl: hubUrl(),
       fetch: (url, init) => fetch(url, { ...init, signal: withTimeout(options.signal) }),
@@ -68,14 +74,14 @@ async function fetchArchive(
         : `is out of reach: ${reasonOf(error)}`;
     throw new PyramidKVError("NETWORK", `${where} ${why}`, { cause: error });
   }
-  if (file?.lfs === undefined) {
+  if (found?.lfs === undefined) {
     throw new PyramidKVError("NETWORK", `${where} has no ${path} with a SHA-256`);
   }
   await download({
     ...options,
     url: `${where}/resolve/${REVISION}/${path}`,
     headers: authorization(),
-    ...{ path: local, bytes: file.lfs.size, sha256: file.lfs.oid },
+    ...{ path: local, bytes: found.lfs.size, sha256: found.lfs.oid },
   });
   return local;
 }

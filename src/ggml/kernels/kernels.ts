@@ -50,6 +50,14 @@ export interface LinearNode {
   readonly residual?: Tensor | undefined;
 }
 
+/** Sums of the attention that keys receive. */
+export interface KeySums {
+  /** f32 [nKv, nHead] */
+  readonly into: Tensor;
+  /** Only attention from at least so far away counts. */
+  readonly distance: number;
+}
+
 /** Attention of many queries, and what is summed of it. */
 export interface AttentionNode {
   /** f32 [headDim, n, nHead] */
@@ -61,10 +69,8 @@ export interface AttentionNode {
   readonly scale: number;
   /** Keys that a query sees, its own included (sliding window); all by default. */
   readonly window?: number;
-  /** f32 [nKv, nHead]: what each token receives of these queries is added to it. */
-  readonly sums?: Tensor | undefined;
-  /** Only attention from at least so far away is summed. Defaults to 0. */
-  readonly distance?: number;
+  /** What each token receives of these queries is added there: two kinds of sums at most. */
+  readonly sums?: readonly KeySums[];
   /** The largest is kept in `sums` instead of the sum. */
   readonly peaks?: boolean;
   /** Whether sums alone are computed with the products of attention, to be what they are alongside it. */
@@ -169,19 +175,20 @@ export class Kernels extends NativeOwner {
     const [, nKv, nHeadKv] = tensorShape(node.k) as [number, number, number];
     const sources = [node.q, node.k];
     const source = (t: Tensor | undefined) => (t === undefined ? -1 : sources.push(t) - 1);
+    const sums = node.sums ?? [];
     const args = {
       scale: node.scale,
       window: node.window ?? 0,
       values: Number(source(node.v) > 0),
-      sums: source(node.sums),
-      distance: node.distance ?? 0,
+      sums: [0, 1].map((i) => source(sums[i]?.into)),
+      distance: [0, 1].map((i) => sums[i]?.distance ?? 0),
       peaks: Number(node.peaks ?? false),
     };
     const { attentionWorkspace } = this.#library.functions;
     const exact = node.v === undefined && node.likeAttention !== true;
     const variant = exact ? this.#exact : this.variant;
     const bytes = attentionWorkspace(
-      ...[variant.handle, headDim, nKv, Number(node.sums !== undefined), nHead / nHeadKv],
+      ...[variant.handle, headDim, nKv, sums.length, nHead / nHeadKv],
       this.threads,
     );
     const shape = node.v === undefined ? [1] : [headDim, nHead, n];

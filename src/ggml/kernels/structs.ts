@@ -23,8 +23,8 @@ export function declareKernelStructs(): void {
     scale: "float",
     window: "int32",
     values: "int32",
-    sums: "int32",
-    distance: "int32",
+    sums: koffi.array("int32", 2),
+    distance: koffi.array("int32", 2),
     peaks: "int32",
   });
   koffi.struct("pkv_rotate_args", {

@@ -1,5 +1,5 @@
 import type { Graph } from "../../ggml/graph.ts";
-import type { HeadsShape } from "../../ggml/kernels/kernels.ts";
+import type { AttentionNode, HeadsShape } from "../../ggml/kernels/kernels.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 
 /** The kv heads `[first, first + nHeadKv)` of a layer: equally long, so one node serves them. */
@@ -13,16 +13,7 @@ export interface KvGroup {
   /** f16 [nKv, n]: 0 where a query sees a key, -infinity elsewhere. Our kernels need none: they are causal. */
   mask(): Tensor;
   /** What each key receives is gathered there. Our kernels alone do that. */
-  readonly sums?: KeySums | undefined;
-}
-
-export interface KeySums {
-  /** f32 [nKv, query heads of the group] */
-  readonly into: Tensor;
-  /** Only attention from at least so far away counts. */
-  readonly distance: number;
-  /** The largest is kept instead of the sum. */
-  readonly peaks: boolean;
+  readonly summed?: Pick<AttentionNode, "sums" | "peaks">;
 }
 
 export interface AttentionShape extends HeadsShape {
@@ -44,10 +35,10 @@ export function attention(
   let result: Tensor | undefined;
   for (const group of groups) {
     const queries = groups.length === 1 ? byHead(g, q) : queriesOf(g, q, group, s);
-    const { k, v, sums } = group;
+    const { k, v, summed } = group;
     const out = // [headDim, nHead, n]
       g.kernels?.attends(s) === true
-        ? g.kernels.attention(g, { q: queries, k, v, scale: s.scale, ...sums, sums: sums?.into })
+        ? g.kernels.attention(g, { q: queries, k, v, scale: s.scale, ...summed })
         : g.flashAttention(queries, k, v, group.mask(), s.scale);
     result = result === undefined ? out : g.concat(result, out, 1);
   }
