@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import * as Plot from "@observablehq/plot";
 import { autoType, csvParse } from "d3-dsv";
-import { draw } from "../dist/eval/report/draw.js";
+import { draw } from "../dist/page/draw.js";
 
 const [path = "bench/results/amd-epyc-zen4.csv"] = process.argv.slice(2);
 const rows = csvParse(readFileSync(path, "utf8"), autoType).map((row) => ({

@@ -1,5 +1,5 @@
 import { appendFile, readFile } from "node:fs/promises";
-import { markdownTable } from "../eval/report/markdown.ts";
+import { markdownTable } from "../page/markdown.ts";
 import { cpus } from "node:os";
 import { noiseOf, type GridRow } from "../bench/grid.ts";
 import type { Spread } from "../bench/statistics.ts";

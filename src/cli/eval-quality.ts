@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { markdownTable } from "../eval/report/markdown.ts";
+import { markdownTable } from "../page/markdown.ts";
 import { METHODS } from "../compression/methods.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { KV_TYPES } from "../engine/choices.ts";

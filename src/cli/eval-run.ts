@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { markdownTable } from "../eval/report/markdown.ts";
+import { markdownTable } from "../page/markdown.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { KV_TYPES } from "../engine/choices.ts";
 import type { Engine } from "../engine/engine.ts";

@@ -1,10 +1,8 @@
-import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { PyramidKVError } from "../errors.ts";
-import { reportHtml } from "../eval/report/html.ts";
-import { chartFile, reportMarkdown } from "../eval/report/markdown.ts";
 import { readResults } from "../eval/run/result-file.ts";
+import { writePage } from "../page/write.ts";
 import { note } from "./io.ts";
 
 /** `pyramidkv report`: results as one page, a Markdown file and pictures. */
@@ -30,17 +28,6 @@ async function report(paths: readonly string[], out: string): Promise<void> {
   }
   // Loaded only here: every command would wait for it.
   const { makeReport } = await import("../eval/report/report.ts");
-  const made = makeReport(rows);
-  try {
-    await mkdir(out, { recursive: true });
-    await writeFile(join(out, "report.html"), reportHtml(made));
-    await writeFile(join(out, "report.md"), reportMarkdown(made));
-    for (const [i, { charts }] of made.sections.entries()) {
-      for (const { name, svg } of charts) await writeFile(join(out, chartFile(i, name)), svg);
-    }
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new PyramidKVError("BAD_FILE", `${out} cannot be written (${code})`, { cause: error });
-  }
+  await writePage(out, "report", makeReport(rows));
   note(`${rows.length} results in ${join(out, "report.html")} and ${join(out, "report.md")}`);
 }

@@ -1,5 +1,5 @@
 import type { Engine } from "../engine/engine.ts";
-import { markdownTable } from "../eval/report/markdown.ts";
+import { markdownTable } from "../page/markdown.ts";
 import { mean } from "../eval/mean.ts";
 import { Interrupt } from "./interrupt.ts";
 import { progressBar, table } from "./io.ts";

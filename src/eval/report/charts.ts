@@ -1,14 +1,7 @@
 import * as Plot from "@observablehq/plot";
-import { draw } from "./draw.ts";
+import { draw } from "../../page/draw.ts";
+import type { Chart } from "../../page/page.ts";
 import type { WaySummary } from "../run/summary.ts";
-
-/** A picture with its text. */
-export interface Chart {
-  readonly name: string;
-  readonly caption: string;
-  /** A whole SVG document. */
-  readonly svg: string;
-}
 
 /** Average score against tokens kept, one line a method; the full cache is the dashed line. */
 export function scoreCurves(lines: readonly WaySummary[]): Chart {

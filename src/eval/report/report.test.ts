@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ResultRow } from "../run/result-row.ts";
 import { pairedDifference } from "./bootstrap.ts";
-import { reportHtml } from "./html.ts";
-import { reportMarkdown } from "./markdown.ts";
+import { pageHtml } from "../../page/html.ts";
+import { pageMarkdown } from "../../page/markdown.ts";
 import { makeReport } from "./report.ts";
 
 const row = (over: Partial<ResultRow>): ResultRow => ({
@@ -66,10 +66,10 @@ describe("a report", () => {
   });
 
   it("is one page without anything from elsewhere, and escapes names", () => {
-    const html = reportHtml(report);
+    const html = pageHtml(report);
     expect(html).toContain("&lt;tiny&gt; &amp; co");
     expect(html).not.toMatch(/<script|<link|src=|@import|url\(http/);
-    expect(reportMarkdown(report)).toContain("![Needles found, by prompt length");
+    expect(pageMarkdown(report)).toContain("![Needles found, by prompt length");
   });
 });
 

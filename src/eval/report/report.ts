@@ -1,20 +1,10 @@
+import type { Chart, Page } from "../../page/page.ts";
 import { keyOf, type ResultRow } from "../run/result-row.ts";
-import { needleMap, paretoFront, scoreCurves, type Chart } from "./charts.ts";
+import { needleMap, paretoFront, scoreCurves } from "./charts.ts";
 import { resultSections, type TableSection } from "./sections.ts";
 
-/** A suite in one mode, with its pictures. */
-export interface ReportSection extends TableSection {
-  readonly charts: readonly Chart[];
-}
-
-export interface Report {
-  readonly title: string;
-  readonly notes: readonly string[];
-  readonly sections: readonly ReportSection[];
-}
-
 /** Results as tables and pictures, a section for each model, suite and mode. */
-export function makeReport(rows: readonly ResultRow[]): Report {
+export function makeReport(rows: readonly ResultRow[]): Page {
   const unique = [...new Map(rows.map((row) => [keyOf(row), row])).values()];
   const models = [...new Set(unique.map(({ model }) => model))];
   const kernels = [...new Set(unique.map((row) => row.kernels))];

@@ -1,19 +1,10 @@
+import type { PageSection, Table } from "../../page/page.ts";
 import type { ResultRow } from "../run/result-row.ts";
 import { promptLengths, summarise, type WaySummary } from "../run/summary.ts";
 import { pairedDifference, type Interval, type Pairs } from "./bootstrap.ts";
 
-export interface ReportTable {
-  readonly title: string;
-  readonly head: readonly string[];
-  readonly rows: readonly (readonly string[])[];
-}
-
 /** A suite in one mode. */
-export interface TableSection {
-  readonly title: string;
-  /** What the figures are of, in sentences. */
-  readonly notes: readonly string[];
-  readonly tables: readonly ReportTable[];
+export interface TableSection extends Omit<PageSection, "charts"> {
   readonly lines: readonly WaySummary[];
 }
 
@@ -62,7 +53,7 @@ const tasksOf = (lines: readonly WaySummary[]) => [
   ...new Set(lines.flatMap(({ cells }) => cells.map(({ task }) => task))),
 ];
 
-function scoreTable(lines: readonly WaySummary[]): ReportTable {
+function scoreTable(lines: readonly WaySummary[]): Table {
   const tasks = tasksOf(lines);
   const full = lines.find(({ kvSize, kvType }) => kvSize === undefined && kvType === "f16");
   const scores = new Map(full?.rows.map((row) => [sampleOf(row), row.score]));
@@ -107,7 +98,7 @@ function pairsOf(line: WaySummary, full: ReadonlyMap<string, number>): Pairs[] {
   return [...tasks.values()];
 }
 
-function rateTable(rows: readonly ResultRow[], lines: readonly WaySummary[]): ReportTable {
+function rateTable(rows: readonly ResultRow[], lines: readonly WaySummary[]): Table {
   const sizes = [...new Set(lines.flatMap(({ kvSize }) => kvSize ?? []))].sort((a, b) => a - b);
   return {
     title: "Compression rate: KV size over mean prompt length",

@@ -1,9 +1,9 @@
-import type { Report } from "./report.ts";
+import type { Page } from "./page.ts";
 
-/** A report as Markdown; pictures are linked by name, as files beside it. */
-export function reportMarkdown(report: Report): string {
-  const parts = [`# ${report.title}`, ...report.notes];
-  report.sections.forEach((section, i) => {
+/** A page as Markdown; pictures are linked by name, as files beside it. */
+export function pageMarkdown(page: Page): string {
+  const parts = [`# ${page.title}`, ...page.notes];
+  page.sections.forEach((section, i) => {
     parts.push(`## ${section.title}`, ...section.notes);
     for (const table of section.tables) {
       parts.push(`### ${table.title}`, markdownTable(table.head, table.rows));

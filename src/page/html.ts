@@ -1,5 +1,4 @@
-import type { Report, ReportSection } from "./report.ts";
-import type { ReportTable } from "./sections.ts";
+import type { Page, PageSection, Table } from "./page.ts";
 
 const STYLE = `
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }
@@ -11,22 +10,22 @@ th:first-child, td:first-child { text-align: left }
 tbody tr:hover { background: #f6f8fa }
 figure { margin: 1.5rem 0 } figcaption { color: #555; font-size: 0.85rem } svg { max-width: 100%; height: auto }`;
 
-/** A report as one page that needs nothing else. */
-export function reportHtml(report: Report): string {
+/** A page that needs nothing else. */
+export function pageHtml(page: Page): string {
   return `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escaped(report.title)}</title><style>${STYLE}</style></head>
+<title>${escaped(page.title)}</title><style>${STYLE}</style></head>
 <body>
-<h1>${escaped(report.title)}</h1>
-${report.notes.map(paragraph).join("\n")}
-${report.sections.map(section).join("\n")}
+<h1>${escaped(page.title)}</h1>
+${page.notes.map(paragraph).join("\n")}
+${page.sections.map(section).join("\n")}
 </body>
 </html>
 `;
 }
 
-function section({ title, notes, tables, charts }: ReportSection): string {
+function section({ title, notes, tables, charts }: PageSection): string {
   const figures = charts.map(
     ({ svg, caption }) => `<figure>${svg}<figcaption>${escaped(caption)}</figcaption></figure>`,
   );
@@ -36,7 +35,7 @@ function section({ title, notes, tables, charts }: ReportSection): string {
   ].join("\n");
 }
 
-function table({ title, head, rows }: ReportTable): string {
+function table({ title, head, rows }: Table): string {
   const line = (cells: readonly string[], tag: string) =>
     `<tr>${cells.map((cell) => `<${tag}>${escaped(cell)}</${tag}>`).join("")}</tr>`;
   const body = rows.map((cells) => line(cells, "td")).join("\n");

@@ -1,0 +1,38 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { PyramidKVError } from "../errors.ts";
+import { pageHtml } from "./html.ts";
+import { chartFile, pageMarkdown } from "./markdown.ts";
+import type { Page } from "./page.ts";
+
+/**
+ * Writes `<name>.html`, `<name>.md` and every picture as an SVG file into a folder, which is made.
+ *
+ * @throws `BAD_FILE` where it cannot be written
+ */
+export async function writePage(folder: string, name: string, page: Page): Promise<void> {
+  const pictures = page.sections.flatMap(({ charts }, i) =>
+    charts.map((chart) => [chartFile(i, chart.name), chart.svg] as const),
+  );
+  await writeFiles(folder, {
+    [`${name}.html`]: pageHtml(page),
+    [`${name}.md`]: pageMarkdown(page),
+    ...Object.fromEntries(pictures),
+  });
+}
+
+/** Writes files into a folder, which is made; throws `BAD_FILE` where that fails. */
+export async function writeFiles(
+  folder: string,
+  files: Readonly<Record<string, string | Uint8Array>>,
+): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    for (const [name, content] of Object.entries(files)) {
+      await writeFile(join(folder, name), content);
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new PyramidKVError("BAD_FILE", `${folder} cannot be written (${code})`, { cause: error });
+  }
+}
