@@ -18,6 +18,7 @@ import { Model } from "../models/model.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerateOptions } from "./generate.ts";
 import { Session, type PrefillOptions } from "./session.ts";
+import { watchAttention, type WatchOptions } from "./watch-attention.ts";
 import { DecodeBatch, prefillTogether, type PieceOf } from "./together.ts";
 
 /** ggml's own limit, GGML_MAX_N_THREADS. */
@@ -248,6 +249,19 @@ export class Engine implements AsyncDisposable {
     this.#requireDistinct("generateTogether", sessions);
     requireBatch(sessions.length);
     return this.#batch.generate(sessions, options);
+  }
+
+  /**
+   * Reads tokens for their attention alone, layer by layer, without a cache. No more than one layer's keys and values,
+   * and the weights of the chosen queries of one kv head, are held at a time.
+   *
+   * @throws `USAGE` on tokens outside the vocabulary and on queries that are not ascending indices of tokens
+   * @throws `CONTEXT_FULL` where the tokens do not fit into the model's context
+   */
+  async watchAttention(tokens: ArrayLike<number>, options: WatchOptions): Promise<void> {
+    this.#assertAlive();
+    const [model, executor, chunkTokens] = [this.#model, this.#executor, this.#chunkTokens];
+    await watchAttention({ model, executor, chunkTokens }, tokens, options);
   }
 
   #requireDistinct(name: string, sessions: readonly Session[]): void {

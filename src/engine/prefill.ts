@@ -6,6 +6,7 @@ import { PrefillScratch } from "../kvcache/scratch.ts";
 import { attention, type KvGroup } from "../models/blocks/attention.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import type { Model } from "../models/model.ts";
+import type { AttentionWatch } from "./attention-watch.ts";
 import { carriedShare, carriedTokens, carryLayer } from "./carry.ts";
 import type { Chunk } from "./chunks.ts";
 import { Compressor } from "./compress-layer.ts";
@@ -27,6 +28,8 @@ export interface PrefillJob {
   readonly firstPosition: number;
   /** The caches to fill. Several may share one prefill if all of them are empty. */
   readonly targets: readonly PrefillTarget[];
+  /** Is shown every layer, where no tokens come before these. */
+  readonly watch?: AttentionWatch | undefined;
   readonly chunkTokens: number;
   readonly signal?: AbortSignal | undefined;
   /** Called after each layer and chunk with the share of work done, 0 to 1. */
@@ -94,6 +97,7 @@ async function prefillLayers(job: PrefillJob): Promise<PrefillResult> {
         await runLayer(job, il, x, chunk, { scratch, masks, runs, pastRows, ...partsOf(reading) });
         job.onProgress?.((il + (chunk.first + chunk.n) / reading.n) / hp.nLayer);
       }
+      await job.watch?.show(il, scratch, nPrompt);
       const before = performance.now();
       await compressor.compress(il, runs, reading);
       if (share !== undefined && il + 1 === carryLayer(hp.nLayer) && il + 1 < hp.nLayer) {
@@ -144,7 +148,7 @@ interface LayerState {
 
 /** One chunk through one layer: keys and values into the scratch, attention, feed-forward, `x` updated. */
 async function runLayer(
-  { model, executor }: PrefillJob,
+  { model, executor, watch }: PrefillJob,
   il: number,
   x: Tensor,
   chunk: Chunk,
@@ -168,6 +172,7 @@ async function runLayer(
         v: scratch.view(g, scratch.v, pastRows + firstRow, n),
       });
       observation.capture(g, q, chunk);
+      watch?.capture(g, q, chunk);
       if (ownKernels) sumAttention(g, observation, scores, q, !isLastLayer);
       if (span !== undefined) {
         const nQueries = n - span.attend;

@@ -4,6 +4,7 @@ import { NativeOwner } from "../ggml/owner.ts";
 import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
+import { captureRows } from "./captured-rows.ts";
 import type { Chunk } from "./chunks.ts";
 
 /** Samples that are the prompt's last tokens. */
@@ -40,22 +41,10 @@ export class Samples extends NativeOwner {
   }
 
   /** Adds copies of a chunk's sampled rows: queries, attention's results and the layer's input, each [width, n]. */
-  capture(g: InputGraph, rows: readonly [Tensor, Tensor, Tensor], { first, n, of }: Chunk): void {
-    if (of !== "prompt") return;
-    const from: number[] = [];
-    const to: number[] = [];
-    this.tokens.forEach((token, i) => {
-      if (token < first || token >= first + n) return;
-      from.push(token - first);
-      to.push(i);
-    });
-    if (from.length === 0) return;
-    const fromRows = g.constant(TYPES.i32, [from.length], Int32Array.from(from));
-    const toRows = g.constant(TYPES.i32, [to.length], Int32Array.from(to));
-    rows.forEach((tensor, i) => {
-      const into = this.#buffer.tensors[i] as Tensor;
-      g.expand(g.setRows(into, g.getRows(tensor, fromRows), toRows));
-    });
+  capture(g: InputGraph, rows: readonly [Tensor, Tensor, Tensor], chunk: Chunk): void {
+    const into = (i: number) => this.#buffer.tensors[i] as Tensor;
+    const copies = rows.map((from, i) => ({ from, into: into(i) }));
+    captureRows(g, this.tokens, chunk, copies);
   }
 
   /** Queries and attention's results f32 [headDim · nHead, samples], inputs [nEmbd, samples]. */

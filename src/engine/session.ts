@@ -376,7 +376,8 @@ export class Session implements Disposable {
   }
 }
 
-function checkTokens(tokens: ArrayLike<number>, nVocab: number): void {
+/** @internal Throws `USAGE` where there are no tokens or some are not of the vocabulary. */
+export function checkTokens(tokens: ArrayLike<number>, nVocab: number): void {
   if (tokens.length === 0) throw new PyramidKVError("USAGE", "the prompt is empty");
   for (const token of Array.from(tokens)) requireInteger("token", token, 0, nVocab - 1);
 }
@@ -386,7 +387,8 @@ function checkStops(stops: readonly string[]): readonly string[] {
   return stops;
 }
 
-function contextFull(present: number, more: number, nCtx: number): PyramidKVError {
+/** @internal */
+export function contextFull(present: number, more: number, nCtx: number): PyramidKVError {
   const wanted = more > 0 ? `${present} tokens and ${more} to generate` : `${present} tokens`;
   return new PyramidKVError(
     "CONTEXT_FULL",

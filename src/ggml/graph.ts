@@ -144,9 +144,9 @@ export class Graph extends NativeOwner implements CustomNodes {
   softMax(a: Tensor): Tensor {
     return this.#ggml.softMax(this.#context, a);
   }
-  /** softmax over `ne[0]` of `a · scale`. */
-  softMaxScaled(a: Tensor, scale: number): Tensor {
-    return this.#ggml.softMaxExt(this.#context, a, null, scale, 0);
+  /** softmax over `ne[0]` of `a · scale + mask`; the mask, f32 [ne[0], ne[1]], is the same for all heads. */
+  softMaxScaled(a: Tensor, scale: number, mask: Tensor | null = null): Tensor {
+    return this.#ggml.softMaxExt(this.#context, a, mask, scale, 0);
   }
   /** Sets `a[j, i, …]` to −∞ for `j > nPast + i`, in place. */
   causalMask(a: Tensor, nPast: number): Tensor {

@@ -1,0 +1,43 @@
+/** Averages of rows of numbers, one row a layer and head. */
+export class Means {
+  readonly #sums: Float64Array[][];
+  readonly #counts: number[][];
+
+  constructor(nLayer: number, nHead: number, width: number) {
+    const each = <T>(make: () => T) =>
+      Array.from({ length: nLayer }, () => Array.from({ length: nHead }, make));
+    this.#sums = each(() => new Float64Array(width));
+    this.#counts = each(() => 0);
+  }
+
+  /** The sums of a head, to be added to, for one more observation. */
+  next(il: number, head: number): Float64Array {
+    const counts = this.#counts[il] as number[];
+    counts[head] = (counts[head] as number) + 1;
+    return (this.#sums[il] as Float64Array[])[head] as Float64Array;
+  }
+
+  /** [nLayer][nHead][width] */
+  means(): number[][][] {
+    return this.#sums.map((heads, il) =>
+      heads.map((sums, head) =>
+        Array.from(sums, (sum) => sum / Math.max(1, this.#counts[il]?.[head] ?? 0)),
+      ),
+    );
+  }
+}
+
+/** Averages over the heads of each layer: [nLayer][nHead][width] to [nLayer][width]. */
+export function overHeads(all: readonly (readonly (readonly number[])[])[]): number[][] {
+  return all.map((heads) => {
+    const [first = []] = heads;
+    return first.map(
+      (_, i) => heads.reduce((sum, own) => sum + (own[i] as number), 0) / heads.length,
+    );
+  });
+}
+
+/** The one number of each head: [nLayer][nHead][1] to [nLayer][nHead]. */
+export function single(all: readonly (readonly (readonly number[])[])[]): number[][] {
+  return all.map((heads) => heads.map(([x]) => x as number));
+}

@@ -1,0 +1,51 @@
+import type { Ranked } from "./ranked.ts";
+import type { QuerySample } from "./sample.ts";
+
+/** The shape of what is studied. */
+export interface StudyContext {
+  readonly nLayer: number;
+  readonly nHead: number;
+  readonly nHeadKv: number;
+  readonly headDim: number;
+  /** Tokens of the text. */
+  readonly n: number;
+  readonly sample: QuerySample;
+}
+
+/** What one query of one head attends to. Arrays are of use until the next row. */
+export interface QueryRow {
+  readonly il: number;
+  /** Query head. */
+  readonly head: number;
+  readonly kvHead: number;
+  /** Index of its token. */
+  readonly query: number;
+  /** Over the keys that it sees: [query + 1]. They sum to 1. */
+  readonly weights: Float32Array;
+  readonly ranked: Ranked;
+  /** What attention gives it: [headDim]. */
+  readonly output: Float32Array;
+  /** Of the kv head: [headDim, n]. */
+  readonly values: Float32Array;
+}
+
+/** A kv head and the last queries of the text, which one set of the tokens before them must serve. */
+export interface NextQueries {
+  readonly il: number;
+  readonly kvHead: number;
+  /** Tokens before the first of them. */
+  readonly before: number;
+  /** Each of them for each query head of the group, without `ranked`. */
+  readonly rows: readonly Omit<QueryRow, "ranked">[];
+  /** The tokens before, by the attention that these queries give them together, highest first: [before]. */
+  readonly best: Int32Array;
+}
+
+/** Gathers something of a model's attention, layer by layer. */
+export interface Study<T> {
+  /** Takes a query that is spread over the text. */
+  row?(row: QueryRow): void;
+  /** Takes a kv head's last queries. */
+  next?(next: NextQueries): void;
+  result(): T;
+}

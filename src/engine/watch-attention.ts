@@ -1,0 +1,47 @@
+import { PyramidKVError, requireInteger } from "../errors.ts";
+import type { Executor } from "../ggml/executor.ts";
+import type { Model } from "../models/model.ts";
+import { AttentionWatch, type LayerAttention } from "./attention-watch.ts";
+import { defaultChunkTokens } from "./chunks.ts";
+import { prefill } from "./prefill.ts";
+import { checkTokens, contextFull, type PrefillOptions } from "./session.ts";
+
+export interface WatchOptions extends PrefillOptions {
+  /** Indices of the tokens whose attention is asked for, ascending. */
+  readonly queries: Int32Array;
+  /** Called with each layer in turn, which waits for it. */
+  readonly onLayer: (layer: LayerAttention) => void | Promise<void>;
+}
+
+/** What reading needs of an engine. */
+export interface WatchParts {
+  readonly model: Model;
+  readonly executor: Executor;
+  readonly chunkTokens: number | undefined;
+}
+
+/** Reads tokens for their attention alone: one layer's keys and values are the most that is held. */
+export async function watchAttention(
+  { model, executor, chunkTokens }: WatchParts,
+  given: ArrayLike<number>,
+  options: WatchOptions,
+): Promise<void> {
+  const { queries, onLayer, signal, onProgress } = options;
+  const tokens = Int32Array.from(given);
+  checkTokens(tokens, model.hp.nVocab);
+  if (tokens.length > model.hp.nCtx) throw contextFull(tokens.length, 0, model.hp.nCtx);
+  checkQueries(queries, tokens.length);
+  using watch = new AttentionWatch(executor, model.hp, queries, onLayer);
+  await prefill({
+    ...{ model, executor, tokens, watch, signal, onProgress },
+    ...{ probe: [], firstPosition: 0, targets: [] },
+    chunkTokens: chunkTokens ?? defaultChunkTokens(tokens.length, executor.kernels !== undefined),
+  });
+}
+
+function checkQueries(queries: Int32Array, n: number): void {
+  if (queries.length === 0) throw new PyramidKVError("USAGE", "no queries are asked for");
+  queries.forEach((query, i) => {
+    requireInteger("query", query, i === 0 ? 0 : (queries[i - 1] as number) + 1, n - 1);
+  });
+}
