@@ -1,0 +1,259 @@
+import type { LayerAttention } from "../engine/attention-watch.ts";
+import type { Engine, SessionOptions } from "../engine/engine.ts";
+import type { PrefillOptions } from "../engine/session.ts";
+import { PyramidKVError, requireInteger } from "../errors.ts";
+import { Ranker } from "./ranked.ts";
+import { KeptHead } from "./kept-head.ts";
+import { Means, single } from "./means.ts";
+
+/** A method with its size and options. */
+export type KeptWay = SessionOptions & { readonly method: string };
+
+export interface RetentionOptions extends PrefillOptions {
+  readonly ways: readonly KeptWay[];
+  /** Last tokens of the text, which come after the compression. Defaults to 512, at most half of the text. */
+  readonly follow?: number;
+}
+
+/** What a way keeps of a text's beginning, and how that serves the tokens that follow. */
+export interface KeptTokens {
+  readonly way: KeptWay;
+  /** Positions that each kv head keeps, ascending: [nLayer][nHeadKv]. */
+  readonly kept: readonly (readonly Int32Array[])[];
+  /** Of the attention that the next 64 tokens give to the beginning: the share on kept tokens: [nLayer][nHeadKv]. */
+  readonly captured: readonly (readonly number[])[];
+  /**
+   * ‖attention with kept tokens − with all‖ / ‖with all‖ for the next 64 tokens, all heads of a layer together, each
+   * layer for itself: errors of the layers before are not in it. [nLayer]
+   */
+  readonly errors: readonly number[];
+  /** `captured` over all heads, for each stretch of 64 tokens that follow: [stretches]. */
+  readonly drift: readonly number[];
+  /** The same for as many tokens, chosen anew for each stretch by what it attends to: no choice holds more. */
+  readonly best: readonly number[];
+  /** Kept tokens that two layers share, over those that either keeps, averaged over kv heads: [nLayer][nLayer]. */
+  readonly layerOverlap: readonly (readonly number[])[];
+  /** The same for the kv heads of a layer, averaged over pairs; 1 where there is one: [nLayer]. */
+  readonly headOverlap: readonly number[];
+}
+
+export interface Retention {
+  /** Tokens that were compressed, and that follow. */
+  readonly before: number;
+  readonly follow: number;
+  readonly ways: readonly KeptTokens[];
+  /** Kept tokens that two ways share, over those that either keeps, averaged over layers and kv heads: [ways][ways]. */
+  readonly wayOverlap: readonly (readonly number[])[];
+}
+
+/** Tokens of a stretch. */
+export const STRETCH = 64;
+/** Beyond the first stretch, every so many of the tokens that follow are asked. */
+const STEP = 4;
+
+/**
+ * Compresses the beginning of a text in several ways at once, and looks at what the tokens after it attend to. Takes
+ * two prefills, whatever the number of ways.
+ *
+ * @throws `USAGE` on no ways, on one that moves tokens to other positions, and on a text of fewer than 16 tokens
+ */
+export async function retention(
+  engine: Engine,
+  tokens: ArrayLike<number>,
+  options: RetentionOptions,
+): Promise<Retention> {
+  const { signal, onProgress, ways } = options;
+  const control = signal === undefined ? {} : { signal };
+  const n = tokens.length;
+  if (n < 16) throw new PyramidKVError("USAGE", `a text of ${n} tokens is too short; give 16`);
+  if (ways.length === 0) throw new PyramidKVError("USAGE", "no methods were given");
+  const follow = Math.min(n >> 1, requireInteger("follow", options.follow ?? 512, 1));
+  const before = n - follow;
+  const beginning = Array.from(tokens).slice(0, before);
+  const kept = await keptBy(engine, beginning, ways, {
+    ...control,
+    onProgress: (share) => onProgress?.(share / 2),
+  });
+  const gather = new Gather(engine, { before, follow, kept });
+  await engine.watchAttention(tokens, {
+    queries: gather.queries,
+    onLayer: (layer) => gather.add(layer),
+    ...control,
+    onProgress: (share) => onProgress?.(0.5 + share / 2),
+  });
+  return {
+    ...{ before, follow },
+    ways: ways.map((way, i) => {
+      const own = kept[i] as readonly Int32Array[][];
+      return { way, kept: own, ...gather.result(i), ...overlaps(own) };
+    }),
+    wayOverlap: kept.map((a) => kept.map((b) => mean(a.map((heads, il) => shared(heads, b[il]))))),
+  };
+}
+
+/** Positions that each way keeps: [ways][nLayer][nHeadKv]. */
+async function keptBy(
+  engine: Engine,
+  tokens: readonly number[],
+  ways: readonly KeptWay[],
+  control: PrefillOptions,
+): Promise<Int32Array[][][]> {
+  const sessions = ways.map((way) => engine.createSession(way));
+  try {
+    const moves = sessions.find(({ compression }) => compression.method.rerotates === true);
+    if (moves !== undefined) {
+      const { name } = moves.compression.method;
+      throw new PyramidKVError(
+        "USAGE",
+        `${name} moves tokens, so that it cannot be told which it keeps`,
+      );
+    }
+    await engine.prefillTogether(sessions, tokens, control);
+    return sessions.map(({ cache }) =>
+      cache.layers.map((layer) => layer.heads.map((_, kvHead) => layer.positions(kvHead))),
+    );
+  } finally {
+    for (const session of sessions) session[Symbol.dispose]();
+  }
+}
+
+interface Beginning {
+  readonly before: number;
+  readonly follow: number;
+  /** [ways][nLayer][nHeadKv] */
+  readonly kept: readonly (readonly (readonly Int32Array[])[])[];
+}
+
+/** What the tokens that follow find of each way's kept ones, layer by layer. */
+class Gather {
+  readonly queries: Int32Array;
+  readonly #ranker = new Ranker();
+  readonly #captured: Means[];
+  readonly #stretches: { readonly kept: Means; readonly best: Means }[];
+  /** Squares of differences and of whole outputs, [ways][nLayer]. */
+  readonly #errors: { readonly lost: number[]; readonly whole: number[] }[];
+
+  constructor(
+    engine: Engine,
+    private readonly text: Beginning,
+  ) {
+    const { nLayer, nHeadKv } = engine.model;
+    const { before, follow, kept } = text;
+    this.queries = Int32Array.from({ length: follow }, (_, i) => before + i).filter(
+      (_, i) => i < STRETCH || i % STEP === 0,
+    );
+    const stretches = Math.ceil(follow / STRETCH);
+    const zeros = () => new Array<number>(nLayer).fill(0);
+    this.#captured = kept.map(() => new Means(nLayer, nHeadKv, 1));
+    this.#stretches = kept.map(() => ({
+      kept: new Means(1, stretches, 1),
+      best: new Means(1, stretches, 1),
+    }));
+    this.#errors = kept.map(() => ({ lost: zeros(), whole: zeros() }));
+  }
+
+  async add(layer: LayerAttention): Promise<void> {
+    for (let kvHead = 0; kvHead < layer.nHeadKv; kvHead++) {
+      const head = new KeptHead(await layer.attention(kvHead), layer, {
+        kvHead,
+        before: this.text.before,
+      });
+      const stretches = this.#rowsByStretch(layer);
+      const ranked = stretches.map((rows) => this.#falling(head, rows));
+      this.text.kept.forEach((kept, way) => {
+        const own = kept[layer.il]?.[kvHead] as Int32Array;
+        this.#addWay(way, layer.il, head, { kvHead, own, stretches, ranked });
+      });
+    }
+  }
+
+  #addWay(
+    way: number,
+    il: number,
+    head: KeptHead,
+    seen: {
+      readonly kvHead: number;
+      readonly own: Int32Array;
+      readonly stretches: readonly (readonly number[])[];
+      readonly ranked: readonly Float64Array[];
+    },
+  ): void {
+    const { own, stretches, ranked, kvHead } = seen;
+    stretches.forEach((rows, at) => {
+      const share = head.shareOf(own, rows);
+      if (share === undefined) return;
+      const { kept, best } = this.#stretches[way] as { kept: Means; best: Means };
+      addTo(kept.next(0, at), share);
+      const sums = ranked[at] as Float64Array;
+      addTo(best.next(0, at), (sums[own.length] as number) / (sums.at(-1) as number));
+      if (at === 0) addTo((this.#captured[way] as Means).next(il, kvHead), share);
+    });
+    const { lost, whole } = this.#errors[way] as { lost: number[]; whole: number[] };
+    const error = head.errorOf(own, stretches[0] as number[]);
+    lost[il] = (lost[il] as number) + error.lost;
+    whole[il] = (whole[il] as number) + error.whole;
+  }
+
+  /** Rows of a head's weights, the group's query heads one after the other, by the stretch of their query. */
+  #rowsByStretch({ group }: LayerAttention): number[][] {
+    const { before, follow } = this.text;
+    const rows = Array.from({ length: Math.ceil(follow / STRETCH) }, (): number[] => []);
+    for (let h = 0; h < group; h++) {
+      this.queries.forEach((query, i) => {
+        rows[Math.floor((query - before) / STRETCH)]?.push(h * this.queries.length + i);
+      });
+    }
+    return rows;
+  }
+
+  /** Sums of the first k of what rows give to the beginning's tokens together, highest first. */
+  #falling(head: KeptHead, rows: readonly number[]): Float64Array {
+    const { weights } = this.#ranker.rank(head.meanOf(rows));
+    const sums = new Float64Array(weights.length + 1);
+    weights.forEach((w, k) => (sums[k + 1] = (sums[k] as number) + w));
+    return sums;
+  }
+
+  result(way: number): Pick<KeptTokens, "captured" | "errors" | "drift" | "best"> {
+    const { kept, best } = this.#stretches[way] as { kept: Means; best: Means };
+    const { lost, whole } = this.#errors[way] as { lost: number[]; whole: number[] };
+    return {
+      captured: single((this.#captured[way] as Means).means()),
+      errors: lost.map((x, il) => Math.sqrt(x / ((whole[il] as number) || 1))),
+      drift: single(kept.means())[0] as number[],
+      best: single(best.means())[0] as number[],
+    };
+  }
+}
+
+function addTo(sums: Float64Array, x: number): void {
+  sums[0] = (sums[0] as number) + x;
+}
+
+/** Of the tokens that either keeps, the share that both keep. */
+function jaccard(a: Int32Array, b: Int32Array): number {
+  const inA = new Set(a);
+  const both = b.filter((x) => inA.has(x)).length;
+  return both / (a.length + b.length - both);
+}
+
+/** The same of two layers, head by head. */
+function shared(a: readonly Int32Array[], b: readonly Int32Array[] | undefined): number {
+  return mean(a.map((own, h) => jaccard(own, b?.[h] as Int32Array)));
+}
+
+function overlaps(
+  kept: readonly (readonly Int32Array[])[],
+): Pick<KeptTokens, "layerOverlap" | "headOverlap"> {
+  return {
+    layerOverlap: kept.map((a) => kept.map((b) => shared(a, b))),
+    headOverlap: kept.map((heads) => {
+      const pairs = heads.flatMap((a, i) => heads.slice(i + 1).map((b) => jaccard(a, b)));
+      return pairs.length === 0 ? 1 : mean(pairs);
+    }),
+  };
+}
+
+function mean(all: readonly number[]): number {
+  return all.reduce((a, b) => a + b, 0) / all.length;
+}
