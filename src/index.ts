@@ -3,6 +3,16 @@
  *
  * @module
  */
+export { analyze, type Analysis, type AnalyzeOptions } from "./analysis/analyze.ts";
+export { fitBudget, type FitOptions, type FittedBudget } from "./analysis/fit.ts";
+export {
+  retention,
+  type KeptTokens,
+  type KeptWay,
+  type Retention,
+  type RetentionOptions,
+} from "./analysis/retention.ts";
+export { STUDIES, type Findings, type StudyName } from "./analysis/studies.ts";
 export { METHODS, type MethodName } from "./compression/methods.ts";
 export type { CompressionOptions } from "./compression/compression-options.ts";
 export type { BudgetPolicy } from "./compression/budgets/budget.ts";
@@ -20,6 +30,8 @@ export {
   type LoadProgress,
   type SessionOptions,
 } from "./engine/engine.ts";
+export type { HeadAttention, LayerAttention } from "./engine/attention-watch.ts";
+export type { WatchOptions } from "./engine/watch-attention.ts";
 export { Conversation, type SendOptions } from "./engine/conversation.ts";
 export { KERNEL_CHOICES, KV_TYPES, type KernelInfo } from "./engine/choices.ts";
 export type { FinishReason, GenerateOptions, Piece } from "./engine/generate.ts";

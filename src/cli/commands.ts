@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { analyzeCommand } from "./analyze.ts";
 import { benchCommand } from "./bench.ts";
 import { calibrateCommand } from "./calibrate.ts";
 import { chatCommand } from "./chat.ts";
@@ -22,6 +23,7 @@ export const COMMANDS: Readonly<Record<string, (command: Command) => void>> = {
   bench: benchCommand,
   eval: evalCommand,
   report: reportCommand,
+  analyze: analyzeCommand,
   calibrate: calibrateCommand,
   doctor: doctorCommand,
 };
