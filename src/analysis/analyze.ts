@@ -1,11 +1,12 @@
 import type { LayerAttention } from "../engine/attention-watch.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { PrefillOptions } from "../engine/session.ts";
-import { PyramidKVError, requireOneOf } from "../errors.ts";
+import { requireOneOf } from "../errors.ts";
+import { meanRow } from "./means.ts";
 import { Ranker } from "./ranked.ts";
-import { sampleQueries, type QuerySample, type SampleOptions } from "./sample.ts";
+import { requireText, sampleQueries, type QuerySample, type SampleOptions } from "./sample.ts";
 import { STUDIES, type Findings, type StudyName } from "./studies.ts";
-import type { NextQueries, QueryRow, Study, StudyContext } from "./study.ts";
+import type { AttentionRow, NextQueries, Study, StudyContext } from "./study.ts";
 
 export interface AnalyzeOptions extends PrefillOptions, SampleOptions {
   /** What to study; all by default. */
@@ -24,9 +25,6 @@ export type Analysis<S extends StudyName = StudyName> = {
   readonly queries: { readonly spread: readonly number[]; readonly next: readonly number[] };
 } & { readonly [K in S]: Findings[K] };
 
-/** Fewer tokens show nothing. */
-const LEAST_TOKENS = 16;
-
 /**
  * Studies what a model attends to in a text, in one prefill. Attention is looked at for a sample of the queries, one kv
  * head at a time; where the text has no more tokens than the sample, for all.
@@ -41,9 +39,7 @@ export async function analyze<S extends StudyName = StudyName>(
   const n = tokens.length;
   const names = options.studies ?? (Object.keys(STUDIES) as S[]);
   for (const name of names) requireOneOf("study", name, Object.keys(STUDIES));
-  if (n < LEAST_TOKENS) {
-    throw new PyramidKVError("USAGE", `a text of ${n} tokens is too short; give ${LEAST_TOKENS}`);
-  }
+  requireText(n);
   const { nLayer, nHead, nHeadKv, headDim } = engine.model;
   const sample = sampleQueries(n, options);
   const context: StudyContext = { nLayer, nHead, nHeadKv, headDim, n, sample };
@@ -81,7 +77,7 @@ async function showHead(
   const { il, n, group, headDim, queries } = layer;
   const { weights, outputs } = await layer.attention(kvHead);
   const values = layer.values(kvHead);
-  const rowAt = (h: number, at: number): Omit<QueryRow, "ranked"> => {
+  const rowAt = (h: number, at: number): AttentionRow => {
     const row = h * queries.length + at;
     const query = queries[at] as number;
     return {
@@ -102,14 +98,12 @@ async function showHead(
   for (const study of studies) study.next?.(next);
 }
 
-function nextQueries(rows: readonly Omit<QueryRow, "ranked">[], ranker: Ranker): NextQueries {
-  const [{ il, kvHead, query: before }] = rows as [QueryRow];
+function nextQueries(rows: readonly AttentionRow[], ranker: Ranker): NextQueries {
+  const [{ il, kvHead, query: before }] = rows as [AttentionRow];
   // The mean instead of the sum: the ranker takes weights up to 2.
-  const mean = new Float32Array(before);
-  for (const { weights } of rows) {
-    for (let j = 0; j < before; j++) {
-      mean[j] = (mean[j] as number) + (weights[j] as number) / rows.length;
-    }
-  }
+  const mean = meanRow(
+    rows.map(({ weights }) => weights),
+    before,
+  );
   return { il, kvHead, before, rows, best: ranker.rank(mean).order };
 }

@@ -1,3 +1,4 @@
+import { meanRow } from "./means.ts";
 import type { HeadAttention, LayerAttention } from "../engine/attention-watch.ts";
 
 /** What tokens after a text's beginning attend to in it, in one kv head. Rows are queries, query head by query head. */
@@ -27,24 +28,9 @@ export class KeptHead {
 
   /** What rows give to each token of the beginning, averaged: [before]. */
   meanOf(rows: readonly number[]): Float32Array {
-    const mean = new Float32Array(this.#before);
-    for (const row of rows) {
-      for (let j = 0; j < mean.length; j++) {
-        mean[j] = (mean[j] as number) + this.#weight(row, j) / rows.length;
-      }
-    }
-    return mean;
-  }
-
-  /** Of what rows give to the beginning, the share on these tokens; undefined where that is nothing. */
-  shareOf(kept: Int32Array, rows: readonly number[]): number | undefined {
-    let held = 0;
-    let all = 0;
-    for (const row of rows) {
-      for (const j of kept) held += this.#weight(row, j);
-      for (let j = 0; j < this.#before; j++) all += this.#weight(row, j);
-    }
-    return all > 0 ? held / all : undefined;
+    const { weights } = this.attention;
+    const own = rows.map((row) => weights.subarray(row * this.#n, (row + 1) * this.#n));
+    return meanRow(own, this.#before);
   }
 
   /** Squares of what attention's outputs lose with these tokens of the beginning alone, and of the whole outputs. */

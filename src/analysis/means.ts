@@ -1,3 +1,5 @@
+import { mean } from "../mean.ts";
+
 /** Averages of rows of numbers, one row a layer and head. */
 export class Means {
   readonly #sums: Float64Array[][];
@@ -8,6 +10,12 @@ export class Means {
       Array.from({ length: nLayer }, () => Array.from({ length: nHead }, make));
     this.#sums = each(() => new Float64Array(width));
     this.#counts = each(() => 0);
+  }
+
+  /** Adds one observation: [width]. */
+  add(il: number, head: number, values: readonly number[]): void {
+    const sums = this.next(il, head);
+    values.forEach((x, i) => (sums[i] = (sums[i] as number) + x));
   }
 
   /** The sums of a head, to be added to, for one more observation. */
@@ -31,13 +39,20 @@ export class Means {
 export function overHeads(all: readonly (readonly (readonly number[])[])[]): number[][] {
   return all.map((heads) => {
     const [first = []] = heads;
-    return first.map(
-      (_, i) => heads.reduce((sum, own) => sum + (own[i] as number), 0) / heads.length,
-    );
+    return first.map((_, i) => mean(heads.map((own) => own[i] as number)));
   });
 }
 
 /** The one number of each head: [nLayer][nHead][1] to [nLayer][nHead]. */
 export function single(all: readonly (readonly (readonly number[])[])[]): number[][] {
   return all.map((heads) => heads.map(([x]) => x as number));
+}
+
+/** What several rows of weights give to each of the first `n` keys, averaged: [n]. */
+export function meanRow(rows: readonly Float32Array[], n: number): Float32Array {
+  const all = new Float32Array(n);
+  for (const row of rows) {
+    for (let j = 0; j < n; j++) all[j] = (all[j] as number) + (row[j] as number) / rows.length;
+  }
+  return all;
 }

@@ -1,3 +1,5 @@
+import { mean } from "../mean.ts";
+
 /**
  * The layer from which on attention is narrower: the cut that leaves the least spread of ln(effective keys) on both of
  * its sides, where the side above is the narrower one. Undefined where the layers above are broader, or all are alike.
@@ -16,8 +18,6 @@ export function narrowsAt(effectiveKeys: readonly number[]): number | undefined 
   }
   return best !== undefined && best.drop > 1e-6 ? best.at : undefined;
 }
-
-const mean = (all: readonly number[]) => all.reduce((a, b) => a + b, 0) / all.length;
 
 function squaresAround(all: readonly number[]): number {
   const center = mean(all);

@@ -1,9 +1,14 @@
 import * as Plot from "@observablehq/plot";
+import { mean } from "../mean.ts";
 import { draw } from "../page/draw.ts";
 import type { Chart, Page, PageSection, Table } from "../page/page.ts";
 import type { Analysis } from "./analyze.ts";
 import type { FittedBudget } from "./fit.ts";
 import { overHeads } from "./means.ts";
+import { TOP_KS } from "./studies/funnel.ts";
+
+/** The size that reach is drawn for. */
+const REACH = 128;
 
 /** A text's findings with its name, and the budget that fits them. */
 export interface NamedAnalysis {
@@ -50,10 +55,7 @@ function layerLines(
 const pointsOf = (line: string, layers: readonly number[]) =>
   layers.map((y, layer) => ({ layer, line, y }));
 
-const mean = (all: readonly number[]) => all.reduce((a, b) => a + b, 0) / all.length;
-
 function together(all: readonly NamedAnalysis[]): PageSection {
-  const at = 4; // 128 tokens
   return {
     title: "All texts",
     notes: ["The budgets are those under which the layers' best sets hold the most attention."],
@@ -67,11 +69,12 @@ function together(all: readonly NamedAnalysis[]): PageSection {
       ),
       layerLines(
         "reach",
-        "Of the attention that the last 64 tokens give to those before: what the best 128 tokens hold.",
+        "Of the attention that the last 64 tokens give to those before: what the best " +
+          `${REACH} tokens hold.`,
         all.flatMap(({ text, found }) =>
           pointsOf(
             text,
-            overHeads(found.funnel.reach).map((own) => own[at] as number),
+            overHeads(found.funnel.reach).map((own) => own[TOP_KS.indexOf(REACH)] as number),
           ),
         ),
         { label: "share" },

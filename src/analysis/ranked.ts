@@ -8,6 +8,15 @@ export interface Ranked {
   readonly weights: Float32Array;
 }
 
+/** Sums of the first k, for k from 0 on. */
+export function prefixSums(weights: Float32Array): Float64Array {
+  const sums = new Float64Array(weights.length + 1);
+  for (let i = 0; i < weights.length; i++) {
+    sums[i + 1] = (sums[i] as number) + (weights[i] as number);
+  }
+  return sums;
+}
+
 /**
  * Ranks weights of 0 to 2 by a radix sort of their bits, which rise with their values: three passes instead of the
  * comparisons of a sort, since a study ranks tens of thousands of rows.

@@ -2,7 +2,9 @@ import type { LayerAttention } from "../engine/attention-watch.ts";
 import type { Engine, SessionOptions } from "../engine/engine.ts";
 import type { PrefillOptions } from "../engine/session.ts";
 import { PyramidKVError, requireInteger } from "../errors.ts";
-import { Ranker } from "./ranked.ts";
+import { mean } from "../mean.ts";
+import { prefixSums, Ranker } from "./ranked.ts";
+import { requireText } from "./sample.ts";
 import { KeptHead } from "./kept-head.ts";
 import { Means, single } from "./means.ts";
 
@@ -62,23 +64,22 @@ export async function retention(
   tokens: ArrayLike<number>,
   options: RetentionOptions,
 ): Promise<Retention> {
-  const { signal, onProgress, ways } = options;
-  const control = signal === undefined ? {} : { signal };
+  const { onProgress, ways } = options;
   const n = tokens.length;
-  if (n < 16) throw new PyramidKVError("USAGE", `a text of ${n} tokens is too short; give 16`);
+  requireText(n);
   if (ways.length === 0) throw new PyramidKVError("USAGE", "no methods were given");
   const follow = Math.min(n >> 1, requireInteger("follow", options.follow ?? 512, 1));
   const before = n - follow;
   const beginning = Array.from(tokens).slice(0, before);
   const kept = await keptBy(engine, beginning, ways, {
-    ...control,
+    ...options,
     onProgress: (share) => onProgress?.(share / 2),
   });
   const gather = new Gather(engine, { before, follow, kept });
   await engine.watchAttention(tokens, {
+    ...options,
     queries: gather.queries,
     onLayer: (layer) => gather.add(layer),
-    ...control,
     onProgress: (share) => onProgress?.(0.5 + share / 2),
   });
   return {
@@ -127,9 +128,11 @@ interface Beginning {
 /** What the tokens that follow find of each way's kept ones, layer by layer. */
 class Gather {
   readonly queries: Int32Array;
+  /** Rows of a head's weights, the group's query heads one after the other, by the stretch of their query. */
+  readonly #stretchRows: readonly (readonly number[])[];
   readonly #ranker = new Ranker();
   readonly #captured: Means[];
-  readonly #stretches: { readonly kept: Means; readonly best: Means }[];
+  readonly #drifts: { readonly kept: Means; readonly best: Means }[];
   /** Squares of differences and of whole outputs, [ways][nLayer]. */
   readonly #errors: { readonly lost: number[]; readonly whole: number[] }[];
 
@@ -137,7 +140,7 @@ class Gather {
     engine: Engine,
     private readonly text: Beginning,
   ) {
-    const { nLayer, nHeadKv } = engine.model;
+    const { nLayer, nHead, nHeadKv } = engine.model;
     const { before, follow, kept } = text;
     this.queries = Int32Array.from({ length: follow }, (_, i) => before + i).filter(
       (_, i) => i < STRETCH || i % STEP === 0,
@@ -145,7 +148,8 @@ class Gather {
     const stretches = Math.ceil(follow / STRETCH);
     const zeros = () => new Array<number>(nLayer).fill(0);
     this.#captured = kept.map(() => new Means(nLayer, nHeadKv, 1));
-    this.#stretches = kept.map(() => ({
+    this.#stretchRows = this.#rowsByStretch(nHead / nHeadKv);
+    this.#drifts = kept.map(() => ({
       kept: new Means(1, stretches, 1),
       best: new Means(1, stretches, 1),
     }));
@@ -153,49 +157,33 @@ class Gather {
   }
 
   async add(layer: LayerAttention): Promise<void> {
-    for (let kvHead = 0; kvHead < layer.nHeadKv; kvHead++) {
-      const head = new KeptHead(await layer.attention(kvHead), layer, {
-        kvHead,
-        before: this.text.before,
-      });
-      const stretches = this.#rowsByStretch(layer);
-      const ranked = stretches.map((rows) => this.#falling(head, rows));
-      this.text.kept.forEach((kept, way) => {
-        const own = kept[layer.il]?.[kvHead] as Int32Array;
-        this.#addWay(way, layer.il, head, { kvHead, own, stretches, ranked });
+    const { before, kept } = this.text;
+    const { il, nHeadKv } = layer;
+    for (let kvHead = 0; kvHead < nHeadKv; kvHead++) {
+      const head = new KeptHead(await layer.attention(kvHead), layer, { kvHead, before });
+      const given = this.#stretchRows.map((rows) => head.meanOf(rows));
+      const falling = given.map((weights) => prefixSums(this.#ranker.rank(weights).weights));
+      kept.forEach((layers, way) => {
+        const own = layers[il]?.[kvHead] as Int32Array;
+        const drift = this.#drifts[way] as { kept: Means; best: Means };
+        given.forEach((weights, at) => {
+          const sums = falling[at] as Float64Array;
+          const total = sums.at(-1) as number;
+          if (total === 0) return;
+          const share = own.reduce((sum, j) => sum + (weights[j] as number), 0) / total;
+          drift.kept.add(0, at, [share]);
+          drift.best.add(0, at, [(sums[own.length] as number) / total]);
+          if (at === 0) this.#captured[way]?.add(il, kvHead, [share]);
+        });
+        const { lost, whole } = this.#errors[way] as { lost: number[]; whole: number[] };
+        const error = head.errorOf(own, this.#stretchRows[0] as readonly number[]);
+        lost[il] = (lost[il] as number) + error.lost;
+        whole[il] = (whole[il] as number) + error.whole;
       });
     }
   }
 
-  #addWay(
-    way: number,
-    il: number,
-    head: KeptHead,
-    seen: {
-      readonly kvHead: number;
-      readonly own: Int32Array;
-      readonly stretches: readonly (readonly number[])[];
-      readonly ranked: readonly Float64Array[];
-    },
-  ): void {
-    const { own, stretches, ranked, kvHead } = seen;
-    stretches.forEach((rows, at) => {
-      const share = head.shareOf(own, rows);
-      if (share === undefined) return;
-      const { kept, best } = this.#stretches[way] as { kept: Means; best: Means };
-      addTo(kept.next(0, at), share);
-      const sums = ranked[at] as Float64Array;
-      addTo(best.next(0, at), (sums[own.length] as number) / (sums.at(-1) as number));
-      if (at === 0) addTo((this.#captured[way] as Means).next(il, kvHead), share);
-    });
-    const { lost, whole } = this.#errors[way] as { lost: number[]; whole: number[] };
-    const error = head.errorOf(own, stretches[0] as number[]);
-    lost[il] = (lost[il] as number) + error.lost;
-    whole[il] = (whole[il] as number) + error.whole;
-  }
-
-  /** Rows of a head's weights, the group's query heads one after the other, by the stretch of their query. */
-  #rowsByStretch({ group }: LayerAttention): number[][] {
+  #rowsByStretch(group: number): number[][] {
     const { before, follow } = this.text;
     const rows = Array.from({ length: Math.ceil(follow / STRETCH) }, (): number[] => []);
     for (let h = 0; h < group; h++) {
@@ -206,16 +194,8 @@ class Gather {
     return rows;
   }
 
-  /** Sums of the first k of what rows give to the beginning's tokens together, highest first. */
-  #falling(head: KeptHead, rows: readonly number[]): Float64Array {
-    const { weights } = this.#ranker.rank(head.meanOf(rows));
-    const sums = new Float64Array(weights.length + 1);
-    weights.forEach((w, k) => (sums[k + 1] = (sums[k] as number) + w));
-    return sums;
-  }
-
   result(way: number): Pick<KeptTokens, "captured" | "errors" | "drift" | "best"> {
-    const { kept, best } = this.#stretches[way] as { kept: Means; best: Means };
+    const { kept, best } = this.#drifts[way] as { kept: Means; best: Means };
     const { lost, whole } = this.#errors[way] as { lost: number[]; whole: number[] };
     return {
       captured: single((this.#captured[way] as Means).means()),
@@ -224,10 +204,6 @@ class Gather {
       best: single(best.means())[0] as number[],
     };
   }
-}
-
-function addTo(sums: Float64Array, x: number): void {
-  sums[0] = (sums[0] as number) + x;
 }
 
 /** Of the tokens that either keeps, the share that both keep. */
@@ -252,8 +228,4 @@ function overlaps(
       return pairs.length === 0 ? 1 : mean(pairs);
     }),
   };
-}
-
-function mean(all: readonly number[]): number {
-  return all.reduce((a, b) => a + b, 0) / all.length;
 }

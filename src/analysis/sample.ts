@@ -1,4 +1,13 @@
-import { requireInteger } from "../errors.ts";
+import { PyramidKVError, requireInteger } from "../errors.ts";
+
+/** Fewer tokens show nothing. */
+const LEAST_TOKENS = 16;
+
+/** Throws `USAGE` on a text of fewer than 16 tokens. */
+export function requireText(n: number): void {
+  if (n >= LEAST_TOKENS) return;
+  throw new PyramidKVError("USAGE", `a text of ${n} tokens is too short; give ${LEAST_TOKENS}`);
+}
 
 export interface SampleOptions {
   /** Queries spread evenly over the text, which averages are over; all where the text has no more. Defaults to 64. */

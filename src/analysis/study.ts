@@ -12,8 +12,8 @@ export interface StudyContext {
   readonly sample: QuerySample;
 }
 
-/** What one query of one head attends to. Arrays are of use until the next row. */
-export interface QueryRow {
+/** What one query of one head attends to. Arrays are of use until the next kv head. */
+export interface AttentionRow {
   readonly il: number;
   /** Query head. */
   readonly head: number;
@@ -22,11 +22,15 @@ export interface QueryRow {
   readonly query: number;
   /** Over the keys that it sees: [query + 1]. They sum to 1. */
   readonly weights: Float32Array;
-  readonly ranked: Ranked;
   /** What attention gives it: [headDim]. */
   readonly output: Float32Array;
   /** Of the kv head: [headDim, n]. */
   readonly values: Float32Array;
+}
+
+/** The same with its weights ranked, which is of use until the next row. */
+export interface QueryRow extends AttentionRow {
+  readonly ranked: Ranked;
 }
 
 /** A kv head and the last queries of the text, which one set of the tokens before them must serve. */
@@ -35,8 +39,8 @@ export interface NextQueries {
   readonly kvHead: number;
   /** Tokens before the first of them. */
   readonly before: number;
-  /** Each of them for each query head of the group, without `ranked`. */
-  readonly rows: readonly Omit<QueryRow, "ranked">[];
+  /** Each of them for each query head of the group. */
+  readonly rows: readonly AttentionRow[];
   /** The tokens before, by the attention that these queries give them together, highest first: [before]. */
   readonly best: Int32Array;
 }

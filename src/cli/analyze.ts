@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Command } from "commander";
 import { PyramidKVError, requireInteger } from "../errors.ts";
@@ -71,14 +70,10 @@ interface Text {
 
 async function readTexts(paths: readonly string[]): Promise<Text[]> {
   if (paths.length === 0) return [{ name: "embedded", content: await readHaystack() }];
-  const read = async (path: string) => {
-    try {
-      return { name: basename(path), content: await readFile(path, "utf8") };
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      throw new PyramidKVError("BAD_FILE", `${path} cannot be read (${code})`, { cause: error });
-    }
-  };
+  const read = async (path: string) => ({
+    name: basename(path),
+    content: await readHaystack(path),
+  });
   const texts = await Promise.all(paths.map(read));
   const names = new Set(texts.map(({ name }) => name));
   if (names.size === texts.length) return texts;

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { resolveCompression } from "../compression/resolve.ts";
 import { requireInteger } from "../errors.ts";
-import { mean } from "../eval/mean.ts";
+import { mean } from "../mean.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { runPairs, type PairRow } from "../eval/pair.ts";
 import type { Way } from "../eval/run/run.ts";

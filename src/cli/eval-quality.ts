@@ -4,7 +4,7 @@ import { METHODS } from "../compression/methods.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { KV_TYPES } from "../engine/choices.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
-import { mean } from "../eval/mean.ts";
+import { mean } from "../mean.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { TASKS, type Task } from "../eval/cases.ts";
 import {

@@ -1,6 +1,6 @@
 import type { Engine } from "../engine/engine.ts";
 import { markdownTable } from "../page/markdown.ts";
-import { mean } from "../eval/mean.ts";
+import { mean } from "../mean.ts";
 import { Interrupt } from "./interrupt.ts";
 import { progressBar, table } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";

@@ -3,7 +3,7 @@ import type { Engine } from "../engine/engine.ts";
 import { argmax } from "../engine/sampler.ts";
 import type { Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";
-import { quarters } from "./mean.ts";
+import { quarters } from "../mean.ts";
 import { needleNumber } from "./needle/facts.ts";
 import { needleText } from "./needle/prompt.ts";
 import type { Way } from "./run/run.ts";

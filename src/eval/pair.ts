@@ -2,7 +2,7 @@ import { greedyCourse, type Course } from "../engine/course.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Session } from "../engine/session.ts";
 import { follow } from "./follow.ts";
-import { quarters } from "./mean.ts";
+import { quarters } from "../mean.ts";
 import { rougeL } from "./metrics/rouge-l.ts";
 import { needleNumber } from "./needle/facts.ts";
 import { insertNeedle, type Needle } from "./needle/prompt.ts";

@@ -3,7 +3,7 @@ import type { Engine, SessionOptions } from "../engine/engine.ts";
 import type { Session } from "../engine/session.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { follow } from "./follow.ts";
-import { mean } from "./mean.ts";
+import { mean } from "../mean.ts";
 import { answerText, readTogether } from "./share-prefill.ts";
 import { documentCases, encodeTexts, needleCases, type EvalCase, type Task } from "./cases.ts";
 

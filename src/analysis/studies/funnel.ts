@@ -1,4 +1,5 @@
 import { Means, overHeads, single } from "../means.ts";
+import { prefixSums } from "../ranked.ts";
 import { narrowsAt } from "../narrowing.ts";
 import type { NextQueries, QueryRow, Study, StudyContext } from "../study.ts";
 
@@ -35,9 +36,6 @@ export interface Funnel {
   readonly narrowsAt: number | undefined;
 }
 
-/** Where a prefix of falling weights ends, and the sum to there. */
-type Prefix = (k: number) => number;
-
 /** How concentrated attention is, layer by layer. */
 export function funnel({ nLayer, nHead, nHeadKv }: StudyContext): Study<Funnel> {
   const topMass = new Means(nLayer, nHead, TOP_KS.length);
@@ -50,21 +48,19 @@ export function funnel({ nLayer, nHead, nHeadKv }: StudyContext): Study<Funnel> 
   return {
     row: ({ il, head, weights, ranked }: QueryRow) => {
       const n = weights.length;
-      const prefix = prefixSums(ranked.weights);
-      const add = (to: Means, values: readonly number[]) => {
-        const sums = to.next(il, head);
-        values.forEach((x, i) => (sums[i] = (sums[i] as number) + x));
-      };
-      add(topMass, TOP_KS.map(prefix));
-      add(
-        topShareMass,
-        TOP_SHARES.map((share) => prefix(Math.max(1, Math.round(share * n)))),
+      const sums = prefixSums(ranked.weights);
+      const top = (k: number) => sums[Math.min(k, n)] as number;
+      topMass.add(il, head, TOP_KS.map(top));
+      topShareMass.add(
+        il,
+        head,
+        TOP_SHARES.map((share) => top(Math.max(1, Math.round(share * n)))),
       );
       const nats = entropyOf(weights);
-      add(entropy, [nats]);
-      add(effective, [Math.exp(nats)]);
-      add(sinks, [massWithin(weights, 0, Math.min(SINKS, n))]);
-      add(window, [massWithin(weights, Math.max(0, n - WINDOW), n)]);
+      entropy.add(il, head, [nats]);
+      effective.add(il, head, [Math.exp(nats)]);
+      sinks.add(il, head, [massWithin(weights, 0, Math.min(SINKS, n))]);
+      window.add(il, head, [massWithin(weights, Math.max(0, n - WINDOW), n)]);
     },
     next: ({ il, kvHead, before, rows, best }: NextQueries) => {
       for (const { weights } of rows) {
@@ -91,15 +87,6 @@ export function funnel({ nLayer, nHead, nHeadKv }: StudyContext): Study<Funnel> 
       };
     },
   };
-}
-
-/** Sums of the first k, for rising k. */
-function prefixSums(falling: Float32Array): Prefix {
-  const sums = new Float64Array(falling.length + 1);
-  for (let i = 0; i < falling.length; i++) {
-    sums[i + 1] = (sums[i] as number) + (falling[i] as number);
-  }
-  return (k) => sums[Math.min(k, falling.length)] as number;
 }
 
 function massWithin(weights: Float32Array, from: number, to: number): number {

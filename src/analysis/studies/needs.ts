@@ -1,4 +1,4 @@
-import type { NextQueries, QueryRow, Study, StudyContext } from "../study.ts";
+import type { AttentionRow, NextQueries, QueryRow, Study, StudyContext } from "../study.ts";
 
 /** Largest relative errors of attention's output that are asked for. */
 export const ERRORS = [0.01, 0.02, 0.05, 0.1] as const;
@@ -37,7 +37,7 @@ export function needs({ nLayer, nHeadKv, headDim }: StudyContext): Study<Needs> 
       own.add(il, kvHead, walk.fewest(next));
     },
     next: ({ il, kvHead, before, rows, best }: NextQueries) => {
-      const [{ values }] = rows as [QueryRow];
+      const [{ values }] = rows as [AttentionRow];
       const weights = new Float32Array(before);
       const ceilings = new Float32Array(before);
       for (const row of rows) {

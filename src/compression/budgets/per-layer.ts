@@ -1,3 +1,4 @@
+import { mean } from "../../mean.ts";
 import type { Method } from "../method.ts";
 import { apportion } from "./apportion.ts";
 import type { BudgetPolicy } from "./budget.ts";
@@ -34,8 +35,4 @@ function levelled(budget: BudgetPolicy): BudgetPolicy {
       };
     }
   }
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length;
 }

@@ -1,5 +1,5 @@
 import { seededRandom } from "../../random.ts";
-import { mean } from "../mean.ts";
+import { mean } from "../../mean.ts";
 
 /** A difference and its 95 % confidence interval. */
 export interface Interval {

@@ -10,7 +10,7 @@ import {
 import { TYPES, type TensorType } from "../types.ts";
 import { fromFloat } from "./from-float.ts";
 import { kernelLibrary, type KernelLibrary, type KernelVariant } from "./library.ts";
-import type { KernelStruct } from "./structs.ts";
+import { MOST_SUMS, type KernelStruct } from "./structs.ts";
 import { Workspace } from "./workspace.ts";
 
 /** Rows of weights are read in blocks of so many values. */
@@ -69,7 +69,7 @@ export interface AttentionNode {
   readonly scale: number;
   /** Keys that a query sees, its own included (sliding window); all by default. */
   readonly window?: number;
-  /** What each token receives of these queries is added there: two kinds of sums at most. */
+  /** What each token receives of these queries is added there: `MOST_SUMS` kinds at most. */
   readonly sums?: readonly KeySums[];
   /** The largest is kept in `sums` instead of the sum. */
   readonly peaks?: boolean;
@@ -176,12 +176,14 @@ export class Kernels extends NativeOwner {
     const sources = [node.q, node.k];
     const source = (t: Tensor | undefined) => (t === undefined ? -1 : sources.push(t) - 1);
     const sums = node.sums ?? [];
+    if (sums.length > MOST_SUMS) throw new Error(`${sums.length} kinds of sums in one attention`);
+    const places = Array.from({ length: MOST_SUMS }, (_, i) => sums[i]);
     const args = {
       scale: node.scale,
       window: node.window ?? 0,
       values: Number(source(node.v) > 0),
-      sums: [0, 1].map((i) => source(sums[i]?.into)),
-      distance: [0, 1].map((i) => sums[i]?.distance ?? 0),
+      sums: places.map((kind) => source(kind?.into)),
+      distance: places.map((kind) => kind?.distance ?? 0),
       peaks: Number(node.peaks ?? false),
     };
     const { attentionWorkspace } = this.#library.functions;

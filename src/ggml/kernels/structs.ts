@@ -3,6 +3,9 @@ import { koffi, type Pointer } from "../ffi.ts";
 /** Counters that the threads of one operation share (`native/src/sync.h`), 0 before the first run. */
 const IDLE = { arrived: 0, next: 0, left: 0, unused: 0 };
 
+/** Kinds of sums that one attention gathers (`PKV_SUMS`). */
+export const MOST_SUMS = 2;
+
 /** Declares the argument structs of `native/src/ops.h`. */
 export function declareKernelStructs(): void {
   koffi.struct("pkv_sync", { arrived: "uint32", next: "uint32", left: "uint32", unused: "uint32" });
@@ -23,8 +26,8 @@ export function declareKernelStructs(): void {
     scale: "float",
     window: "int32",
     values: "int32",
-    sums: koffi.array("int32", 2),
-    distance: koffi.array("int32", 2),
+    sums: koffi.array("int32", MOST_SUMS),
+    distance: koffi.array("int32", MOST_SUMS),
     peaks: "int32",
   });
   koffi.struct("pkv_rotate_args", {
