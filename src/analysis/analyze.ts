@@ -42,7 +42,8 @@ export async function analyze<S extends StudyName = StudyName>(
   requireText(n);
   const { nLayer, nHead, nHeadKv, headDim } = engine.model;
   const sample = sampleQueries(n, options);
-  const context: StudyContext = { nLayer, nHead, nHeadKv, headDim, n, sample };
+  const tokenText = (at: number) => engine.tokenizer.decode([tokens[at] as number]);
+  const context: StudyContext = { nLayer, nHead, nHeadKv, headDim, n, sample, tokenText };
   const studies = new Map<StudyName, Study<unknown>>(
     names.map((name) => [name, STUDIES[name].start(context)]),
   );

@@ -13,6 +13,8 @@ export interface FitOptions {
 }
 
 export interface FittedBudget {
+  /** Tokens of a layer, averaged: what was asked, or the prompt where it is shorter. */
+  readonly kvSize: number;
   /** Tokens of each layer, which sum to nLayer · kvSize: what `budgets` and `--budget-file` take. */
   readonly budgets: readonly number[];
   /** The β whose pyramid comes closest to them, 1 (all layers alike) to 100. */
@@ -48,7 +50,7 @@ export function fitBudget(
   const reached = (all: readonly number[]) =>
     all.reduce((sum, b, il) => sum + (curves[il] as Curve)(b - window), 0) / all.length;
   return {
-    budgets,
+    ...{ kvSize: size, budgets },
     beta: Math.round(beta * 10) / 10,
     reached: {
       fitted: reached(budgets),

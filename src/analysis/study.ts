@@ -10,6 +10,8 @@ export interface StudyContext {
   /** Tokens of the text. */
   readonly n: number;
   readonly sample: QuerySample;
+  /** What a token of the text reads as. */
+  readonly tokenText: (position: number) => string;
 }
 
 /** What one query of one head attends to. Arrays are of use until the next kv head. */

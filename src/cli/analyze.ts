@@ -1,108 +1,119 @@
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import type { Command } from "commander";
-import { PyramidKVError, requireInteger } from "../errors.ts";
-import { analyze as study } from "../analysis/analyze.ts";
-import { fitBudget } from "../analysis/fit.ts";
-import type { NamedAnalysis } from "../analysis/page.ts";
-import type { Engine } from "../engine/engine.ts";
-import { readHaystack } from "../eval/haystack.ts";
+import type { Analyzed } from "../analysis/page/analyzed.ts";
+import type { KeptWay } from "../analysis/retention.ts";
+import { STUDIES, type StudyName } from "../analysis/studies.ts";
+import { resolveCompression } from "../compression/resolve.ts";
+import { requireInteger, requireOneOf } from "../errors.ts";
+import { TASKS } from "../eval/cases.ts";
+import { analyzeModel, type AnalyzePlan } from "./analyze-run.ts";
+import { readTexts } from "./analyze-texts.ts";
 import { note } from "./io.ts";
-import { addModelOptions, integer, type ModelFlags } from "./options.ts";
-import { runStudy, type StudyControl } from "./study.ts";
+import { writeFiles } from "../page/write.ts";
+import { addModelOptions, integer, integers, names, type ModelFlags } from "./options.ts";
+import { runStudy } from "./study.ts";
 
 type Flags = ModelFlags & {
+  readonly compare: string[];
+  readonly studies: string[];
+  readonly methods: string[];
+  readonly alphas: number[];
+  readonly tasks: string[];
   readonly tokens: number;
-  readonly kvSize: number;
+  readonly follow: number;
+  readonly kvSizes: number[];
   readonly out: string;
+  readonly png?: boolean;
   readonly json?: boolean;
 };
 
-/** `pyramidkv analyze`: where attention goes in texts. */
+/** The method whose observation window is varied. */
+const ALPHA_METHOD = "snapkv";
+
+/** `pyramidkv analyze`: where attention goes in texts, and what methods lose of it. */
 export function analyzeCommand(command: Command): void {
+  const studies = Object.entries(STUDIES).map(([name, o]) => `  ${name.padEnd(10)}${o.about}`);
   addModelOptions(command.description("study where a model's attention goes, layer by layer"))
     .argument("[texts...]", "files to read (default: the embedded text)")
+    .option("--compare <model,...>", "more models, for the same page", names, [])
+    .option("--studies <name,...>", "what to look at", names, Object.keys(STUDIES))
+    .option("--methods <name,...>", "see what these keep, and lose (two more prefills)", names, [])
+    .option(
+      "--alphas <n,...>",
+      `see what ${ALPHA_METHOD} keeps by its observation window`,
+      integers,
+      [],
+    )
+    .option(
+      "--tasks <name,...>",
+      `study prompts made of the texts too: ${TASKS.join(", ")}`,
+      names,
+      [],
+    )
     .option("--tokens <n>", "tokens of each text that are read", integer, 4000)
-    .option("--kv-size <n>", "tokens per layer, averaged, that budgets are fitted to", integer, 128)
+    .option("--follow <n>", "of these, tokens that come after methods compressed", integer, 512)
+    .option(
+      "--kv-sizes <n,...>",
+      "tokens per layer, averaged: what budgets are fitted to and methods keep",
+      integers,
+      [128],
+    )
     .option("-o, --out <folder>", "where the page, pictures and numbers go", "analysis")
+    .option("--png", "write every picture as PNG too")
     .option("--json", "print the numbers as one JSON object")
     .addHelpText(
       "after",
       `
-Writes analysis.html, analysis.md, pictures, analysis.json, and budgets-<text>.json for --budget-file.
+Studies:
+${studies.join("\n")}
+
+Writes analysis.html, analysis.md, pictures, analysis.json, analysis.csv (one number a line), and
+budgets-<text>-<size>.json for --budget-file. Tasks are studied with the model's own answer behind them.
 
 Examples:
   pyramidkv analyze english.txt chinese.txt code.ts --out funnel
-  pyramidkv generate --method snapkv --budget-file funnel/budgets-english.txt.json --prompt-file english.txt`,
+  pyramidkv analyze essay.txt --methods pyramidkv,snapkv,h2o,streaming-llm --kv-sizes 128,512
+  pyramidkv analyze --tasks needle,summary --alphas 1,2,4,8,16,32,64 --studies funnel
+  pyramidkv generate --method snapkv --budget-file funnel/budgets-english.txt-128.json --prompt-file english.txt`,
     )
-    .action((texts: string[], flags: Flags) => analyze(texts, flags));
+    .action((texts: string[], flags: Flags) => run(texts, flags));
 }
 
-async function analyze(paths: readonly string[], flags: Flags): Promise<void> {
-  const { tokens, kvSize, out } = flags;
-  requireInteger("tokens", tokens, 16);
-  requireInteger("kv-size", kvSize, 9);
-  const texts = await readTexts(paths);
-  const { result } = await runStudy(flags, "analysis", (engine, control) =>
-    analyzeTexts(engine, texts, { tokens, kvSize }, control),
-  );
-  // Loaded only here: every command would wait for it.
-  const { analysisPage } = await import("../analysis/page.ts");
-  const { writeFiles, writePage } = await import("../page/write.ts");
-  const numbers = `${JSON.stringify(result, shortened)}\n`;
-  await writePage(out, "analysis", analysisPage(result));
-  await writeFiles(out, {
-    "analysis.json": numbers,
-    ...Object.fromEntries(
-      result.map(({ text, fitted }) => [
-        `budgets-${text}.json`,
-        `${JSON.stringify(fitted.budgets)}\n`,
-      ]),
-    ),
-  });
-  if (flags.json === true) process.stdout.write(numbers);
-  note(`${texts.length} texts in ${join(out, "analysis.html")} and ${join(out, "analysis.md")}`);
-}
-
-interface Text {
-  readonly name: string;
-  readonly content: string;
-}
-
-async function readTexts(paths: readonly string[]): Promise<Text[]> {
-  if (paths.length === 0) return [{ name: "embedded", content: await readHaystack() }];
-  const read = async (path: string) => ({
-    name: basename(path),
-    content: await readHaystack(path),
-  });
-  const texts = await Promise.all(paths.map(read));
-  const names = new Set(texts.map(({ name }) => name));
-  if (names.size === texts.length) return texts;
-  throw new PyramidKVError("USAGE", "two texts have the same file name; rename one");
-}
-
-async function analyzeTexts(
-  engine: Engine,
-  texts: readonly Text[],
-  { tokens: most, kvSize }: { readonly tokens: number; readonly kvSize: number },
-  { signal, onStep }: StudyControl,
-): Promise<NamedAnalysis[]> {
-  const found: NamedAnalysis[] = [];
-  for (const { name, content } of texts) {
-    // No more of the text than so many tokens can hold is given to the tokenizer.
-    const all = engine.tokenizer.encode(content.slice(0, 16 * most));
-    const tokens = all.slice(0, Math.min(most, engine.model.nCtx));
-    const onProgress = (share: number) => {
-      onStep(Math.round(100 * (found.length + share)), 100 * texts.length);
-    };
-    const own = await study(engine, tokens, { signal, onProgress });
-    const fitted = fitBudget(own.funnel, { kvSize, n: tokens.length });
-    found.push({ text: name, found: own, fitted });
+async function run(paths: readonly string[], flags: Flags): Promise<void> {
+  const plan = await planOf(paths, flags);
+  if (flags.png === true) await (await import("../page/png.ts")).requireFonts();
+  await writeFiles(flags.out, {}); // a folder that cannot be written is told of before the work
+  const models = [...new Set([flags.model, ...flags.compare])];
+  const all: Analyzed[] = [];
+  for (const model of models) {
+    const label = models.length === 1 ? "analysis" : model;
+    const { result } = await runStudy({ ...flags, model }, label, (engine, control) =>
+      analyzeModel(engine, models.length === 1 ? engine.model.name : model, plan, control),
+    );
+    all.push(...result);
   }
-  return found;
+  // Loaded only here: every command would wait for it.
+  const { writeAnalysis } = await import("./analyze-write.ts");
+  const json = await writeAnalysis(flags.out, all, { png: flags.png === true });
+  if (flags.json === true) process.stdout.write(json);
+  note(`${join(flags.out, "analysis.html")} and analysis.md, .json, .csv beside it`);
 }
 
-/** Six digits, and no maps: their pixels are the library's to give. */
-function shortened(_: string, value: unknown): unknown {
-  if (value instanceof Float32Array) return undefined;
-  return typeof value === "number" ? Number(value.toPrecision(6)) : value;
+/** What is wrong with the flags is said before anything is loaded. */
+async function planOf(paths: readonly string[], flags: Flags): Promise<AnalyzePlan> {
+  const { tokens, follow, kvSizes } = flags;
+  requireInteger("tokens", tokens, 16);
+  requireInteger("follow", follow, 1);
+  for (const kvSize of kvSizes) requireInteger("kv-sizes", kvSize, 9);
+  const studies = flags.studies.map((name) =>
+    requireOneOf("study", name, Object.keys(STUDIES) as StudyName[]),
+  );
+  const tasks = flags.tasks.map((name) => requireOneOf("task", name, TASKS));
+  const [kvSize = 128] = kvSizes;
+  const ways: KeptWay[] = [
+    ...flags.methods.flatMap((method) => kvSizes.map((size) => ({ method, kvSize: size }))),
+    ...flags.alphas.map((alpha) => ({ method: ALPHA_METHOD, kvSize, alpha })),
+  ];
+  for (const way of ways) resolveCompression(way);
+  return { texts: await readTexts(paths), tasks, studies, tokens, follow, kvSizes, ways };
 }

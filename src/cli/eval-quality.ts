@@ -1,9 +1,10 @@
+import { basename } from "node:path";
 import type { Command } from "commander";
 import { markdownTable } from "../page/markdown.ts";
 import { METHODS } from "../compression/methods.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { KV_TYPES } from "../engine/choices.ts";
-import { requireInteger, requireOneOf } from "../errors.ts";
+import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
 import { mean } from "../mean.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { TASKS, type Task } from "../eval/cases.ts";
@@ -14,9 +15,18 @@ import {
   runQuality,
   type AlphaTable,
   type QualityRow,
+  type QualityRun,
 } from "../eval/quality.ts";
 import { table } from "./io.ts";
-import { addModelOptions, shares, integer, integers, names, type ModelFlags } from "./options.ts";
+import {
+  addModelOptions,
+  integer,
+  integers,
+  names,
+  readBudgets,
+  shares,
+  type ModelFlags,
+} from "./options.ts";
 import { runStudy } from "./study.ts";
 
 type Flags = ModelFlags & {
@@ -30,6 +40,7 @@ type Flags = ModelFlags & {
   readonly depths: number[];
   readonly tokens: number;
   readonly alphaFor?: AlphaTable;
+  readonly budgetFiles?: string[];
   readonly markdown?: boolean;
   readonly json?: boolean;
 };
@@ -58,6 +69,11 @@ export function qualityCommand(command: Command): void {
       `observation window by task (${TASKS.join(", ")}), or auto: what was measured to serve each`,
       alphaTable,
     )
+    .option(
+      "--budget-files <path,...>",
+      "lists of tokens per layer, as analyze writes them: snapkv with each is compared too",
+      names,
+    )
     .option("--markdown", "print the table as Markdown")
     .option("--json", "print one JSON object with every document and needle")
     .addHelpText(
@@ -83,10 +99,11 @@ async function qualityEval(flags: Flags): Promise<void> {
   for (const method of flags.methods) {
     for (const kvSize of flags.kvSizes) resolveCompression({ method, kvSize });
   }
+  const listed = await Promise.all((flags.budgetFiles ?? []).map(listedRun));
   const texts = await Promise.all((flags.texts ?? [undefined]).map(readHaystack));
   const { documents, lengths, depths, alphaFor } = flags;
   const { model, result: rows } = await runStudy(flags, "quality", (engine, control) => {
-    const runs = qualityRuns(flags, engine.model);
+    const runs = [...qualityRuns(flags, engine.model), ...listed];
     const what = { runs, modes, texts, steps: flags.tokens, documents, lengths, depths, alphaFor };
     return runQuality(engine, { ...what, ...control });
   });
@@ -95,11 +112,24 @@ async function qualityEval(flags: Flags): Promise<void> {
     return;
   }
   const draw = flags.markdown === true ? markdownTable : table;
+  const columns = rows.flatMap(({ run }) => run.size ?? []);
+  const sizes = [...new Set([...flags.kvSizes, ...columns])].sort((a, b) => a - b);
   for (const mode of modes) {
     const own = rows.filter((row) => row.mode === mode);
     const title = mode === "aware" ? "question in the prompt" : "question after compression";
-    process.stdout.write(`\n${title}:\n\n${draw(...qualityTable(own, flags.kvSizes))}\n`);
+    process.stdout.write(`\n${title}:\n\n${draw(...qualityTable(own, sizes))}\n`);
   }
+}
+
+/** A file's budgets as a line of the table; the files of several sizes of one text are one line. */
+async function listedRun(path: string): Promise<QualityRun> {
+  const budgets = await readBudgets(path);
+  if (!Array.isArray(budgets)) {
+    throw new PyramidKVError("BAD_FILE", `${path} holds scores of heads, not a list of budgets`);
+  }
+  const options = { method: "snapkv", budgets };
+  const { kvSize } = resolveCompression(options).options;
+  return { name: `snapkv, ${basename(path).replace(/(-\d+)?\.json$/, "")}`, size: kvSize, options };
 }
 
 /** `summary=64,needle=8`, or `auto`. */

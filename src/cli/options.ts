@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { METHODS } from "../compression/methods.ts";
+import type { HeadScores } from "../compression/budgets/head-scores.ts";
+import type { BudgetList } from "../compression/budgets/listed.ts";
 import type { CompressionOptions } from "../compression/compression-options.ts";
 import { PRESETS } from "../compression/presets.ts";
 import type { SessionOptions } from "../engine/engine.ts";
@@ -157,10 +159,11 @@ export async function sessionOptions(flags: CompressionFlags): Promise<SessionOp
   });
 }
 
-async function readBudgets(path: string): Promise<SessionOptions["budgets"]> {
+/** Tokens per layer or kv head, or scores of heads, from a JSON file; what is in them is checked by the library. */
+export async function readBudgets(path: string): Promise<BudgetList | HeadScores> {
   try {
     const list = JSON.parse(await readFile(path, "utf8")) as unknown;
-    if (typeof list === "object" && list !== null) return list as SessionOptions["budgets"];
+    if (typeof list === "object" && list !== null) return list as BudgetList | HeadScores;
   } catch (error) {
     throw new PyramidKVError("BAD_FILE", `${path} cannot be read as JSON`, { cause: error });
   }

@@ -49,7 +49,8 @@ function paragraph(text: string): string {
   return `<p>${escaped(text)}</p>`;
 }
 
-function escaped(text: string): string {
+/** Text with what HTML and SVG would read as marks written out. */
+export function escaped(text: string): string {
   const names: Readonly<Record<string, string>> = { "&": "amp", "<": "lt", ">": "gt", '"': "quot" };
   return text.replace(/[&<>"]/g, (c) => `&${names[c]};`);
 }

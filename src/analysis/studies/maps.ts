@@ -11,6 +11,8 @@ export interface MassiveColumn {
   readonly il: number;
   /** Index in the text. */
   readonly position: number;
+  /** Its text. */
+  readonly token: string;
   /** What sampled queries from it on give it, averaged over them and the heads. */
   readonly share: number;
   /** Query heads that give it at least a tenth of their attention. */
@@ -64,7 +66,11 @@ class Received {
   #il = 0;
   readonly #massive: MassiveColumn[] = [];
 
-  constructor({ nHead, n }: StudyContext, queries: readonly number[]) {
+  constructor(
+    private readonly context: StudyContext,
+    queries: readonly number[],
+  ) {
+    const { nHead, n } = context;
     this.#sums = Array.from({ length: nHead }, () => new Float64Array(n));
     this.#seenBy = new Float64Array(n);
     for (const query of queries) {
@@ -95,7 +101,11 @@ class Received {
     const large = shares.filter(
       ({ share, position }) => share >= LEAST_SHARE && (this.#seenBy[position] as number) >= least,
     );
-    this.#massive.push(...large.sort((a, b) => b.share - a.share).slice(0, NAMED));
+    const largest = large.sort((a, b) => b.share - a.share).slice(0, NAMED);
+    const { tokenText } = this.context;
+    this.#massive.push(
+      ...largest.map((column) => ({ ...column, token: tokenText(column.position) })),
+    );
     for (const sums of this.#sums) sums.fill(0);
     this.#il = nextLayer;
   }

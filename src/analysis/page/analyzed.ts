@@ -1,0 +1,55 @@
+import type { Analysis } from "../analyze.ts";
+import type { FittedBudget } from "../fit.ts";
+import type { KeptWay, Retention } from "../retention.ts";
+import type { Findings } from "../studies.ts";
+
+/** What a model was found to attend to in a text. */
+export interface Analyzed {
+  /** As they are called on the page. */
+  readonly model: string;
+  readonly text: string;
+  /** Of the studies that were made. */
+  readonly found: Analysis<never> & Partial<Findings>;
+  /** Budgets that fit the funnel, smallest first; none without it. */
+  readonly fitted: readonly FittedBudget[];
+  readonly retention?: Retention;
+}
+
+/** Names that tell several findings apart: what differs of model and text. */
+export function namesOf(all: readonly Analyzed[]): string[] {
+  const models = new Set(all.map(({ model }) => model)).size;
+  const texts = new Set(all.map(({ text }) => text)).size;
+  return all.map(({ model, text }) =>
+    models === 1 ? text : texts === 1 ? model : `${model}: ${text}`,
+  );
+}
+
+/** A way's method, with those of its size and α that differ among the ways. */
+export function waysNames(ways: readonly KeptWay[]): string[] {
+  const differ = (of: (way: KeptWay) => number | undefined) =>
+    new Set(ways.flatMap((way) => of(way) ?? [])).size > 1;
+  const [sizes, alphas] = [differ((way) => way.kvSize), differ((way) => way.alpha)];
+  return ways.map(({ method, kvSize, alpha }) =>
+    [
+      method,
+      ...(sizes && kvSize !== undefined ? [String(kvSize)] : []),
+      ...(alphas && alpha !== undefined ? [`α ${alpha}`] : []),
+    ].join(" "),
+  );
+}
+
+/** `79.7 %` */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** `0, 3–5`: ascending numbers, those in a row together. */
+export function ranges(numbers: readonly number[]): string {
+  const runs: [number, number][] = [];
+  for (const x of numbers) {
+    const last = runs.at(-1);
+    if (last !== undefined && last[1] === x - 1) last[1] = x;
+    else runs.push([x, x]);
+  }
+  return runs.map(([a, b]) => (a === b ? `${a}` : `${a}–${b}`)).join(", ");
+}

@@ -1,0 +1,92 @@
+import * as Plot from "@observablehq/plot";
+import { draw } from "../../page/draw.ts";
+import type { Chart } from "../../page/page.ts";
+
+/** One number of a layer. */
+export interface LayerPoint {
+  readonly layer: number;
+  readonly line: string;
+  readonly y: number;
+}
+
+/** A line's numbers, one a layer. */
+export function pointsOf(line: string, layers: readonly number[]): LayerPoint[] {
+  return layers.map((y, layer) => ({ layer, line, y }));
+}
+
+/** What lies behind the lines of a chart. */
+export interface Behind {
+  /** Between two numbers of each layer. */
+  readonly band?: readonly {
+    readonly layer: number;
+    readonly low: number;
+    readonly high: number;
+  }[];
+  /** Of single heads. */
+  readonly dots?: readonly { readonly layer: number; readonly y: number }[];
+}
+
+export interface LineChart {
+  readonly name: string;
+  readonly caption: string;
+  readonly points: readonly LayerPoint[];
+  readonly y: { readonly label: string; readonly log?: boolean };
+  readonly x?: { readonly label: string; readonly log?: boolean };
+  readonly behind?: Behind;
+}
+
+/** Lines over the layers, or over whatever x says. */
+export function lineChart({
+  name,
+  caption,
+  points,
+  y,
+  x,
+  behind: { band = [], dots = [] } = {},
+}: LineChart): Chart {
+  const lines = [...new Set(points.map(({ line }) => line))];
+  const svg = draw({
+    x: { label: x?.label ?? "layer", ...(x?.log === true && { type: "log" }) },
+    y: { label: y.label, grid: true, ...(y.log === true ? { type: "log" } : { zero: true }) },
+    color: { legend: lines.length > 1, domain: lines },
+    marks: [
+      Plot.areaY(band, { x: "layer", y1: "low", y2: "high", fillOpacity: 0.15 }),
+      Plot.dot(dots, { x: "layer", y: "y", r: 1.5, fill: "#999" }),
+      Plot.line(points, { x: "layer", y: "y", stroke: "line", z: "line", marker: true }),
+    ],
+  });
+  return { name, caption, svg };
+}
+
+export interface HeatChart {
+  readonly name: string;
+  readonly caption: string;
+  readonly x: { readonly label: string; readonly names: readonly string[] };
+  readonly y: { readonly label: string; readonly names: readonly string[] };
+  /** Shares of 0 to 1: [y][x]. */
+  readonly shares: readonly (readonly number[])[];
+}
+
+/** Shares as cells with their percentages, rows downwards. */
+export function heatChart({ name, caption, x, y, shares }: HeatChart): Chart {
+  const cells = shares.flatMap((row, r) =>
+    row.map((share, c) => ({ row: y.names[r], column: x.names[c], share })),
+  );
+  const place = { x: "column", y: "row" } as const;
+  const margin = 16 + 6.5 * Math.max(4, ...y.names.map((own) => own.length));
+  const svg = draw({
+    ...{ marginLeft: margin, width: margin + 40 + 46 * x.names.length },
+    ...{ marginBottom: 40, height: 80 + 18 * y.names.length },
+    x: { label: x.label, domain: x.names },
+    y: { label: y.label, domain: y.names },
+    color: { type: "linear", domain: [0, 1], scheme: "blues" },
+    marks: [
+      Plot.cell(cells, { ...place, fill: "share" }),
+      Plot.text(cells, {
+        ...{ ...place, text: ({ share }: { share: number }) => (100 * share).toFixed(0) },
+        fill: ({ share }: { share: number }) => (share > 0.6 ? "white" : "black"),
+      }),
+    ],
+  });
+  return { name, caption, svg };
+}

@@ -1,0 +1,116 @@
+import { mean } from "../../mean.ts";
+import { contactSheet } from "../../page/contact-sheet.ts";
+import type { ShareImage } from "../../page/png.ts";
+import { STRETCH, type KeptTokens, type Retention } from "../retention.ts";
+import { percent, waysNames } from "./analyzed.ts";
+import { heatChart, lineChart, pointsOf } from "./charts.ts";
+import type { Part } from "./page.ts";
+
+/** Columns of the pictures of kept tokens. */
+const COLUMNS = 128;
+
+/** What ways keep, and where the loss comes from. */
+export async function retentionPart({ before, ways: all, wayOverlap }: Retention): Promise<Part> {
+  const shown = all.flatMap(({ way }, i) => (way.alpha === undefined ? [i] : []));
+  const ways = shown.map((i) => all[i] as KeptTokens);
+  if (ways.length === 0) return { tables: [], charts: [] };
+  const names = waysNames(ways.map(({ way }) => way));
+  const named = ways.map((way, i) => ({ ...way, name: names[i] as string }));
+  const sheet = { columns: names, rows: [""] };
+  return {
+    tables: [
+      {
+        title: `What ${before} tokens were compressed to`,
+        head: [
+          ...["method", "attention held", "of the best choice", `after ${lastTokens(ways)} tokens`],
+          ...["of the best", "output error", "heads overlap", "layers overlap"],
+        ],
+        rows: named.map((way) => [way.name, ...figures(way)]),
+      },
+    ],
+    charts: [
+      lineChart({
+        name: "captured",
+        caption: `Of the attention that the next ${STRETCH} tokens give to the compressed ones: what kept ones hold.`,
+        points: named.flatMap(({ name, captured }) => pointsOf(name, captured.map(mean))),
+        y: { label: "share" },
+      }),
+      lineChart({
+        name: "errors",
+        caption:
+          "How far each layer's attention output is from that of the full cache, layers before taken as exact.",
+        points: named.flatMap(({ name, errors }) => pointsOf(name, errors)),
+        y: { label: "relative error" },
+      }),
+      lineChart({
+        name: "drift",
+        caption: "What the kept ones hold of the attention of tokens that come later.",
+        points: named.flatMap(({ name, drift }) =>
+          drift.map((y, i) => ({ line: name, layer: (i + 0.5) * STRETCH, y })),
+        ),
+        x: { label: "tokens after the compression" },
+        y: { label: "share" },
+      }),
+      {
+        name: "kept",
+        caption:
+          "Where kept tokens lie: layers and their kv heads downwards, the text to the right.",
+        svg: await contactSheet({
+          ...{ ...sheet, zoom: 2, tiles: [ways.map(({ kept }) => keptTile(kept, before))] },
+        }),
+      },
+      {
+        name: "layer-overlap",
+        caption: "Kept tokens that two layers share, of those that either keeps.",
+        svg: await contactSheet({
+          ...{ ...sheet, zoom: 5, tiles: [ways.map(({ layerOverlap: own }) => squareTile(own))] },
+        }),
+      },
+      heatChart({
+        name: "way-overlap",
+        caption: "Kept tokens that two methods share, of those that either keeps, in percent.",
+        x: { label: "", names },
+        y: { label: "", names },
+        shares: shown.map((a) => shown.map((b) => wayOverlap[a]?.[b] as number)),
+      }),
+    ],
+  };
+}
+
+/** Where the last stretch that drift tells of ends. */
+function lastTokens([way]: readonly KeptTokens[]): number {
+  return STRETCH * (way?.drift.length ?? 0);
+}
+
+function figures({ drift, best, errors, headOverlap, layerOverlap }: KeptTokens): string[] {
+  const neighbours = layerOverlap.slice(1).map((own, il) => own[il] as number);
+  const last = drift.length - 1;
+  return [
+    percent(drift[0] as number),
+    percent((drift[0] as number) / (best[0] as number)),
+    percent(drift[last] as number),
+    percent((drift[last] as number) / (best[last] as number)),
+    percent(mean(errors)),
+    percent(mean(headOverlap)),
+    percent(neighbours.length === 0 ? 1 : mean(neighbours)),
+  ];
+}
+
+/** The share of each column's tokens that is kept, a row for each kv head of each layer. */
+function keptTile(kept: KeptTokens["kept"], before: number): ShareImage {
+  const stretch = Math.ceil(before / COLUMNS);
+  const width = Math.ceil(before / stretch);
+  const rows = kept.flat();
+  const shares = new Float32Array(width * rows.length);
+  rows.forEach((positions, row) => {
+    for (const position of positions) {
+      const at = row * width + Math.floor(position / stretch);
+      shares[at] = (shares[at] as number) + 1 / stretch;
+    }
+  });
+  return { width, height: rows.length, shares };
+}
+
+function squareTile(shares: readonly (readonly number[])[]): ShareImage {
+  return { width: shares.length, height: shares.length, shares: Float32Array.from(shares.flat()) };
+}

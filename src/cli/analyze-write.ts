@@ -1,0 +1,40 @@
+import { analysisCsv } from "../analysis/csv.ts";
+import type { Analyzed } from "../analysis/page/analyzed.ts";
+import { namesOf } from "../analysis/page/analyzed.ts";
+import { analysisPage } from "../analysis/page/page.ts";
+import { writeFiles, writePage } from "../page/write.ts";
+
+/** Writes the page, the pictures, the numbers and the budgets into a folder, and returns the numbers as JSON. */
+export async function writeAnalysis(
+  folder: string,
+  all: readonly Analyzed[],
+  { png }: { readonly png: boolean },
+): Promise<string> {
+  const names = namesOf(all);
+  const json = `${JSON.stringify(all, shortened)}\n`;
+  const budgets = all.flatMap(({ fitted }, i) =>
+    fitted.map(({ kvSize, budgets }) => [
+      `budgets-${fileName(names[i] as string)}-${kvSize}.json`,
+      `${JSON.stringify(budgets)}\n`,
+    ]),
+  );
+  await writeFiles(folder, {
+    "analysis.json": json,
+    "analysis.csv": analysisCsv(all),
+    ...(Object.fromEntries(budgets) as Record<string, string>),
+  });
+  await writePage(folder, "analysis", await analysisPage(all), { png });
+  return json;
+}
+
+/** A name without what file systems forbid. */
+function fileName(name: string): string {
+  return name.replace(/[/\\:*?"<>| ]+/g, "-");
+}
+
+/** Six digits; maps are left out, whose pixels are the library's to give, and lists of positions become arrays. */
+function shortened(_: string, value: unknown): unknown {
+  if (value instanceof Float32Array) return undefined;
+  if (value instanceof Int32Array) return Array.from(value);
+  return typeof value === "number" ? Number(value.toPrecision(6)) : value;
+}
