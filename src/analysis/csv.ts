@@ -41,7 +41,7 @@ function cellsOf({ found, fitted, retention }: Analyzed): Cells {
       : [
           ...placed("funnel.topMass", funnel.topMass, funnel.topKs),
           ...placed("funnel.topShareMass", funnel.topShareMass, funnel.topShares),
-          ...placed("funnel.reach", funnel.reach, funnel.topKs),
+          ...placed("funnel.reach", funnel.reach, funnel.reachKs),
           ...perHead("funnel.entropy", funnel.entropy),
           ...perHead("funnel.effectiveKeys", funnel.effectiveKeys),
           ...perHead("funnel.sinks", funnel.sinks),

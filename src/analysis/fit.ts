@@ -32,11 +32,11 @@ const BETAS = Array.from({ length: 41 }, (_, i) => 100 ** (i / 40));
  * @throws `USAGE` where the window does not fit into the size
  */
 export function fitBudget(
-  { topKs, reach }: Pick<Funnel, "topKs" | "reach">,
+  { reachKs, reach }: Pick<Funnel, "reachKs" | "reach">,
   { kvSize, window = 8, n }: FitOptions,
 ): FittedBudget {
   requireInteger("kvSize", kvSize, window + 1);
-  const curves = overHeads(reach).map((shares) => curveOf(topKs, shares));
+  const curves = overHeads(reach).map((shares) => curveOf(reachKs, shares));
   const size = Math.min(kvSize, n);
   const free = (size - window) * curves.length;
   const budgets = divide(curves, free, n - window).map((k) => k + window);

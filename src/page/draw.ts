@@ -5,17 +5,22 @@ import { parseHTML } from "linkedom";
 const plot = Plot.plot as unknown as (o: object) => SvgElement & { scale(name: string): Scale };
 const parse = parseHTML as unknown as (html: string) => { readonly document: object };
 
-/** A plot as one SVG that needs nothing else. The legend becomes part of it. */
-export function draw({ color, ...options }: Plot.PlotOptions): string {
+const WIDTH = 640;
+/** Of the legend: where names begin, behind the label of the y axis, and the height of a row. */
+const LEGEND = { left: 150, row: 16 };
+
+/** A plot as one SVG that needs nothing else. The legend, of the colours' domain, becomes part of it. */
+export function draw({ color, width = WIDTH, ...options }: Plot.PlotOptions): string {
   const { document } = parse("<html><body></body></html>");
-  const legend = color?.legend === true;
+  const legend = color?.legend === true ? legendPlaces(color.domain as string[], width) : [];
+  const rows = (legend.at(-1)?.row ?? -1) + 1;
   const svg = plot({
-    ...{ width: 640, marginTop: legend ? 46 : 30, marginLeft: 50, ...options, document },
+    ...{ width, marginTop: 30 + LEGEND.row * rows, marginLeft: 50, ...options, document },
     style: { fontFamily: "system-ui, sans-serif", fontSize: "11px", background: "white" },
     color: { ...color, legend: false },
   });
   svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  if (legend) addLegend(svg, svg.scale("color"));
+  if (legend.length > 0) addLegend(svg, svg.scale("color"), legend);
   return svg.outerHTML;
 }
 
@@ -29,24 +34,39 @@ interface SvgElement {
 }
 
 interface Scale {
-  readonly domain: readonly string[];
   apply(value: string): string;
 }
 
-/** Names in their colours, in a row at the top. */
-function addLegend(svg: SvgElement, scale: Scale): void {
+interface LegendPlace {
+  readonly name: string;
+  readonly x: number;
+  readonly row: number;
+}
+
+/** Names beside each other, in as many rows as they need. */
+function legendPlaces(names: readonly string[], width: number): LegendPlace[] {
+  let [x, row] = [LEGEND.left, 0];
+  return names.map((name) => {
+    const size = 24 + 6.5 * name.length;
+    if (x > LEGEND.left && x + size > width) [x, row] = [LEGEND.left, row + 1];
+    const place = { name, x, row };
+    x += size;
+    return place;
+  });
+}
+
+/** Names in their colours, at the top. */
+function addLegend(svg: SvgElement, scale: Scale, places: readonly LegendPlace[]): void {
   const { ownerDocument: document } = svg;
-  let x = 150; // behind the label of the y axis
-  for (const name of scale.domain) {
-    const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
-    for (const [key, value] of Object.entries({ cx: x, cy: 12, r: 4, fill: scale.apply(name) })) {
-      dot.setAttribute(key, String(value));
-    }
-    const text = document.createElementNS("http://www.w3.org/2000/svg", "text");
-    const place = { x: x + 8, y: 16, "text-anchor": "start" };
-    for (const [key, value] of Object.entries(place)) text.setAttribute(key, String(value));
-    text.textContent = name;
-    svg.append(dot, text);
-    x += 24 + 6.5 * name.length;
+  const add = (tag: string, attributes: object): SvgElement => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+    svg.append(element);
+    return element;
+  };
+  for (const { name, x, row } of places) {
+    const y = 12 + LEGEND.row * row;
+    add("circle", { cx: x, cy: y, r: 4, fill: scale.apply(name) });
+    add("text", { x: x + 8, y: y + 4, "text-anchor": "start" }).textContent = name;
   }
 }

@@ -1,14 +1,15 @@
 import type { Page, PageSection, Table } from "./page.ts";
 
 const STYLE = `
-body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto; max-width: 84rem; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.5rem } h3 { font-size: 1rem }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.85rem }
 th, td { padding: 0.25rem 0.7rem; text-align: right; border-bottom: 1px solid #e5e5e5; white-space: nowrap }
 th:first-child, td:first-child { text-align: left }
 tbody tr:hover { background: #f6f8fa }
-figure { margin: 1.5rem 0 } figcaption { color: #555; font-size: 0.85rem } svg { max-width: 100%; height: auto }`;
+.charts { display: flex; flex-wrap: wrap; gap: 1.5rem 2rem; align-items: flex-end; margin-top: 1.5rem }
+figure { margin: 0; max-width: 100% } figcaption { color: #555; font-size: 0.85rem; max-width: 40rem } svg { max-width: 100%; height: auto }`;
 
 /** A page that needs nothing else. */
 export function pageHtml(page: Page): string {
@@ -31,7 +32,7 @@ function section({ title, notes, tables, charts }: PageSection): string {
   );
   return [
     ...[`<section><h2>${escaped(title)}</h2>`, ...notes.map(paragraph)],
-    ...[...tables.map(table), ...figures, "</section>"],
+    ...[...tables.map(table), `<div class="charts">`, ...figures, "</div></section>"],
   ].join("\n");
 }
 

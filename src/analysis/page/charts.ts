@@ -2,34 +2,35 @@ import * as Plot from "@observablehq/plot";
 import { draw } from "../../page/draw.ts";
 import type { Chart } from "../../page/page.ts";
 
-/** One number of a layer. */
-export interface LayerPoint {
-  readonly layer: number;
+/** A point of a line. */
+export interface LinePoint {
   readonly line: string;
+  /** A layer, or what the chart's x says. */
+  readonly x: number;
   readonly y: number;
 }
 
 /** A line's numbers, one a layer. */
-export function pointsOf(line: string, layers: readonly number[]): LayerPoint[] {
-  return layers.map((y, layer) => ({ layer, line, y }));
+export function pointsOf(line: string, layers: readonly number[]): LinePoint[] {
+  return layers.map((y, x) => ({ line, x, y }));
 }
 
 /** What lies behind the lines of a chart. */
 export interface Behind {
   /** Between two numbers of each layer. */
   readonly band?: readonly {
-    readonly layer: number;
+    readonly x: number;
     readonly low: number;
     readonly high: number;
   }[];
   /** Of single heads. */
-  readonly dots?: readonly { readonly layer: number; readonly y: number }[];
+  readonly dots?: readonly { readonly x: number; readonly y: number }[];
 }
 
 export interface LineChart {
   readonly name: string;
   readonly caption: string;
-  readonly points: readonly LayerPoint[];
+  readonly points: readonly LinePoint[];
   readonly y: { readonly label: string; readonly log?: boolean };
   readonly x?: { readonly label: string; readonly log?: boolean };
   readonly behind?: Behind;
@@ -50,9 +51,9 @@ export function lineChart({
     y: { label: y.label, grid: true, ...(y.log === true ? { type: "log" } : { zero: true }) },
     color: { legend: lines.length > 1, domain: lines },
     marks: [
-      Plot.areaY(band, { x: "layer", y1: "low", y2: "high", fillOpacity: 0.15 }),
-      Plot.dot(dots, { x: "layer", y: "y", r: 1.5, fill: "#999" }),
-      Plot.line(points, { x: "layer", y: "y", stroke: "line", z: "line", marker: true }),
+      Plot.areaY(band, { x: "x", y1: "low", y2: "high", fillOpacity: 0.15 }),
+      Plot.dot(dots, { x: "x", y: "y", r: 1.5, fill: "#999" }),
+      Plot.line(points, { x: "x", y: "y", stroke: "line", z: "line", marker: true }),
     ],
   });
   return { name, caption, svg };
@@ -73,9 +74,10 @@ export function heatChart({ name, caption, x, y, shares }: HeatChart): Chart {
     row.map((share, c) => ({ row: y.names[r], column: x.names[c], share })),
   );
   const place = { x: "column", y: "row" } as const;
+  const cellWidth = Math.max(46, ...x.names.map((own) => 10 + 6.5 * own.length));
   const margin = 16 + 6.5 * Math.max(4, ...y.names.map((own) => own.length));
   const svg = draw({
-    ...{ marginLeft: margin, width: margin + 40 + 46 * x.names.length },
+    ...{ marginLeft: margin, width: margin + 40 + cellWidth * x.names.length },
     ...{ marginBottom: 40, height: 80 + 18 * y.names.length },
     x: { label: x.label, domain: x.names },
     y: { label: y.label, domain: y.names },

@@ -1,40 +1,36 @@
 import type { Page, PageSection } from "../../page/page.ts";
 import { namesOf, type Analyzed } from "./analyzed.ts";
+import { funnelSection } from "./funnel-section.ts";
+import { localitySection } from "./locality-section.ts";
+import { mapsSection } from "./maps-section.ts";
+import { needsSection } from "./needs-section.ts";
+import { retentionSections } from "./retention-section.ts";
 import { together } from "./together.ts";
-import { funnelPart, localityPart, mapsPart, needsPart } from "./text-parts.ts";
-import { retentionPart } from "./retention-part.ts";
 
 /** Findings as one page: all texts and models beside each other, then each on its own. */
 export async function analysisPage(all: readonly Analyzed[]): Promise<Page> {
   const models = [...new Set(all.map(({ model }) => model))];
   const names = namesOf(all);
-  const own = await Promise.all(all.map((one, i) => ofText(one, names[i] as string)));
+  const own = await Promise.all(all.map((one, i) => sectionsOf(names[i] as string, one)));
   return {
     title: `Where attention goes: ${models.join(", ")}`,
     notes: all.map(
-      ({ found }, i) =>
-        `${names[i]}: ${found.n} tokens, averages over ${found.queries.spread.length} queries spread over them.`,
+      ({ found: { n, queries } }, i) =>
+        `${names[i]}: ${n} tokens, averages over ${queries.spread.length} queries spread over them.`,
     ),
-    sections: [together(all), ...own],
+    sections: [together(all), ...own.flat()],
   };
 }
 
-/** The part of a section that one study gives. */
-export type Part = Pick<PageSection, "tables" | "charts">;
-
-async function ofText({ found, retention }: Analyzed, title: string): Promise<PageSection> {
-  const { funnel, needs, locality, maps } = found;
-  const parts = [
-    ...(needs === undefined ? [] : [needsPart(needs)]),
-    ...(funnel === undefined ? [] : [funnelPart(funnel)]),
-    ...(locality === undefined ? [] : [localityPart(locality)]),
-    ...(maps === undefined ? [] : [await mapsPart(maps)]),
-    ...(retention === undefined ? [] : [await retentionPart(retention)]),
+async function sectionsOf(
+  name: string,
+  { found: { funnel, needs, locality, maps }, retention }: Analyzed,
+): Promise<PageSection[]> {
+  return [
+    ...(funnel === undefined ? [] : [funnelSection(name, funnel)]),
+    ...(needs === undefined ? [] : [needsSection(name, needs)]),
+    ...(locality === undefined ? [] : [localitySection(name, locality)]),
+    ...(maps === undefined ? [] : [await mapsSection(name, maps)]),
+    ...(retention === undefined ? [] : await retentionSections(name, retention)),
   ];
-  return {
-    title,
-    notes: [],
-    tables: parts.flatMap(({ tables }) => tables),
-    charts: parts.flatMap(({ charts }) => charts),
-  };
 }

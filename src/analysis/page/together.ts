@@ -2,8 +2,8 @@ import { mean } from "../../mean.ts";
 import type { Chart, PageSection, Table } from "../../page/page.ts";
 import { overHeads } from "../means.ts";
 import type { Retention } from "../retention.ts";
-import { TOP_KS } from "../studies/funnel.ts";
-import { namesOf, percent, type Analyzed } from "./analyzed.ts";
+import { REACH_KS } from "../studies/funnel.ts";
+import { namesOf, percent, waysNames, type Analyzed } from "./analyzed.ts";
 import { lineChart, pointsOf } from "./charts.ts";
 
 /** The size that reach is drawn for. */
@@ -53,7 +53,7 @@ function funnelLines(funnels: readonly NamedFunnel[]): Chart[] {
       points: funnels.flatMap(({ name, funnel }) =>
         pointsOf(
           name,
-          overHeads(funnel.reach).map((own) => own[TOP_KS.indexOf(REACH)] as number),
+          overHeads(funnel.reach).map((own) => own[REACH_KS.indexOf(REACH)] as number),
         ),
       ),
       y: { label: "share" },
@@ -85,31 +85,29 @@ function summary(funnels: readonly NamedFunnel[]): Table {
 
 /** What each method captures, a line a text. */
 function captures(all: readonly NamedRetention[]): Table[] {
-  const ways = all[0]?.retention.ways ?? [];
-  const shown = ways.flatMap(({ way }, i) => (way.alpha === undefined ? [i] : []));
-  if (shown.length === 0) return [];
+  const compared = all.map(({ name, retention }) => ({
+    name,
+    ways: retention.ways.filter(({ way }) => way.alpha === undefined),
+  }));
+  const [first] = compared;
+  if (first === undefined || first.ways.length === 0) return [];
   return [
     {
       title: "Attention of the next tokens that kept ones hold",
-      head: ["", ...shown.map((i) => wayName(ways, i))],
-      rows: all.map(({ name, retention }) => [
+      head: ["", ...waysNames(first.ways.map(({ way }) => way))],
+      rows: compared.map(({ name, ways }) => [
         name,
-        ...shown.map((i) => percent(retention.ways[i]?.drift[0] ?? 0)),
+        ...ways.map(({ drift }) => percent(drift[0] as number)),
       ]),
     },
   ];
-}
-
-function wayName(ways: Retention["ways"], i: number): string {
-  const { method, kvSize } = (ways[i] as Retention["ways"][number]).way;
-  return kvSize === undefined ? method : `${method} ${kvSize}`;
 }
 
 /** What is captured against the observation window, a line a text. */
 function alphaLines(all: readonly NamedRetention[]): Chart[] {
   const points = all.flatMap(({ name, retention }) =>
     retention.ways.flatMap(({ way: { alpha }, drift }) =>
-      alpha === undefined ? [] : [{ line: name, layer: alpha, y: drift[0] ?? 0 }],
+      alpha === undefined ? [] : [{ line: name, x: alpha, y: drift[0] as number }],
     ),
   );
   if (points.length === 0) return [];

@@ -1,29 +1,48 @@
 import { mean } from "../../mean.ts";
 import { contactSheet } from "../../page/contact-sheet.ts";
+import type { Chart, PageSection } from "../../page/page.ts";
 import type { ShareImage } from "../../page/png.ts";
 import { STRETCH, type KeptTokens, type Retention } from "../retention.ts";
-import { percent, waysNames } from "./analyzed.ts";
+import { percent } from "./analyzed.ts";
 import { heatChart, lineChart, pointsOf } from "./charts.ts";
-import type { Part } from "./page.ts";
 
 /** Columns of the pictures of kept tokens. */
 const COLUMNS = 128;
 
-/** What ways keep, and where the loss comes from. */
-export async function retentionPart({ before, ways: all, wayOverlap }: Retention): Promise<Part> {
-  const shown = all.flatMap(({ way }, i) => (way.alpha === undefined ? [i] : []));
-  const ways = shown.map((i) => all[i] as KeptTokens);
-  if (ways.length === 0) return { tables: [], charts: [] };
-  const names = waysNames(ways.map(({ way }) => way));
+/** What ways keep, and where the loss comes from: a section for each size. Those with an α of their own are drawn elsewhere. */
+export function retentionSections(name: string, retention: Retention): Promise<PageSection[]> {
+  const compared = retention.ways.filter(({ way }) => way.alpha === undefined);
+  const sizes = [...new Set(compared.map(({ way }) => way.kvSize))];
+  return Promise.all(
+    sizes.map((size) => {
+      const title = `${name}: what ${size ?? "all"} tokens a layer hold`;
+      const ways = compared.filter(({ way }) => way.kvSize === size);
+      return sizeSection(title, retention, ways);
+    }),
+  );
+}
+
+async function sizeSection(
+  title: string,
+  { before, follow, ways: all, wayOverlap }: Retention,
+  ways: readonly KeptTokens[],
+): Promise<PageSection> {
+  const names = ways.map(({ way }) => way.method);
   const named = ways.map((way, i) => ({ ...way, name: names[i] as string }));
+  const places = ways.map((way) => all.indexOf(way));
   const sheet = { columns: names, rows: [""] };
   return {
+    title,
+    notes: [
+      `The first ${before} tokens were compressed; the ${follow} after them were then read with all of them, to see what they attend to.`,
+    ],
     tables: [
       {
-        title: `What ${before} tokens were compressed to`,
+        title: "Attention that the kept tokens hold, and the error of attention's outputs",
         head: [
-          ...["method", "attention held", "of the best choice", `after ${lastTokens(ways)} tokens`],
-          ...["of the best", "output error", "heads overlap", "layers overlap"],
+          ...["method", `of the next ${STRETCH} tokens`, "of the best choice"],
+          ...[`of the last ${STRETCH}`, "of the best choice", "output error"],
+          ...["heads overlap", "layers overlap"],
         ],
         rows: named.map((way) => [way.name, ...figures(way)]),
       },
@@ -42,15 +61,7 @@ export async function retentionPart({ before, ways: all, wayOverlap }: Retention
         points: named.flatMap(({ name, errors }) => pointsOf(name, errors)),
         y: { label: "relative error" },
       }),
-      lineChart({
-        name: "drift",
-        caption: "What the kept ones hold of the attention of tokens that come later.",
-        points: named.flatMap(({ name, drift }) =>
-          drift.map((y, i) => ({ line: name, layer: (i + 0.5) * STRETCH, y })),
-        ),
-        x: { label: "tokens after the compression" },
-        y: { label: "share" },
-      }),
+      ...(follow > STRETCH ? [driftChart(named)] : []),
       {
         name: "kept",
         caption:
@@ -71,15 +82,24 @@ export async function retentionPart({ before, ways: all, wayOverlap }: Retention
         caption: "Kept tokens that two methods share, of those that either keeps, in percent.",
         x: { label: "", names },
         y: { label: "", names },
-        shares: shown.map((a) => shown.map((b) => wayOverlap[a]?.[b] as number)),
+        shares: places.map((a) => places.map((b) => wayOverlap[a]?.[b] as number)),
       }),
     ],
   };
 }
 
-/** Where the last stretch that drift tells of ends. */
-function lastTokens([way]: readonly KeptTokens[]): number {
-  return STRETCH * (way?.drift.length ?? 0);
+function driftChart(
+  ways: readonly { readonly name: string; readonly drift: readonly number[] }[],
+): Chart {
+  return lineChart({
+    name: "drift",
+    caption: "What the kept ones hold of the attention of tokens that come later.",
+    points: ways.flatMap(({ name, drift }) =>
+      drift.map((y, i) => ({ line: name, x: (i + 0.5) * STRETCH, y })),
+    ),
+    x: { label: "tokens after the compression" },
+    y: { label: "share" },
+  });
 }
 
 function figures({ drift, best, errors, headOverlap, layerOverlap }: KeptTokens): string[] {

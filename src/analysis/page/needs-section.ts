@@ -1,0 +1,34 @@
+import { mean } from "../../mean.ts";
+import type { Chart, PageSection } from "../../page/page.ts";
+import type { Needs } from "../studies/needs.ts";
+import { lineChart, pointsOf } from "./charts.ts";
+
+/** The error whose spread over queries is drawn. */
+const SPREAD = 0.05;
+
+/** How many tokens each layer needs. */
+export function needsSection(name: string, needs: Needs): PageSection {
+  const chart = (of: "own" | "shared", caption: string): Chart => {
+    const at = (error: number, quantile: number) =>
+      needs[of].map((heads) => Math.max(1, mean(heads.map((own) => own[error]?.[quantile] ?? 1))));
+    const spread = needs.errors.indexOf(SPREAD);
+    const [low, high] = [at(spread, 0), at(spread, 2)];
+    return lineChart({
+      ...{ name: `needs-${of}`, caption },
+      points: needs.errors.flatMap((error, e) => pointsOf(`${100 * error} %`, at(e, 1))),
+      y: { label: "keys", log: true },
+      behind: { band: low.map((own, x) => ({ x, low: own, high: high[x] as number })) },
+    });
+  };
+  return {
+    title: `${name}: how many tokens attention needs`,
+    notes: [
+      "The fewest tokens that leave attention's output within 1, 2, 5 and 10 % of the whole one. Lines are medians over queries, averaged over kv heads; the grey band is where the middle 80 % of the queries lie for 5 %.",
+    ],
+    tables: [],
+    charts: [
+      chart("own", "Each query with its own top keys."),
+      chart("shared", "One set for all of the text's last tokens, as a cache has."),
+    ],
+  };
+}
