@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Command } from "commander";
 import type { Analyzed } from "../analysis/page/analyzed.ts";
 import type { KeptWay } from "../analysis/retention.ts";
@@ -84,11 +84,16 @@ async function run(paths: readonly string[], flags: Flags): Promise<void> {
   if (flags.png === true) await (await import("../page/png.ts")).requireFonts();
   await writeFiles(flags.out, {}); // a folder that cannot be written is told of before the work
   const models = [...new Set([flags.model, ...flags.compare])];
+  const files = models.map((model) => basename(model));
+  const names = new Set(files).size === models.length ? files : models;
   const all: Analyzed[] = [];
-  for (const model of models) {
-    const label = models.length === 1 ? "analysis" : model;
-    const { result } = await runStudy({ ...flags, model }, label, (engine, control) =>
-      analyzeModel(engine, models.length === 1 ? engine.model.name : model, plan, control),
+  for (const [i, model] of models.entries()) {
+    const name = names[i] as string;
+    const { result } = await runStudy(
+      { ...flags, model },
+      `analysis of ${name}`,
+      (engine, control) =>
+        analyzeModel(engine, models.length === 1 ? engine.model.name : name, plan, control),
     );
     all.push(...result);
   }

@@ -15,9 +15,9 @@ export function pageMarkdown(page: Page): string {
   return `${parts.join("\n\n")}\n`;
 }
 
-/** The name of a section's picture as a file. */
+/** The path of a section's picture, beside the page. */
 export function chartFile(section: number, name: string): string {
-  return `${section + 1}-${name}.svg`;
+  return `pictures/${section + 1}-${name}.svg`;
 }
 
 /** A table as Markdown. */

@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { PyramidKVError } from "../errors.ts";
 import { pageHtml } from "./html.ts";
 import { chartFile, pageMarkdown } from "./markdown.ts";
@@ -43,7 +43,7 @@ async function pngFiles(
   return files;
 }
 
-/** Writes files into a folder, which is made; throws `BAD_FILE` where that fails. */
+/** Writes files, by their paths in a folder, which is made; throws `BAD_FILE` where that fails. */
 export async function writeFiles(
   folder: string,
   files: Readonly<Record<string, string | Uint8Array>>,
@@ -51,7 +51,9 @@ export async function writeFiles(
   try {
     await mkdir(folder, { recursive: true });
     for (const [name, content] of Object.entries(files)) {
-      await writeFile(join(folder, name), content);
+      const path = join(folder, name);
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, content);
     }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { publint } from "publint";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -271,6 +271,43 @@ describe("the installed command", () => {
     const used = generate("--prompt", LONG, "--method", "funnel", "--profile", profile, "--json");
     const { method } = JSON.parse(used.stdout) as { method: { profile?: string } };
     expect(method.profile).toMatch(/^[0-9a-f]{16}$/);
+  });
+
+  it("analyzes texts and tasks with several models, and writes what budgets read", () => {
+    const text = folder.file("essay.txt", "A sentence of the text that goes on. ".repeat(200));
+    const { metadata, tensors } = tinyModel({ vocabulary: true, nLayer: 2, nCtx: 8192 });
+    const other = folder.file("other.gguf", buildGguf(metadata, tensors));
+    const out = join(folder.path, "analysis");
+    const run = installed.run([
+      ...["analyze", text, "--model", model, "--compare", other, "--tokens", "200"],
+      ...["--tasks", "needle", "--studies", "funnel,locality", "--kv-sizes", "40,64"],
+      ...["--methods", "snapkv,streaming-llm", "--alphas", "1,8", "--follow", "64"],
+      ...["--out", out, "--json", "--threads", "1"],
+    ]);
+    expect(run.stderr).toMatch(/analysis\.html/);
+    const all = JSON.parse(run.stdout) as {
+      model: string;
+      text: string;
+      found: { n: number; funnel: { entropy: number[][] }; needs?: unknown };
+      fitted: { kvSize: number; budgets: number[] }[];
+      retention: { ways: { kept: number[][][] }[] };
+    }[];
+    expect(all.map((one) => `${one.model} ${one.text}`)).toEqual(
+      [model, other]
+        .map((path) => basename(path))
+        .flatMap((name) => [`${name} essay.txt`, `${name} needle`]),
+    );
+    expect(all[0]).toMatchObject({ found: { n: 200 }, fitted: [{ kvSize: 40 }, { kvSize: 64 }] });
+    expect(all[0]?.found.needs).toBeUndefined();
+    expect(all[0]?.retention.ways).toHaveLength(2 * 2 + 2);
+    expect(readFileSync(join(out, "analysis.html"), "utf8")).toContain("needle: the funnel");
+    expect(readFileSync(join(out, "analysis.csv"), "utf8")).toMatch(/^model,text,statistic,layer,/);
+    const lists = readdirSync(out).filter((name) => name.startsWith("budgets-"));
+    expect(lists).toHaveLength(2 * 2 * 2);
+    const list = join(out, lists.find((name) => /tiny.*essay\.txt-40/.test(name)) ?? "");
+    const used = generate(...["--prompt", LONG, "--method", "snapkv", "--alpha", "8"], ...["--window", "8", "--budget-file", list, "--json"]); // prettier-ignore
+    const { kv } = JSON.parse(used.stdout) as GenerateResult;
+    expect(kv.layers.map(({ kept }) => kept)).toEqual(all[0]?.fitted[0]?.budgets);
   });
 
   it("plans", () => {

@@ -84,6 +84,17 @@ export const REFUSALS: Refusal[] = [
   ["a missing model", ["generate", "--prompt", "a", "--model", "./nope.gguf"], 1, /no such file/],
   ["a folder as model", ["generate", "--prompt", "a", "--model", "/"], 1, /directory/],
   [
+    "an unknown study",
+    ["analyze", "--studies", "depth"],
+    2,
+    /known: funnel, needs, locality, maps/,
+  ],
+  ["an unknown task", ["analyze", "--tasks", "poems"], 2, /known: summary, needle/],
+  ["an unknown method to look at", ["analyze", "--methods", "x"], 2, /known: full, random/],
+  ["a text that is not there", ["analyze", "/no/such.txt"], 1, /\/no\/such.txt cannot be read/],
+  ["a folder that cannot be made", ["analyze", "--out", "/dev/null/x"], 1, /cannot be written/],
+  ["a text of no length", ["analyze", "--tokens", "3"], 2, /at least 16, got 3/],
+  [
     "an unwritable path",
     ["generate", "--prompt", "a", "--logits-out", "/no/such/f"],
     1,

@@ -3,7 +3,7 @@ import type { Chart, PageSection, Table } from "../../page/page.ts";
 import { overHeads } from "../means.ts";
 import type { Retention } from "../retention.ts";
 import { REACH_KS } from "../studies/funnel.ts";
-import { namesOf, percent, waysNames, type Analyzed } from "./analyzed.ts";
+import { namesOf, percent, type Analyzed } from "./analyzed.ts";
 import { lineChart, pointsOf } from "./charts.ts";
 
 /** The size that reach is drawn for. */
@@ -83,21 +83,26 @@ function summary(funnels: readonly NamedFunnel[]): Table {
   };
 }
 
-/** What each method captures, a line a text. */
+/** What each method captures, a line for each text and size. */
 function captures(all: readonly NamedRetention[]): Table[] {
-  const compared = all.map(({ name, retention }) => ({
-    name,
-    ways: retention.ways.filter(({ way }) => way.alpha === undefined),
-  }));
-  const [first] = compared;
-  if (first === undefined || first.ways.length === 0) return [];
+  const cells = all.flatMap(({ name, retention }) =>
+    retention.ways.flatMap(({ way: { method, kvSize, alpha }, drift: [held] }) =>
+      alpha === undefined ? [{ name, method, size: String(kvSize ?? "all"), held }] : [],
+    ),
+  );
+  if (cells.length === 0) return [];
+  const methods = [...new Set(cells.map(({ method }) => method))];
+  const lines = new Map(cells.map(({ name, size }) => [`${name} ${size}`, { name, size }]));
   return [
     {
-      title: "Attention of the next tokens that kept ones hold",
-      head: ["", ...waysNames(first.ways.map(({ way }) => way))],
-      rows: compared.map(({ name, ways }) => [
-        name,
-        ...ways.map(({ drift }) => percent(drift[0] as number)),
+      title: "Attention of the next 64 tokens that kept ones hold",
+      head: ["", "tokens a layer", ...methods],
+      rows: Array.from(lines.values(), ({ name, size }) => [
+        ...[name, size],
+        ...methods.map((method) => {
+          const own = cells.find((c) => c.name === name && c.size === size && c.method === method);
+          return own?.held === undefined ? "" : percent(own.held);
+        }),
       ]),
     },
   ];
