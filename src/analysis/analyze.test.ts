@@ -3,7 +3,6 @@ import { buildGguf, type TensorInput } from "../../test/helpers/gguf-writer.ts";
 import { randomTokens, TestFolder, tinyModel } from "../../test/helpers/tiny-model.ts";
 import { Engine } from "../engine/engine.ts";
 import { analyze } from "./analyze.ts";
-import { fitBudget } from "./fit.ts";
 import { narrowsAt } from "./narrowing.ts";
 import { Ranker } from "./ranked.ts";
 import { retention } from "./retention.ts";
@@ -56,7 +55,7 @@ describe("a model that attends to all tokens alike", () => {
     );
     everywhere(
       funnel.reach,
-      funnel.reachKs.map((k) => within(N - 64, 0, k)),
+      funnel.topKs.map((k) => within(N - 64, 0, k)),
     );
     everywhere(funnel.entropy, one(Math.log));
     everywhere(
@@ -167,13 +166,9 @@ it("ranks as a sort does", () => {
   expect(Array.from(order)).toEqual(expected);
 });
 
-it("finds where a funnel narrows, and the budget that fits it", () => {
+it("finds where a funnel narrows", () => {
   expect(narrowsAt([100, 90, 110, 9, 11, 10])).toBe(3);
   expect(narrowsAt([9, 11, 100])).toBeUndefined();
-  const reach = [[[0.1, 0.2]], [[0.9, 1]]]; // the lower layer needs more
-  const fitted = fitBudget({ reachKs: [16, 32], reach }, { kvSize: 32, n: 1000 });
-  expect(fitted.budgets.reduce((a, b) => a + b)).toBe(64);
-  expect(fitted.reached.fitted).toBeGreaterThanOrEqual(fitted.reached.even);
 });
 
 it("tells what ways keep, and how that serves what follows", async () => {

@@ -41,7 +41,7 @@ function cellsOf({ found, fitted, retention }: Analyzed): Cells {
       : [
           ...placed("funnel.topMass", funnel.topMass, funnel.topKs),
           ...placed("funnel.topShareMass", funnel.topShareMass, funnel.topShares),
-          ...placed("funnel.reach", funnel.reach, funnel.reachKs),
+          ...placed("funnel.reach", funnel.reach, funnel.topKs),
           ...perHead("funnel.entropy", funnel.entropy),
           ...perHead("funnel.effectiveKeys", funnel.effectiveKeys),
           ...perHead("funnel.sinks", funnel.sinks),
@@ -49,15 +49,24 @@ function cellsOf({ found, fitted, retention }: Analyzed): Cells {
         ]),
     ...(needs === undefined
       ? []
-      : (["own", "shared"] as const).flatMap((name) =>
-          needs.errors.flatMap((error, e) =>
-            placed(
-              `needs.${name}`,
-              needs[name].map((heads) => heads.map((own) => own[e] ?? [])),
-              needs.quantiles.map((q) => `${error} quantile ${q}`),
+      : [
+          ...(["own", "shared"] as const).flatMap((name) =>
+            needs.errors.flatMap((error, e) =>
+              placed(
+                `needs.${name}`,
+                needs[name].map((heads) => heads.map((own) => own[e] ?? [])),
+                needs.quantiles.map((q) => `${error} quantile ${q}`),
+              ),
             ),
           ),
-        )),
+          ...needs.sizes.flatMap((size, i) =>
+            perLayer(
+              "needs.left",
+              needs.left.map((own) => own[i] as number),
+              size,
+            ),
+          ),
+        ]),
     ...(locality === undefined
       ? []
       : [

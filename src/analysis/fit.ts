@@ -1,7 +1,7 @@
 import { resolveCompression } from "../compression/resolve.ts";
 import { requireInteger } from "../errors.ts";
-import { overHeads } from "./means.ts";
-import type { Funnel } from "./studies/funnel.ts";
+import { mean } from "../mean.ts";
+import type { Needs } from "./studies/needs.ts";
 
 export interface FitOptions {
   /** Tokens kept per layer, averaged, the window included. */
@@ -17,45 +17,41 @@ export interface FittedBudget {
   readonly kvSize: number;
   /** Tokens of each layer, which sum to nLayer · kvSize: what `budgets` and `--budget-file` take. */
   readonly budgets: readonly number[];
-  /** The β whose pyramid comes closest to them, 1 (all layers alike) to 100. */
+  /** The β whose pyramid leaves the smallest errors, 1 (all layers alike) to 100. */
   readonly beta: number;
-  /** Mean share of the attention that the layers' best sets hold: with these budgets, with that pyramid, and evenly. */
-  readonly reached: { readonly fitted: number; readonly pyramid: number; readonly even: number };
+  /** Errors that are left of the layers' outputs, averaged: with these budgets, with that pyramid, and evenly. */
+  readonly left: { readonly fitted: number; readonly pyramid: number; readonly even: number };
 }
 
 const BETAS = Array.from({ length: 41 }, (_, i) => 100 ** (i / 40));
 
 /**
- * Divides a cache over the layers so that, summed over them, the most attention is reached: the next tokens always go
- * to the layer where they add the most (`reach` is concave but for noise, so that this is the best division).
+ * Divides a cache over the layers so that the errors of their attention outputs, summed, are as small as they can be
+ * with the best tokens: the next ones always go where they take off the most.
  *
  * @throws `USAGE` where the window does not fit into the size
  */
 export function fitBudget(
-  { reachKs, reach }: Pick<Funnel, "reachKs" | "reach">,
+  { sizes, left }: Pick<Needs, "sizes" | "left">,
   { kvSize, window = 8, n }: FitOptions,
 ): FittedBudget {
   requireInteger("kvSize", kvSize, window + 1);
-  const curves = overHeads(reach).map((shares) => curveOf(reachKs, shares));
   const size = Math.min(kvSize, n);
-  const free = (size - window) * curves.length;
-  const budgets = divide(curves, free, n - window).map((k) => k + window);
-  const pyramidOf = (beta: number) =>
-    pyramidBudgets({ kvSize: size, window, beta }, curves.length, n);
-  const distance = (other: readonly number[]) =>
-    budgets.reduce((sum, b, il) => sum + (b - (other[il] as number)) ** 2, 0);
-  const beta = BETAS.reduce((best, b) =>
-    distance(pyramidOf(b)) < distance(pyramidOf(best)) ? b : best,
-  );
-  const reached = (all: readonly number[]) =>
-    all.reduce((sum, b, il) => sum + (curves[il] as Curve)(b - window), 0) / all.length;
+  const curves = left.map((errors) => convex(sizes, errors, n - window));
+  const budgets = divide(curves, (size - window) * left.length).map((k) => k + window);
+  const leftWith = (all: readonly number[]) =>
+    mean(all.map((tokens, il) => errorAt(sizes, left[il] as readonly number[], tokens - window)));
+  const pyramids = BETAS.map((beta) => {
+    const own = pyramidBudgets({ kvSize: size, window, beta }, left.length, n);
+    return { beta, left: leftWith(own) };
+  });
+  const pyramid = pyramids.reduce((best, own) => (own.left < best.left ? own : best));
   return {
-    ...{ kvSize: size, budgets },
-    beta: Math.round(beta * 10) / 10,
-    reached: {
-      fitted: reached(budgets),
-      pyramid: reached(pyramidOf(beta)),
-      even: reached(budgets.map(() => size)),
+    ...{ kvSize: size, budgets, beta: Math.round(pyramid.beta * 10) / 10 },
+    left: {
+      fitted: leftWith(budgets),
+      pyramid: pyramid.left,
+      even: leftWith(budgets.map(() => size)),
     },
   };
 }
@@ -70,35 +66,58 @@ function pyramidBudgets(
   return method.budget.layers({ nLayer, nHeadKv: 1, nTokens, options });
 }
 
-/** What k tokens reach, straight between the sizes that are known. */
-type Curve = (k: number) => number;
-
-function curveOf(topKs: readonly number[], shares: readonly number[]): Curve {
-  const xs = [0, ...topKs];
-  const ys = [0, ...shares];
-  return (k) => {
-    const at = xs.findIndex((x) => x >= k);
-    if (at === -1) return ys.at(-1) as number;
-    if (at === 0) return 0;
-    const [x0, x1] = [xs[at - 1] as number, xs[at] as number];
-    const [y0, y1] = [ys[at - 1] as number, ys[at] as number];
-    return y0 + ((y1 - y0) * (k - x0)) / (x1 - x0);
-  };
+/** The error with k tokens, straight between the sizes that are known. */
+function errorAt(sizes: readonly number[], errors: readonly number[], k: number): number {
+  const at = sizes.findIndex((size) => size >= k);
+  if (at === -1) return errors.at(-1) as number;
+  if (at === 0) return errors[0] as number;
+  const [x0, x1] = [sizes[at - 1] as number, sizes[at] as number];
+  const [y0, y1] = [errors[at - 1] as number, errors[at] as number];
+  return y0 + ((y1 - y0) * (k - x0)) / (x1 - x0);
 }
 
-/** Gives `total` tokens, one by one, where the next adds the most; at most `most` to each, the lower layer first. */
-function divide(curves: readonly Curve[], total: number, most: number): number[] {
-  const given = curves.map(() => 0);
-  const gain = (il: number) => {
-    const k = given[il] as number;
-    const curve = curves[il] as Curve;
-    return k >= most ? -Infinity : curve(k + 1) - curve(k);
-  };
-  const gains = curves.map((_, il) => gain(il));
-  for (let left = total; left > 0; left--) {
-    const il = gains.indexOf(Math.max(...gains));
-    given[il] = (given[il] as number) + 1;
-    gains[il] = gain(il);
+/** So many tokens, each of which takes off so much. */
+interface Piece {
+  readonly tokens: number;
+  readonly gain: number;
+}
+
+/** An error curve's lower hull in pieces that gain less and less, up to `most` tokens. */
+function convex(sizes: readonly number[], errors: readonly number[], most: number): Piece[] {
+  const corners: { readonly x: number; readonly y: number }[] = [];
+  const xs = [...sizes.filter((size) => size < most), most];
+  for (const x of xs) {
+    const point = { x, y: errorAt(sizes, errors, x) };
+    while (corners.length > 1) {
+      const [a, b] = corners.slice(-2) as [typeof point, typeof point];
+      if ((b.y - a.y) * (point.x - a.x) < (point.y - a.y) * (b.x - a.x)) break;
+      corners.pop(); // it lies above the line from a to the point
+    }
+    corners.push(point);
   }
+  return corners.slice(1).map(({ x, y }, i) => {
+    const { x: x0, y: y0 } = corners[i] as (typeof corners)[number];
+    return { tokens: x - x0, gain: (y0 - y) / (x - x0) };
+  });
+}
+
+/** Gives `total` tokens to the pieces that gain the most, the lower layer first: at least one a layer, and what gains nothing evenly. */
+function divide(layers: readonly (readonly Piece[])[], total: number): number[] {
+  const given = layers.map(() => Math.min(1, Math.floor(total / layers.length)));
+  let rest = total - given.reduce((a, b) => a + b, 0);
+  const room = layers.map((pieces, il) => {
+    return pieces.reduce((sum, { tokens }) => sum + tokens, 0) - (given[il] as number);
+  });
+  const give = (il: number, tokens: number) => {
+    const own = Math.min(tokens, rest, room[il] as number);
+    given[il] = (given[il] as number) + own;
+    room[il] = (room[il] as number) - own;
+    rest -= own;
+  };
+  const pieces = layers.flatMap((own, il) => own.map((piece) => ({ il, ...piece })));
+  for (const { il, tokens, gain } of pieces.sort((a, b) => b.gain - a.gain)) {
+    if (gain > 0) give(il, tokens);
+  }
+  while (rest > 0 && room.some((own) => own > 0)) layers.forEach((_, il) => give(il, 1));
   return given;
 }

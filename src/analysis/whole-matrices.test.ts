@@ -95,9 +95,9 @@ describe("studies", () => {
   });
 
   it("what one set of tokens reaches", () => {
-    const { reach, reachKs } = found.funnel;
+    const { reach, topKs } = found.funnel;
     forNext(({ il, kvHead, rows, best, before }) => {
-      reachKs.forEach((k, i) => {
+      topKs.forEach((k, i) => {
         const top = best.slice(0, k);
         const shares = rows.map(
           (w) => sum(top.map((j) => w[j] as number)) / sum(w.slice(0, before)),
@@ -165,6 +165,29 @@ describe("studies", () => {
         return fewest(w, values, after, best);
       });
       expect(needs.shared[il]?.[kvHead]).toEqual(quantiles(counts));
+    });
+  });
+
+  it("what is left with one set of so many tokens", () => {
+    const { left, sizes } = found.needs;
+    const squares = layers.map(() => sizes.map(() => ({ lost: 0, whole: 0 })));
+    forNext(({ il, rows, best, before, values }) => {
+      rows.forEach((w, at) => {
+        if ((at % NEXT) % 4 !== 0) return;
+        const after = Array.from({ length: w.length - before }, (_, j) => before + j);
+        const whole = attend(w, values, [...w.keys()]);
+        sizes.forEach((size, i) => {
+          const few = attend(w, values, [...best.slice(0, size), ...after]);
+          const own = squares[il]?.[i] as { lost: number; whole: number };
+          own.lost += sum(few.map((x, d) => (x - (whole[d] as number)) ** 2));
+          own.whole += sum(whole.map((x) => x * x));
+        });
+      });
+    });
+    squares.forEach((own, il) => {
+      own.forEach(({ lost, whole }, i) => {
+        expect(Math.abs((left[il]?.[i] as number) - Math.sqrt(lost / whole))).toBeLessThan(1e-4);
+      });
     });
   });
 

@@ -65,8 +65,8 @@ async function analyzeSubject(
             onProgress: (share) => onProgress(half * (1 + share)),
           }),
         };
-  const { funnel } = found;
+  const { needs } = found;
   const fit = (kvSize: number) =>
-    funnel === undefined ? [] : [fitBudget(funnel, { kvSize, n: tokens.length })];
+    needs === undefined ? [] : [fitBudget(needs, { kvSize, n: tokens.length })];
   return { model, text: name, found, fitted: kvSizes.flatMap(fit), ...kept };
 }

@@ -10,7 +10,7 @@ export interface Analyzed {
   readonly text: string;
   /** Of the studies that were made. */
   readonly found: Analysis<never> & Partial<Findings>;
-  /** Budgets that fit the funnel, smallest first; none without it. */
+  /** Budgets for what each layer needs; none where that was not studied. */
   readonly fitted: readonly FittedBudget[];
   readonly retention?: Retention;
 }

@@ -75,10 +75,10 @@ export function heatChart({ name, caption, x, y, shares }: HeatChart): Chart {
   );
   const place = { x: "column", y: "row" } as const;
   const cellWidth = Math.max(46, ...x.names.map((own) => 10 + 6.5 * own.length));
-  const margin = 16 + 6.5 * Math.max(4, ...y.names.map((own) => own.length));
+  const margin = 30 + 6.5 * Math.max(4, ...y.names.map((own) => own.length));
   const svg = draw({
     ...{ marginLeft: margin, width: margin + 40 + cellWidth * x.names.length },
-    ...{ marginBottom: 40, height: 80 + 18 * y.names.length },
+    ...{ marginTop: 8, marginBottom: 40, height: 48 + 18 * y.names.length },
     x: { label: x.label, domain: x.names },
     y: { label: y.label, domain: y.names },
     color: { type: "linear", domain: [0, 1], scheme: "blues" },

@@ -1,7 +1,7 @@
 import { mean } from "../../mean.ts";
 import type { Chart, PageSection } from "../../page/page.ts";
 import type { Needs } from "../studies/needs.ts";
-import { lineChart, pointsOf } from "./charts.ts";
+import { heatChart, lineChart, pointsOf } from "./charts.ts";
 
 /** The error whose spread over queries is drawn. */
 const SPREAD = 0.05;
@@ -20,6 +20,7 @@ export function needsSection(name: string, needs: Needs): PageSection {
       behind: { band: low.map((own, x) => ({ x, low: own, high: high[x] as number })) },
     });
   };
+  const shown = [...needs.sizes.keys()].filter((i) => i % 4 === 1); // doublings
   return {
     title: `${name}: how many tokens attention needs`,
     notes: [
@@ -29,6 +30,17 @@ export function needsSection(name: string, needs: Needs): PageSection {
     charts: [
       chart("own", "Each query with its own top keys."),
       chart("shared", "One set for all of the text's last tokens, as a cache has."),
+      heatChart({
+        name: "left",
+        caption:
+          "The error of attention's outputs with the best set of so many tokens, in percent.",
+        x: {
+          label: "tokens besides the last ones",
+          names: shown.map((i) => String(needs.sizes[i])),
+        },
+        y: { label: "layer", names: needs.left.map((_, il) => String(il)) },
+        shares: needs.left.map((own) => shown.map((i) => own[i] as number)),
+      }),
     ],
   };
 }

@@ -22,7 +22,7 @@ beforeAll(async () => {
   for (const [i, text] of ["one & only", "two"].entries()) {
     const tokens = randomTokens(300).map((t) => 3 + ((t + i) % 300));
     const found = await analyze(engine, tokens);
-    const fitted = [48, 64].map((kvSize) => fitBudget(found.funnel, { kvSize, n: 300 }));
+    const fitted = [48, 64].map((kvSize) => fitBudget(found.needs, { kvSize, n: 300 }));
     const kept = await retention(engine, tokens, { ways, follow: 128 });
     all.push({ model: "tiny", text, found, fitted, retention: kept });
   }

@@ -1,129 +1,146 @@
 import { mean } from "../../mean.ts";
 import type { Chart, PageSection, Table } from "../../page/page.ts";
 import { overHeads } from "../means.ts";
-import type { Retention } from "../retention.ts";
-import { REACH_KS } from "../studies/funnel.ts";
+import type { KeptTokens, Retention } from "../retention.ts";
+import { TOP_KS } from "../studies/funnel.ts";
 import { namesOf, percent, type Analyzed } from "./analyzed.ts";
 import { lineChart, pointsOf } from "./charts.ts";
 
 /** The size that reach is drawn for. */
 const REACH = 128;
 
+type Named<T> = T & { readonly name: string };
+
 /** Texts and models beside each other. */
 export function together(all: readonly Analyzed[]): PageSection {
   const names = namesOf(all);
   const named = all.map((one, i) => ({ ...one, name: names[i] as string }));
-  const funnels = named.flatMap(({ name, found: { funnel }, fitted }) =>
-    funnel === undefined ? [] : [{ name, funnel, fitted }],
-  );
   const retentions = named.flatMap(({ name, retention }) =>
-    retention === undefined ? [] : [{ name, retention }],
+    retention === undefined ? [] : [{ name, ...retention }],
   );
-  const funnelCharts = funnels.length === 0 ? [] : funnelLines(funnels);
+  const fits = named.filter(({ fitted }) => fitted.length > 0);
   return {
     title: "All texts",
-    notes: [
-      "Averages over heads, unless they say something else. Fitted budgets are those under which the layers' best sets hold the most attention.",
+    notes: ["Averages over heads, unless they say something else."],
+    tables: [
+      ...(fits.length === 0 ? [] : [fitTable(fits)]),
+      ...waysTable("Error of attention's outputs", retentions, ({ errors }) => mean(errors)),
+      ...waysTable("Attention of the next 64 tokens that kept ones hold", retentions, held),
     ],
-    tables: [...(funnels.length === 0 ? [] : [summary(funnels)]), ...captures(retentions)],
-    charts: [...funnelCharts, ...alphaLines(retentions)],
+    charts: [
+      ...funnelLines(named),
+      ...(fits.length === 0 ? [] : [fitLines(fits)]),
+      ...alphaLines(retentions),
+    ],
   };
 }
 
-type NamedFunnel = Required<Pick<Analyzed["found"], "funnel">> &
-  Pick<Analyzed, "fitted"> & { readonly name: string };
-
-interface NamedRetention {
-  readonly name: string;
-  readonly retention: Retention;
+function held({ drift }: KeptTokens): number {
+  return drift[0] as number;
 }
 
-function funnelLines(funnels: readonly NamedFunnel[]): Chart[] {
-  const size = funnels[0]?.fitted[0]?.kvSize;
+function funnelLines(all: readonly Named<Analyzed>[]): Chart[] {
+  const funnels = all.flatMap(({ name, found: { funnel } }) =>
+    funnel === undefined ? [] : [{ name, ...funnel }],
+  );
+  if (funnels.length === 0) return [];
   return [
     lineChart({
       name: "effective-keys",
       caption: "Effective number of keys, e^entropy.",
-      points: funnels.flatMap(({ name, funnel }) => pointsOf(name, funnel.effectiveKeys.map(mean))),
+      points: funnels.flatMap(({ name, effectiveKeys }) => pointsOf(name, effectiveKeys.map(mean))),
       y: { label: "keys", log: true },
     }),
     lineChart({
       name: "reach",
       caption: `Of the attention that the last tokens give to those before: what one set of the best ${REACH} tokens holds.`,
-      points: funnels.flatMap(({ name, funnel }) =>
+      points: funnels.flatMap(({ name, reach }) =>
         pointsOf(
           name,
-          overHeads(funnel.reach).map((own) => own[REACH_KS.indexOf(REACH)] as number),
+          overHeads(reach).map((own) => own[TOP_KS.indexOf(REACH)] as number),
         ),
       ),
       y: { label: "share" },
     }),
-    lineChart({
-      name: "fitted",
-      caption: `Tokens of each layer, fitted, of ${size} on average.`,
-      points: funnels.flatMap(({ name, fitted: [first] }) => pointsOf(name, first?.budgets ?? [])),
-      y: { label: "tokens" },
-    }),
   ];
 }
 
-function summary(funnels: readonly NamedFunnel[]): Table {
+function fitTable(all: readonly Named<Analyzed>[]): Table {
   return {
-    title: "Fitted budgets",
+    title: "Budgets that leave attention's outputs the smallest errors, with the best tokens",
     head: [
-      ...["", "narrows at layer", "tokens a layer", "closest β"],
-      ...["held evenly", "by that pyramid", "fitted"],
+      ...["", "narrows at layer", "tokens a layer", "error, evenly"],
+      ...["by the best pyramid", "its β", "by the best budgets"],
     ],
-    rows: funnels.flatMap(({ name, funnel, fitted }) =>
-      fitted.map(({ kvSize, beta, reached }) => [
-        ...[name, String(funnel.narrowsAt ?? "nowhere"), String(kvSize), beta.toFixed(1)],
-        ...[percent(reached.even), percent(reached.pyramid), percent(reached.fitted)],
+    rows: all.flatMap(({ name, found: { funnel }, fitted }) =>
+      fitted.map(({ kvSize, beta, left }) => [
+        ...[name, String(funnel?.narrowsAt ?? "nowhere"), String(kvSize), percent(left.even)],
+        ...[percent(left.pyramid), beta.toFixed(1), percent(left.fitted)],
       ]),
     ),
   };
 }
 
-/** What each method captures, a line for each text and size. */
-function captures(all: readonly NamedRetention[]): Table[] {
-  const cells = all.flatMap(({ name, retention }) =>
-    retention.ways.flatMap(({ way: { method, kvSize, alpha }, drift: [held] }) =>
-      alpha === undefined ? [{ name, method, size: String(kvSize ?? "all"), held }] : [],
-    ),
+function fitLines(all: readonly Named<Analyzed>[]): Chart {
+  return lineChart({
+    name: "fitted",
+    caption: `The best budgets of ${all[0]?.fitted[0]?.kvSize} tokens a layer, averaged.`,
+    points: all.flatMap(({ name, fitted: [first] }) => pointsOf(name, first?.budgets ?? [])),
+    y: { label: "tokens" },
+  });
+}
+
+/** One number of each method, a line for each text and size; no table where no methods were looked at. */
+function waysTable(
+  title: string,
+  all: readonly Named<Retention>[],
+  value: (kept: KeptTokens) => number,
+): Table[] {
+  const compared = (all[0]?.ways ?? []).flatMap(({ way }) =>
+    way.alpha === undefined ? [way] : [],
   );
-  if (cells.length === 0) return [];
-  const methods = [...new Set(cells.map(({ method }) => method))];
-  const lines = new Map(cells.map(({ name, size }) => [`${name} ${size}`, { name, size }]));
+  if (compared.length === 0) return [];
+  const methods = [...new Set(compared.map(({ method }) => method))];
+  const sizes = [...new Set(compared.map(({ kvSize }) => kvSize))];
+  const cell = (ways: readonly KeptTokens[], method: string, kvSize: number | undefined) => {
+    const isIt = ({ way }: KeptTokens) => way.method === method && way.kvSize === kvSize;
+    const kept = ways.find((own) => isIt(own) && own.way.alpha === undefined);
+    return kept === undefined ? "" : percent(value(kept));
+  };
   return [
     {
-      title: "Attention of the next 64 tokens that kept ones hold",
+      title,
       head: ["", "tokens a layer", ...methods],
-      rows: Array.from(lines.values(), ({ name, size }) => [
-        ...[name, size],
-        ...methods.map((method) => {
-          const own = cells.find((c) => c.name === name && c.size === size && c.method === method);
-          return own?.held === undefined ? "" : percent(own.held);
-        }),
-      ]),
+      rows: all.flatMap(({ name, ways }) =>
+        sizes.map((size) => [
+          ...[name, String(size ?? "all")],
+          ...methods.map((method) => cell(ways, method, size)),
+        ]),
+      ),
     },
   ];
 }
 
-/** What is captured against the observation window, a line a text. */
-function alphaLines(all: readonly NamedRetention[]): Chart[] {
-  const points = all.flatMap(({ name, retention }) =>
-    retention.ways.flatMap(({ way: { alpha }, drift }) =>
-      alpha === undefined ? [] : [{ line: name, x: alpha, y: drift[0] as number }],
-    ),
+/** What is held, and lost, against the observation window: a line a text. */
+function alphaLines(all: readonly Named<Retention>[]): Chart[] {
+  const ways = all.flatMap(({ name, ways: own }) =>
+    own.flatMap((kept) => (kept.way.alpha === undefined ? [] : [{ name, ...kept }])),
   );
-  if (points.length === 0) return [];
-  const way = all[0]?.retention.ways.find(({ way: { alpha } }) => alpha !== undefined)?.way;
-  return [
+  const [first] = ways;
+  if (first === undefined) return [];
+  const { method, kvSize } = first.way;
+  const chart = (name: string, label: string, caption: string, y: (kept: KeptTokens) => number) =>
     lineChart({
-      name: "alpha",
-      caption: `Attention of the next 64 tokens that ${way?.method}'s kept ones hold, ${way?.kvSize} a layer, by how many of the prompt's last tokens score the others.`,
-      points,
+      name,
+      caption: `${caption}, by how many of the prompt's last tokens score the others (${method}, ${kvSize} a layer).`,
+      points: ways.map((kept) => ({ line: kept.name, x: kept.way.alpha as number, y: y(kept) })),
       x: { label: "α", log: true },
-      y: { label: "share" },
-    }),
+      y: { label },
+    });
+  return [
+    chart("alpha-held", "share", "Attention of the next 64 tokens that kept ones hold", held),
+    chart("alpha-errors", "relative error", "Error of attention's outputs", ({ errors }) =>
+      mean(errors),
+    ),
   ];
 }

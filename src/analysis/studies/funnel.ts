@@ -5,8 +5,6 @@ import type { NextQueries, QueryRow, Study, StudyContext } from "../study.ts";
 
 /** Sizes that the covered mass is told of. */
 export const TOP_KS = [8, 16, 32, 64, 128, 256, 512, 1024, 2048] as const;
-/** Sizes that reach is told of, four to each doubling: budgets are fitted to it. */
-export const REACH_KS = Array.from({ length: 33 }, (_, i) => Math.round(8 * 2 ** (i / 4)));
 /** Shares of the keys that a query sees, that the covered mass is told of. */
 export const TOP_SHARES = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2] as const;
 /** First tokens that count as sinks, and newest ones, a query's own included, that count as its window. */
@@ -29,10 +27,9 @@ export interface Funnel {
   readonly sinks: readonly (readonly number[])[];
   /** Mass on the newest 8 tokens: [nLayer][nHead]. */
   readonly window: readonly (readonly number[])[];
-  readonly reachKs: readonly number[];
   /**
    * Of the mass that the text's last queries give to the tokens before them: what the best K tokens hold, one set for
-   * all these queries and the query heads of a kv head, as a cache has: [nLayer][nHeadKv][reachKs].
+   * all these queries and the query heads of a kv head, as a cache has: [nLayer][nHeadKv][topKs].
    */
   readonly reach: readonly (readonly (readonly number[])[])[];
   /** The layer from which on attention is narrower, if it narrows anywhere. */
@@ -47,7 +44,7 @@ export function funnel({ nLayer, nHead, nHeadKv }: StudyContext): Study<Funnel> 
   const effective = new Means(nLayer, nHead, 1);
   const sinks = new Means(nLayer, nHead, 1);
   const window = new Means(nLayer, nHead, 1);
-  const reach = new Means(nLayer, nHeadKv, REACH_KS.length);
+  const reach = new Means(nLayer, nHeadKv, TOP_KS.length);
   return {
     row: ({ il, head, weights, ranked }: QueryRow) => {
       const n = weights.length;
@@ -72,7 +69,7 @@ export function funnel({ nLayer, nHead, nHeadKv }: StudyContext): Study<Funnel> 
         const sums = reach.next(il, kvHead);
         let mass = 0;
         let k = 0;
-        REACH_KS.forEach((size, i) => {
+        TOP_KS.forEach((size, i) => {
           for (; k < Math.min(size, before); k++) mass += weights[best[k] as number] as number;
           sums[i] = (sums[i] as number) + mass / total;
         });
@@ -86,7 +83,7 @@ export function funnel({ nLayer, nHead, nHeadKv }: StudyContext): Study<Funnel> 
         ...{ topShares: TOP_SHARES, topShareMass: topShareMass.means() },
         ...{ entropy: single(entropy.means()), effectiveKeys },
         ...{ sinks: single(sinks.means()), window: single(window.means()) },
-        ...{ reachKs: REACH_KS, reach: reach.means(), narrowsAt: narrowsAt(byLayer) },
+        ...{ reach: reach.means(), narrowsAt: narrowsAt(byLayer) },
       };
     },
   };

@@ -1,8 +1,13 @@
+import { longestRow, OutputWalk } from "../output-walk.ts";
 import type { AttentionRow, NextQueries, QueryRow, Study, StudyContext } from "../study.ts";
 
 /** Largest relative errors of attention's output that are asked for. */
 export const ERRORS = [0.01, 0.02, 0.05, 0.1] as const;
 export const QUANTILES = [0.1, 0.5, 0.9] as const;
+/** Sizes of sets that errors are told of: none, and four to each doubling from 8 to 2,048. */
+export const SIZES = [0, ...Array.from({ length: 33 }, (_, i) => Math.round(8 * 2 ** (i / 4)))];
+/** Every so many of the last queries count for these errors. */
+const STEP = 4;
 
 /** How many tokens attention needs to give what it gives with all of them. */
 export interface Needs {
@@ -18,12 +23,20 @@ export interface Needs {
    * and the query heads of a kv head together: no evicting cache can do much better. [nLayer][nHeadKv][errors][quantiles]
    */
   readonly shared: readonly (readonly (readonly (readonly number[])[])[])[];
+  readonly sizes: readonly number[];
+  /**
+   * The error that is left of a layer's outputs where each kv head has the best set of so many tokens, besides those
+   * from the last queries on: over all its heads, and every fourth of these queries. [nLayer][sizes]
+   */
+  readonly left: readonly (readonly number[])[];
 }
 
 /** How many tokens each layer and kv head needs. */
-export function needs({ nLayer, nHeadKv, headDim }: StudyContext): Study<Needs> {
+export function needs({ nLayer, nHead, nHeadKv, headDim }: StudyContext): Study<Needs> {
+  const group = nHead / nHeadKv;
   const own = new Counts(nLayer, nHeadKv);
   const shared = new Counts(nLayer, nHeadKv);
+  const left = new ErrorsLeft(nLayer);
   const walk = new OutputWalk(headDim);
   let longest = { values: new Float32Array(0) as Float32Array, norm: 0 };
   const longestOf = (values: Float32Array) => {
@@ -34,17 +47,20 @@ export function needs({ nLayer, nHeadKv, headDim }: StudyContext): Study<Needs> 
     row: ({ il, kvHead, output, values, ranked: { weights, order } }: QueryRow) => {
       walk.start(output);
       const next = { weights, values, rows: order, ceilings: weights, longest: longestOf(values) };
-      own.add(il, kvHead, walk.fewest(next));
+      own.add(il, kvHead, walk.fewest(ERRORS, next));
     },
     next: ({ il, kvHead, before, rows, best }: NextQueries) => {
       const [{ values }] = rows as [AttentionRow];
       const weights = new Float32Array(before);
       const ceilings = new Float32Array(before);
-      for (const row of rows) {
+      const begin = (row: AttentionRow) => {
         walk.start(row.output);
         for (let j = before; j < row.weights.length; j++) {
           walk.take(row.weights[j] as number, values, j);
         }
+      };
+      rows.forEach((row, at) => {
+        begin(row);
         let most = 0;
         for (let k = before - 1; k >= 0; k--) {
           const weight = row.weights[best[k] as number] as number;
@@ -53,92 +69,40 @@ export function needs({ nLayer, nHeadKv, headDim }: StudyContext): Study<Needs> 
           ceilings[k] = most;
         }
         const next = { weights, values, rows: best, ceilings, longest: longestOf(values) };
-        shared.add(il, kvHead, walk.fewest(next));
-      }
+        shared.add(il, kvHead, walk.fewest(ERRORS, next));
+        if (Math.floor(at / group) % STEP !== 0) return;
+        begin(row);
+        left.add(il, walk.errorsAt(SIZES, next), walk.norm);
+      });
     },
     result: () => ({
       ...{ errors: ERRORS, quantiles: QUANTILES },
       ...{ own: own.quantiles(), shared: shared.quantiles() },
+      ...{ sizes: SIZES, left: left.errors() },
     }),
   };
 }
 
-/** The largest norm of a row of `values` [headDim, n]. */
-function longestRow(values: Float32Array, headDim: number): number {
-  let most = 0;
-  for (let at = 0; at < values.length; at += headDim) {
-    let squares = 0;
-    for (let d = at; d < at + headDim; d++) squares += (values[d] as number) ** 2;
-    if (squares > most) most = squares;
-  }
-  return Math.sqrt(most);
-}
+/** Squares of errors with sets of each size, and of whole outputs, by layer. */
+class ErrorsLeft {
+  readonly #lost: number[][];
+  readonly #whole: number[];
 
-/** Keys in the order in which they are taken. */
-interface KeyOrder {
-  readonly weights: Float32Array;
-  /** The largest weight from each place on. */
-  readonly ceilings: Float32Array;
-  /** [headDim, n], the row there of each key, and the largest norm of one. */
-  readonly values: Float32Array;
-  readonly rows: Int32Array;
-  readonly longest: number;
-}
-
-/** Attention's output with one key more at a time. */
-class OutputWalk {
-  #output: Float32Array = new Float32Array(0);
-  readonly #sum: Float64Array;
-  #mass = 0;
-
-  constructor(headDim: number) {
-    this.#sum = new Float64Array(headDim);
+  constructor(nLayer: number) {
+    this.#lost = Array.from({ length: nLayer }, () => SIZES.map(() => 0));
+    this.#whole = new Array<number>(nLayer).fill(0);
   }
 
-  start(output: Float32Array): void {
-    this.#output = output;
-    this.#sum.fill(0);
-    this.#mass = 0;
+  add(il: number, errors: readonly number[], norm: number): void {
+    const lost = this.#lost[il] as number[];
+    errors.forEach((error, i) => (lost[i] = (lost[i] as number) + error ** 2));
+    this.#whole[il] = (this.#whole[il] as number) + norm ** 2;
   }
 
-  /** Takes the value in a row of `values`. */
-  take(weight: number, values: Float32Array, row: number): void {
-    const sum = this.#sum;
-    const at = row * sum.length;
-    for (let d = 0; d < sum.length; d++) {
-      sum[d] = (sum[d] as number) + weight * (values[at + d] as number);
-    }
-    this.#mass += weight;
-  }
-
-  /** How many keys must be taken for each of `ERRORS`; all where that is not enough. */
-  fewest({ weights, ceilings, values, rows, longest }: KeyOrder): number[] {
-    const n = weights.length;
-    const norm = Math.sqrt(this.#output.reduce((sum, x) => sum + x * x, 0));
-    const found = ERRORS.map(() => n);
-    let left: number = ERRORS.length; // the largest errors are reached first
-    for (let k = 0; ;) {
-      const error = this.#error();
-      while (left > 0 && error <= (ERRORS[left - 1] as number) * norm) found[--left] = k;
-      if (left === 0 || k === n) return found;
-      // One more key moves the output by no more than weight / mass · 2 · longest, so that the next error cannot be
-      // reached before so many are taken.
-      const step = ((ceilings[k] as number) / this.#mass) * 2 * longest;
-      const far = (0.999 * (error - (ERRORS[left - 1] as number) * norm)) / step;
-      const until = Math.min(n, k + Math.max(1, this.#mass > 0 ? Math.floor(far) : 1));
-      for (; k < until; k++) this.take(weights[k] as number, values, rows[k] as number);
-    }
-  }
-
-  /** ‖output with few − output with all‖ */
-  #error(): number {
-    const m = this.#mass;
-    if (m === 0) return Infinity;
-    let squares = 0;
-    for (let d = 0; d < this.#sum.length; d++) {
-      squares += ((this.#sum[d] as number) / m - (this.#output[d] as number)) ** 2;
-    }
-    return Math.sqrt(squares);
+  errors(): number[][] {
+    return this.#lost.map((lost, il) =>
+      lost.map((x) => Math.sqrt(x / ((this.#whole[il] as number) || 1))),
+    );
   }
 }
 
