@@ -5,10 +5,11 @@
  */
 export { analyze, type Analysis, type AnalyzeOptions } from "./analysis/analyze.ts";
 export { fitBudget, type FitOptions, type FittedBudget } from "./analysis/fit.ts";
+export type { KeptWay } from "./analysis/kept-by.ts";
+export type { Overlaps } from "./analysis/overlaps.ts";
 export {
   retention,
   type KeptTokens,
-  type KeptWay,
   type Retention,
   type RetentionOptions,
 } from "./analysis/retention.ts";

@@ -1,15 +1,13 @@
 import type { LayerAttention } from "../engine/attention-watch.ts";
-import type { Engine, SessionOptions } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import type { PrefillOptions } from "../engine/session.ts";
 import { PyramidKVError, requireInteger } from "../errors.ts";
-import { mean } from "../mean.ts";
-import { prefixSums, Ranker } from "./ranked.ts";
-import { requireText } from "./sample.ts";
+import { keptBy, requireUnmoved, type KeptWay } from "./kept-by.ts";
 import { KeptHead } from "./kept-head.ts";
 import { Means, single } from "./means.ts";
-
-/** A method with its size and options. */
-export type KeptWay = SessionOptions & { readonly method: string };
+import { overlaps, waysOverlap, type Overlaps } from "./overlaps.ts";
+import { prefixSums, Ranker } from "./ranked.ts";
+import { requireText } from "./sample.ts";
 
 export interface RetentionOptions extends PrefillOptions {
   readonly ways: readonly KeptWay[];
@@ -18,7 +16,7 @@ export interface RetentionOptions extends PrefillOptions {
 }
 
 /** What a way keeps of a text's beginning, and how that serves the tokens that follow. */
-export interface KeptTokens {
+export interface KeptTokens extends Overlaps {
   readonly way: KeptWay;
   /** Positions that each kv head keeps, ascending: [nLayer][nHeadKv]. */
   readonly kept: readonly (readonly Int32Array[])[];
@@ -33,10 +31,6 @@ export interface KeptTokens {
   readonly drift: readonly number[];
   /** The same for as many tokens, chosen anew for each stretch by what it attends to: no choice holds more. */
   readonly best: readonly number[];
-  /** Kept tokens that two layers share, over those that either keeps, averaged over kv heads: [nLayer][nLayer]. */
-  readonly layerOverlap: readonly (readonly number[])[];
-  /** The same for the kv heads of a layer, averaged over pairs; 1 where there is one: [nLayer]. */
-  readonly headOverlap: readonly number[];
 }
 
 export interface Retention {
@@ -54,8 +48,8 @@ export const STRETCH = 64;
 const STEP = 4;
 
 /**
- * Compresses the beginning of a text in several ways at once, and looks at what the tokens after it attend to. Takes
- * two prefills, whatever the number of ways.
+ * Compresses the beginning of a text in several ways, and looks at what the tokens after it attend to. Takes two
+ * prefills, whatever the number of ways, and one more for each kind of probe or carrying method.
  *
  * @throws `USAGE` on no ways, on one that moves tokens to other positions, and on a text of fewer than 16 tokens
  */
@@ -71,6 +65,7 @@ export async function retention(
   const follow = Math.min(n >> 1, requireInteger("follow", options.follow ?? 512, 1));
   const before = n - follow;
   const beginning = Array.from(tokens).slice(0, before);
+  requireUnmoved(ways);
   const kept = await keptBy(engine, beginning, ways, {
     ...options,
     onProgress: (share) => onProgress?.(share / 2),
@@ -88,34 +83,8 @@ export async function retention(
       const own = kept[i] as readonly Int32Array[][];
       return { way, kept: own, ...gather.result(i), ...overlaps(own) };
     }),
-    wayOverlap: kept.map((a) => kept.map((b) => mean(a.map((heads, il) => shared(heads, b[il]))))),
+    wayOverlap: waysOverlap(kept),
   };
-}
-
-/** Positions that each way keeps: [ways][nLayer][nHeadKv]. */
-async function keptBy(
-  engine: Engine,
-  tokens: readonly number[],
-  ways: readonly KeptWay[],
-  control: PrefillOptions,
-): Promise<Int32Array[][][]> {
-  const sessions = ways.map((way) => engine.createSession(way));
-  try {
-    const moves = sessions.find(({ compression }) => compression.method.rerotates === true);
-    if (moves !== undefined) {
-      const { name } = moves.compression.method;
-      throw new PyramidKVError(
-        "USAGE",
-        `${name} moves tokens, so that it cannot be told which it keeps`,
-      );
-    }
-    await engine.prefillTogether(sessions, tokens, control);
-    return sessions.map(({ cache }) =>
-      cache.layers.map((layer) => layer.heads.map((_, kvHead) => layer.positions(kvHead))),
-    );
-  } finally {
-    for (const session of sessions) session[Symbol.dispose]();
-  }
 }
 
 interface Beginning {
@@ -204,33 +173,4 @@ class Gather {
       best: single(best.means())[0] as number[],
     };
   }
-}
-
-/** Of the tokens that either keeps, the share that both keep. Positions ascend. */
-function jaccard(a: Int32Array, b: Int32Array): number {
-  let both = 0;
-  for (let i = 0, j = 0; i < a.length && j < b.length;) {
-    const [x, y] = [a[i] as number, b[j] as number];
-    if (x === y) both++;
-    if (x <= y) i++;
-    if (y <= x) j++;
-  }
-  return both / (a.length + b.length - both);
-}
-
-/** The same of two layers, head by head. */
-function shared(a: readonly Int32Array[], b: readonly Int32Array[] | undefined): number {
-  return mean(a.map((own, h) => jaccard(own, b?.[h] as Int32Array)));
-}
-
-function overlaps(
-  kept: readonly (readonly Int32Array[])[],
-): Pick<KeptTokens, "layerOverlap" | "headOverlap"> {
-  return {
-    layerOverlap: kept.map((a) => kept.map((b) => shared(a, b))),
-    headOverlap: kept.map((heads) => {
-      const pairs = heads.flatMap((a, i) => heads.slice(i + 1).map((b) => jaccard(a, b)));
-      return pairs.length === 0 ? 1 : mean(pairs);
-    }),
-  };
 }

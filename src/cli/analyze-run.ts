@@ -1,7 +1,8 @@
 import { analyze } from "../analysis/analyze.ts";
 import { fitBudget } from "../analysis/fit.ts";
 import type { Analyzed } from "../analysis/page/analyzed.ts";
-import { retention, type KeptWay } from "../analysis/retention.ts";
+import type { KeptWay } from "../analysis/kept-by.ts";
+import { retention } from "../analysis/retention.ts";
 import type { StudyName } from "../analysis/studies.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { PrefillOptions } from "../engine/session.ts";
@@ -37,7 +38,7 @@ export async function analyzeModel(
   const found: Analyzed[] = [];
   for (const make of makers) {
     const onProgress = (share: number) => {
-      onStep(Math.round(100 * (found.length + share)), 100 * makers.length);
+      onStep(found.length + share, makers.length);
     };
     const subject = await make();
     found.push(await analyzeSubject(engine, model, subject, { ...plan, signal, onProgress }));

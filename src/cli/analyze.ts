@@ -1,7 +1,7 @@
 import { basename, join } from "node:path";
 import type { Command } from "commander";
 import type { Analyzed } from "../analysis/page/analyzed.ts";
-import type { KeptWay } from "../analysis/retention.ts";
+import type { KeptWay } from "../analysis/kept-by.ts";
 import { STUDIES, type StudyName } from "../analysis/studies.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
@@ -94,6 +94,7 @@ async function run(paths: readonly string[], flags: Flags): Promise<void> {
       `analysis of ${name}`,
       (engine, control) =>
         analyzeModel(engine, models.length === 1 ? engine.model.name : name, plan, control),
+      "share",
     );
     all.push(...result);
   }

@@ -17,10 +17,11 @@ export async function runStudy<T>(
   flags: ModelFlags,
   label: string,
   study: (engine: Engine, control: StudyControl) => Promise<T>,
+  unit: "count" | "share" = "count",
 ): Promise<{ readonly model: string; readonly result: T }> {
   using interrupt = new Interrupt();
   await using engine = await loadEngine(flags, interrupt.signal);
-  const bar = progressBar(label, "count");
+  const bar = progressBar(label, unit);
   const onStep = (done: number, total: number) => {
     bar.update(done, total);
   };

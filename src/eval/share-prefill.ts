@@ -1,6 +1,6 @@
-import { resolveCompression } from "../compression/resolve.ts";
 import type { Engine, SessionOptions } from "../engine/engine.ts";
 import type { Session } from "../engine/session.ts";
+import { sharingPrefill } from "../engine/sharing-prefill.ts";
 import { throwIfAborted } from "../errors.ts";
 
 /** Tokens that come after the prompt are never compressed with it again. */
@@ -66,17 +66,4 @@ export async function answerText(
     text += piece.text;
   }
   return text;
-}
-
-function sharingPrefill<T extends { readonly options: SessionOptions }>(
-  engine: Engine,
-  ways: readonly T[],
-): T[][] {
-  const groups = new Map<string, T[]>();
-  for (const way of ways) {
-    const { probe, carries } = resolveCompression(way.options, engine.profile).method;
-    const key = `${probe ?? ""} ${carries ?? ""}`;
-    groups.set(key, [...(groups.get(key) ?? []), way]);
-  }
-  return [...groups.values()];
 }

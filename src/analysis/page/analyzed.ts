@@ -1,6 +1,7 @@
 import type { Analysis } from "../analyze.ts";
 import type { FittedBudget } from "../fit.ts";
-import type { KeptWay, Retention } from "../retention.ts";
+import type { KeptWay } from "../kept-by.ts";
+import type { Retention } from "../retention.ts";
 import type { Findings } from "../studies.ts";
 
 /** What a model was found to attend to in a text. */
