@@ -12,8 +12,6 @@ export function longestRow(values: Float32Array, headDim: number): number {
 /** Keys in the order in which they are taken. */
 export interface KeyOrder {
   readonly weights: Float32Array;
-  /** The largest weight from each place on. */
-  readonly ceilings: Float32Array;
   /** [headDim, n], the row there of each key, and the largest norm of one. */
   readonly values: Float32Array;
   readonly rows: Int32Array;
@@ -62,10 +60,7 @@ export class OutputWalk {
   }
 
   /** How many keys must be taken for each of some rising errors, relative to the norm; all where that is not enough. */
-  fewest(
-    errors: readonly number[],
-    { weights, ceilings, values, rows, longest }: KeyOrder,
-  ): number[] {
+  fewest(errors: readonly number[], { weights, values, rows, longest }: KeyOrder): number[] {
     const n = weights.length;
     const { norm } = this;
     const found = errors.map(() => n);
@@ -74,12 +69,12 @@ export class OutputWalk {
       const error = this.#error();
       while (left > 0 && error <= (errors[left - 1] as number) * norm) found[--left] = k;
       if (left === 0 || k === n) return found;
-      // One more key moves the output by no more than weight / mass · 2 · longest, so that the next error cannot be
-      // reached before so many are taken.
-      const step = ((ceilings[k] as number) / this.#mass) * 2 * longest;
-      const far = (0.999 * (error - (errors[left - 1] as number) * norm)) / step;
-      const until = Math.min(n, k + Math.max(1, this.#mass > 0 ? Math.floor(far) : 1));
-      for (; k < until; k++) this.take(weights[k] as number, values, rows[k] as number);
+      // Keys move the output by no more than their share of the mass · 2 · longest, so that the next error cannot be
+      // reached before so much mass is taken.
+      const slack = error - (errors[left - 1] as number) * norm;
+      const far = this.#mass > 0 ? this.#mass + (0.999 * slack * this.#mass) / (2 * longest) : 0;
+      do this.take(weights[k] as number, values, rows[k++] as number);
+      while (k < n && this.#mass < far);
     }
   }
 

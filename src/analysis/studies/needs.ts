@@ -46,13 +46,12 @@ export function needs({ nLayer, nHead, nHeadKv, headDim }: StudyContext): Study<
   return {
     row: ({ il, kvHead, output, values, ranked: { weights, order } }: QueryRow) => {
       walk.start(output);
-      const next = { weights, values, rows: order, ceilings: weights, longest: longestOf(values) };
+      const next = { weights, values, rows: order, longest: longestOf(values) };
       own.add(il, kvHead, walk.fewest(ERRORS, next));
     },
     next: ({ il, kvHead, before, rows, best }: NextQueries) => {
       const [{ values }] = rows as [AttentionRow];
       const weights = new Float32Array(before);
-      const ceilings = new Float32Array(before);
       const begin = (row: AttentionRow) => {
         walk.start(row.output);
         for (let j = before; j < row.weights.length; j++) {
@@ -60,15 +59,9 @@ export function needs({ nLayer, nHead, nHeadKv, headDim }: StudyContext): Study<
         }
       };
       rows.forEach((row, at) => {
+        for (let k = 0; k < before; k++) weights[k] = row.weights[best[k] as number] as number;
         begin(row);
-        let most = 0;
-        for (let k = before - 1; k >= 0; k--) {
-          const weight = row.weights[best[k] as number] as number;
-          weights[k] = weight;
-          if (weight > most) most = weight;
-          ceilings[k] = most;
-        }
-        const next = { weights, values, rows: best, ceilings, longest: longestOf(values) };
+        const next = { weights, values, rows: best, longest: longestOf(values) };
         shared.add(il, kvHead, walk.fewest(ERRORS, next));
         if (Math.floor(at / group) % STEP !== 0) return;
         begin(row);
