@@ -72,6 +72,7 @@ describe("a model that attends to all tokens alike", () => {
     );
     expect(funnel.narrowsAt).toBeUndefined();
     const { distances, stretch } = locality;
+    expect(locality.windows).toEqual([64, 128, 256]);
     everywhere(
       locality.byDistance,
       distances.map((from, i) => mean((n) => within(n, from, distances[i + 1] ?? N))),
@@ -84,7 +85,10 @@ describe("a model that attends to all tokens alike", () => {
     );
     everywhere(
       locality.outside,
-      locality.windows.map((window) => mean((n) => Math.max(0, n - window - 4) / n)),
+      locality.windows.map((window) => {
+        const seeing = Array.from({ length: N - window - 4 }, (_, i) => (i + 1) / (window + 5 + i));
+        return seeing.reduce((a, b) => a + b) / seeing.length;
+      }),
     );
     for (const map of maps.maps.flat()) {
       map.forEach((x, at) => {

@@ -36,9 +36,11 @@ export function fitBudget(
   { kvSize, window = 8, n }: FitOptions,
 ): FittedBudget {
   requireInteger("kvSize", kvSize, window + 1);
+  requireInteger("n", n, window + 1);
   const size = Math.min(kvSize, n);
-  const curves = left.map((errors) => convex(sizes, errors, n - window));
-  const budgets = divide(curves, (size - window) * left.length).map((k) => k + window);
+  const least = window + 1; // a cache of nothing but the window is refused
+  const curves = left.map((errors) => convex(sizes, errors, { from: 1, to: n - window }));
+  const budgets = divide(curves, (size - least) * left.length).map((k) => k + least);
   const leftWith = (all: readonly number[]) =>
     mean(all.map((tokens, il) => errorAt(sizes, left[il] as readonly number[], tokens - window)));
   const pyramids = BETAS.map((beta) => {
@@ -82,10 +84,14 @@ interface Piece {
   readonly gain: number;
 }
 
-/** An error curve's lower hull in pieces that gain less and less, up to `most` tokens. */
-function convex(sizes: readonly number[], errors: readonly number[], most: number): Piece[] {
+/** An error curve's lower hull, between two sizes, in pieces that gain less and less. */
+function convex(
+  sizes: readonly number[],
+  errors: readonly number[],
+  { from, to }: { readonly from: number; readonly to: number },
+): Piece[] {
   const corners: { readonly x: number; readonly y: number }[] = [];
-  const xs = [...sizes.filter((size) => size < most), most];
+  const xs = new Set([from, ...sizes.filter((size) => size > from && size < to), to]);
   for (const x of xs) {
     const point = { x, y: errorAt(sizes, errors, x) };
     while (corners.length > 1) {
@@ -101,23 +107,20 @@ function convex(sizes: readonly number[], errors: readonly number[], most: numbe
   });
 }
 
-/** Gives `total` tokens to the pieces that gain the most, the lower layer first: at least one a layer, and what gains nothing evenly. */
+/** Gives `total` tokens to the pieces that gain the most, the lower layer first, and what would gain nothing evenly. */
 function divide(layers: readonly (readonly Piece[])[], total: number): number[] {
-  const given = layers.map(() => Math.min(1, Math.floor(total / layers.length)));
-  let rest = total - given.reduce((a, b) => a + b, 0);
-  const room = layers.map((pieces, il) => {
-    return pieces.reduce((sum, { tokens }) => sum + tokens, 0) - (given[il] as number);
-  });
+  const given = layers.map(() => 0);
+  const room = layers.map((pieces) => pieces.reduce((sum, { tokens }) => sum + tokens, 0));
+  let rest = total;
   const give = (il: number, tokens: number) => {
-    const own = Math.min(tokens, rest, room[il] as number);
+    const own = Math.min(tokens, rest, (room[il] as number) - (given[il] as number));
     given[il] = (given[il] as number) + own;
-    room[il] = (room[il] as number) - own;
     rest -= own;
   };
   const pieces = layers.flatMap((own, il) => own.map((piece) => ({ il, ...piece })));
   for (const { il, tokens, gain } of pieces.sort((a, b) => b.gain - a.gain)) {
     if (gain > 0) give(il, tokens);
   }
-  while (rest > 0 && room.some((own) => own > 0)) layers.forEach((_, il) => give(il, 1));
+  while (rest > 0) layers.forEach((_, il) => give(il, 1));
   return given;
 }

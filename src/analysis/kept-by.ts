@@ -7,14 +7,16 @@ import { PyramidKVError } from "../errors.ts";
 /** A method with its size and options. */
 export type KeptWay = SessionOptions & { readonly method: string };
 
-/** Throws where kept tokens are given new positions, so that it cannot be told which they are. */
-export function requireUnmoved(ways: readonly KeptWay[]): void {
-  const moves = ways.find((way) => resolveCompression(way).method.rerotates === true);
-  if (moves === undefined) return;
-  throw new PyramidKVError(
-    "USAGE",
-    `${moves.method} moves tokens, so that it cannot be told which it keeps`,
-  );
+/** Throws `USAGE` on a way that moves or merges tokens: what it holds is not some of them as they were. */
+export function requireKeepsTokens(ways: readonly KeptWay[]): void {
+  for (const way of ways) {
+    const { rerotates, merges } = resolveCompression(way).method;
+    if (rerotates !== true && merges === undefined) continue;
+    throw new PyramidKVError(
+      "USAGE",
+      `${way.method} ${rerotates === true ? "moves" : "merges"} tokens; only methods that keep tokens as they are can be looked at`,
+    );
+  }
 }
 
 /** Positions that each way keeps: [ways][nLayer][nHeadKv]. */

@@ -55,7 +55,7 @@ export class OutputWalk {
     return sizes.map((size) => {
       const until = Math.min(size, weights.length);
       for (; k < until; k++) this.take(weights[k] as number, values, rows[k] as number);
-      return this.#mass > 0 ? this.#error() : this.norm;
+      return this.#mass > 0 ? this.error : this.norm;
     });
   }
 
@@ -66,7 +66,7 @@ export class OutputWalk {
     const found = errors.map(() => n);
     let left = errors.length; // the largest errors are reached first
     for (let k = 0; ;) {
-      const error = this.#error();
+      const error = this.error;
       while (left > 0 && error <= (errors[left - 1] as number) * norm) found[--left] = k;
       if (left === 0 || k === n) return found;
       // Keys move the output by no more than their share of the mass · 2 · longest, so that the next error cannot be
@@ -78,8 +78,8 @@ export class OutputWalk {
     }
   }
 
-  /** ‖output with few − output with all‖ */
-  #error(): number {
+  /** ‖output with the keys that were taken − output with all‖; infinite where no mass was. */
+  get error(): number {
     const m = this.#mass;
     if (m === 0) return Infinity;
     let squares = 0;

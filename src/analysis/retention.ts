@@ -2,11 +2,12 @@ import type { LayerAttention } from "../engine/attention-watch.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { PrefillOptions } from "../engine/session.ts";
 import { PyramidKVError, requireInteger } from "../errors.ts";
-import { keptBy, requireUnmoved, type KeptWay } from "./kept-by.ts";
+import { keptBy, requireKeepsTokens, type KeptWay } from "./kept-by.ts";
 import { KeptHead } from "./kept-head.ts";
 import { Means, single } from "./means.ts";
 import { overlaps, waysOverlap, type Overlaps } from "./overlaps.ts";
 import { prefixSums, Ranker } from "./ranked.ts";
+import { RelativeErrors } from "./relative-errors.ts";
 import { requireText } from "./sample.ts";
 
 export interface RetentionOptions extends PrefillOptions {
@@ -23,7 +24,7 @@ export interface KeptTokens extends Overlaps {
   /** Of the attention that the next 64 tokens give to the beginning: the share on kept tokens: [nLayer][nHeadKv]. */
   readonly captured: readonly (readonly number[])[];
   /**
-   * ‖attention with kept tokens − with all‖ / ‖with all‖ for the next 64 tokens, all heads of a layer together, each
+   * ‖attention with kept tokens − with all‖ / ‖with all‖ for the next 64 tokens, if so many follow, all heads of a layer together, each
    * layer for itself: errors of the layers before are not in it. [nLayer]
    */
   readonly errors: readonly number[];
@@ -51,7 +52,7 @@ const STEP = 4;
  * Compresses the beginning of a text in several ways, and looks at what the tokens after it attend to. Takes two
  * prefills, whatever the number of ways, and one more for each kind of probe or carrying method.
  *
- * @throws `USAGE` on no ways, on one that moves tokens to other positions, and on a text of fewer than 16 tokens
+ * @throws `USAGE` on no ways, on one that moves or merges tokens, and on a text of fewer than 16 tokens
  */
 export async function retention(
   engine: Engine,
@@ -65,7 +66,7 @@ export async function retention(
   const follow = Math.min(n >> 1, requireInteger("follow", options.follow ?? 512, 1));
   const before = n - follow;
   const beginning = Array.from(tokens).slice(0, before);
-  requireUnmoved(ways);
+  requireKeepsTokens(ways);
   const kept = await keptBy(engine, beginning, ways, {
     ...options,
     onProgress: (share) => onProgress?.(share / 2),
@@ -102,8 +103,7 @@ class Gather {
   readonly #ranker = new Ranker();
   readonly #captured: Means[];
   readonly #drifts: { readonly kept: Means; readonly best: Means }[];
-  /** Squares of differences and of whole outputs, [ways][nLayer]. */
-  readonly #errors: { readonly lost: number[]; readonly whole: number[] }[];
+  readonly #errors: RelativeErrors[];
 
   constructor(
     engine: Engine,
@@ -115,14 +115,13 @@ class Gather {
       (_, i) => i < STRETCH || i % STEP === 0,
     );
     const stretches = Math.ceil(follow / STRETCH);
-    const zeros = () => new Array<number>(nLayer).fill(0);
     this.#captured = kept.map(() => new Means(nLayer, nHeadKv, 1));
     this.#stretchRows = this.#rowsByStretch(nHead / nHeadKv);
     this.#drifts = kept.map(() => ({
       kept: new Means(1, stretches, 1),
       best: new Means(1, stretches, 1),
     }));
-    this.#errors = kept.map(() => ({ lost: zeros(), whole: zeros() }));
+    this.#errors = kept.map(() => new RelativeErrors(nLayer, 1));
   }
 
   async add(layer: LayerAttention): Promise<void> {
@@ -144,10 +143,10 @@ class Gather {
           drift.best.add(0, at, [(sums[own.length] as number) / total]);
           if (at === 0) this.#captured[way]?.add(il, kvHead, [share]);
         });
-        const { lost, whole } = this.#errors[way] as { lost: number[]; whole: number[] };
-        const error = head.errorOf(own, this.#stretchRows[0] as readonly number[]);
-        lost[il] = (lost[il] as number) + error.lost;
-        whole[il] = (whole[il] as number) + error.whole;
+        for (const row of this.#stretchRows[0] as readonly number[]) {
+          const { error, norm } = head.errorOf(own, row);
+          this.#errors[way]?.add(il, [error], norm);
+        }
       });
     }
   }
@@ -165,10 +164,9 @@ class Gather {
 
   result(way: number): Pick<KeptTokens, "captured" | "errors" | "drift" | "best"> {
     const { kept, best } = this.#drifts[way] as { kept: Means; best: Means };
-    const { lost, whole } = this.#errors[way] as { lost: number[]; whole: number[] };
     return {
       captured: single((this.#captured[way] as Means).means()),
-      errors: lost.map((x, il) => Math.sqrt(x / ((whole[il] as number) || 1))),
+      errors: (this.#errors[way] as RelativeErrors).result().map(([error]) => error as number),
       drift: single(kept.means())[0] as number[],
       best: single(best.means())[0] as number[],
     };

@@ -42,6 +42,7 @@ function perHead(
   all: readonly (readonly number[])[],
   of: (weights: readonly number[]) => number,
 ): void {
+  expect(all.map((heads) => heads.length)).toEqual(layers.map(({ weights }) => weights.length));
   all.forEach((heads, il) => {
     heads.forEach((value, head) => {
       const rows = layers[il]?.weights[head] as number[][];
@@ -123,9 +124,16 @@ describe("studies", () => {
     perPlace("position", locality.byPosition, stretches, (w, i) =>
       sum(w.slice(i * stretch, (i + 1) * stretch)),
     );
-    perPlace("outside", locality.outside, locality.windows, (w, window) =>
-      sum(w.filter((_, j) => j >= 4 && w.length - 1 - j >= window)),
-    );
+    locality.windows.forEach((window, i) => {
+      layers.forEach(({ weights }, il) => {
+        weights.forEach((rows, head) => {
+          const seeing = rows.filter((w) => w.length - 1 >= window + 4);
+          const beyond = (w: readonly number[]) => sum(w.slice(4, w.length - window));
+          const value = locality.outside[il]?.[head]?.[i] as number;
+          expect(Math.abs(value - mean(seeing.map(beyond)))).toBeLessThan(1e-4);
+        });
+      });
+    });
   });
 
   it("maps and massive columns", () => {

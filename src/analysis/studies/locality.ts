@@ -1,9 +1,9 @@
-import { Means } from "../means.ts";
+import { Means, single } from "../means.ts";
 import type { QueryRow, Study, StudyContext } from "../study.ts";
 import { SINKS } from "./funnel.ts";
 
-/** Sliding windows that are tried, in tokens, a query's own included. */
-export const WINDOWS = [64, 128, 256, 512, 1024] as const;
+/** Sliding windows that are tried, in tokens, a query's own included, where the text is longer. */
+const WINDOWS = [64, 128, 256, 512, 1024] as const;
 /** Stretches of the text that positions are told by. */
 const POSITIONS = 64;
 
@@ -18,34 +18,41 @@ export interface Locality {
   /** Mass on each stretch of absolute positions, from the text's start: [nLayer][nHead][stretches]. */
   readonly byPosition: readonly (readonly (readonly number[])[])[];
   readonly windows: readonly number[];
-  /** Mass that neither a window of so many tokens nor the first 4 tokens hold: [nLayer][nHead][windows]. */
+  /**
+   * Mass that neither a window of so many tokens nor the first 4 tokens hold, of queries that see others:
+   * [nLayer][nHead][windows].
+   */
   readonly outside: readonly (readonly (readonly number[])[])[];
 }
 
 /** How far away, and where in the text, attention goes. */
-export function locality({ nLayer, nHead, n }: StudyContext): Study<Locality> {
+export function locality({ nLayer, nHead, n, sample }: StudyContext): Study<Locality> {
   const buckets = bucketOf(n - 1) + 1;
   const stretch = Math.ceil(n / POSITIONS);
   const byDistance = new Means(nLayer, nHead, buckets);
   const byPosition = new Means(nLayer, nHead, Math.ceil(n / stretch));
-  const outside = new Means(nLayer, nHead, WINDOWS.length);
+  const last = Math.max(...sample.spread.map((at) => sample.queries[at] as number));
+  const windows = WINDOWS.filter((window) => seesBeyond(last, window));
+  const outside = windows.map(() => new Means(nLayer, nHead, 1));
   return {
     row: ({ il, head, weights }: QueryRow) => {
       const last = weights.length - 1;
       const distances = byDistance.next(il, head);
       const positions = byPosition.next(il, head);
-      const beyond = outside.next(il, head);
       for (let j = 0; j <= last; j++) {
         const w = weights[j] as number;
         const bucket = bucketOf(last - j);
         distances[bucket] = (distances[bucket] as number) + w;
         const place = Math.floor(j / stretch);
         positions[place] = (positions[place] as number) + w;
-        if (j < SINKS) continue;
-        for (let i = 0; i < WINDOWS.length; i++) {
-          if (last - j < (WINDOWS[i] as number)) break;
-          beyond[i] = (beyond[i] as number) + w;
-        }
+      }
+      let beyond = 0;
+      let j = SINKS;
+      for (let i = windows.length - 1; i >= 0; i--) {
+        const window = windows[i] as number;
+        if (!seesBeyond(last, window)) continue;
+        for (; j <= last - window; j++) beyond += weights[j] as number;
+        outside[i]?.add(il, head, [beyond]);
       }
     },
     result: () => ({
@@ -53,10 +60,23 @@ export function locality({ nLayer, nHead, n }: StudyContext): Study<Locality> {
       byDistance: byDistance.means(),
       stretch,
       byPosition: byPosition.means(),
-      windows: WINDOWS,
-      outside: outside.means(),
+      windows,
+      outside: byHead(nLayer, nHead, outside),
     }),
   };
+}
+
+/** Whether a query sees a token beyond a window and the sinks. */
+function seesBeyond(query: number, window: number): boolean {
+  return query >= window + SINKS;
+}
+
+/** The one number of each, [nLayer][nHead][all]. */
+function byHead(nLayer: number, nHead: number, all: readonly Means[]): number[][][] {
+  const each = all.map((own) => single(own.means()));
+  return Array.from({ length: nLayer }, (_, il) =>
+    Array.from({ length: nHead }, (_, head) => each.map((own) => own[il]?.[head] as number)),
+  );
 }
 
 /** 0, then one bucket for each power of two. */

@@ -1,11 +1,12 @@
 import { longestRow, OutputWalk } from "../output-walk.ts";
+import { RelativeErrors } from "../relative-errors.ts";
 import type { AttentionRow, NextQueries, QueryRow, Study, StudyContext } from "../study.ts";
 
 /** Largest relative errors of attention's output that are asked for. */
-export const ERRORS = [0.01, 0.02, 0.05, 0.1] as const;
-export const QUANTILES = [0.1, 0.5, 0.9] as const;
-/** Sizes of sets that errors are told of: none, and four to each doubling from 8 to 2,048. */
-export const SIZES = [0, ...Array.from({ length: 33 }, (_, i) => Math.round(8 * 2 ** (i / 4)))];
+const ERRORS = [0.01, 0.02, 0.05, 0.1] as const;
+const QUANTILES = [0.1, 0.5, 0.9] as const;
+/** Sizes of sets that errors are told of, where there are more tokens: none, and four to each doubling from 8 to 2,048. */
+const SIZES = [0, ...Array.from({ length: 33 }, (_, i) => Math.round(8 * 2 ** (i / 4)))];
 /** Every so many of the last queries count for these errors. */
 const STEP = 4;
 
@@ -23,6 +24,7 @@ export interface Needs {
    * and the query heads of a kv head together: no evicting cache can do much better. [nLayer][nHeadKv][errors][quantiles]
    */
   readonly shared: readonly (readonly (readonly (readonly number[])[])[])[];
+  /** Sizes of sets, 0 to all tokens before the text's last ones. */
   readonly sizes: readonly number[];
   /**
    * The error that is left of a layer's outputs where each kv head has the best set of so many tokens, besides those
@@ -32,11 +34,13 @@ export interface Needs {
 }
 
 /** How many tokens each layer and kv head needs. */
-export function needs({ nLayer, nHead, nHeadKv, headDim }: StudyContext): Study<Needs> {
+export function needs({ nLayer, nHead, nHeadKv, headDim, n, sample }: StudyContext): Study<Needs> {
   const group = nHead / nHeadKv;
+  const all = n - sample.next.length;
+  const sizes = SIZES.filter((size) => size < all);
   const own = new Counts(nLayer, nHeadKv);
   const shared = new Counts(nLayer, nHeadKv);
-  const left = new ErrorsLeft(nLayer);
+  const left = new RelativeErrors(nLayer, sizes.length + 1);
   const walk = new OutputWalk(headDim);
   let longest = { values: new Float32Array(0) as Float32Array, norm: 0 };
   const longestOf = (values: Float32Array) => {
@@ -65,38 +69,15 @@ export function needs({ nLayer, nHead, nHeadKv, headDim }: StudyContext): Study<
         shared.add(il, kvHead, walk.fewest(ERRORS, next));
         if (Math.floor(at / group) % STEP !== 0) return;
         begin(row);
-        left.add(il, walk.errorsAt(SIZES, next), walk.norm);
+        left.add(il, [...walk.errorsAt(sizes, next), 0], walk.norm); // nothing is lost with all
       });
     },
     result: () => ({
       ...{ errors: ERRORS, quantiles: QUANTILES },
       ...{ own: own.quantiles(), shared: shared.quantiles() },
-      ...{ sizes: SIZES, left: left.errors() },
+      ...{ sizes: [...sizes, all], left: left.result() },
     }),
   };
-}
-
-/** Squares of errors with sets of each size, and of whole outputs, by layer. */
-class ErrorsLeft {
-  readonly #lost: number[][];
-  readonly #whole: number[];
-
-  constructor(nLayer: number) {
-    this.#lost = Array.from({ length: nLayer }, () => SIZES.map(() => 0));
-    this.#whole = new Array<number>(nLayer).fill(0);
-  }
-
-  add(il: number, errors: readonly number[], norm: number): void {
-    const lost = this.#lost[il] as number[];
-    errors.forEach((error, i) => (lost[i] = (lost[i] as number) + error ** 2));
-    this.#whole[il] = (this.#whole[il] as number) + norm ** 2;
-  }
-
-  errors(): number[][] {
-    return this.#lost.map((lost, il) =>
-      lost.map((x) => Math.sqrt(x / ((this.#whole[il] as number) || 1))),
-    );
-  }
 }
 
 /** Numbers of tokens, by layer, kv head and error. */
