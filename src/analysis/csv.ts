@@ -1,6 +1,5 @@
 import { csvFormat } from "d3-dsv";
-import type { Analyzed } from "./page/analyzed.ts";
-import { waysNames } from "./page/analyzed.ts";
+import { waysNames, type Analyzed } from "./analyzed.ts";
 
 /** One number: what it is of, and the value. Empty where it has no such coordinate. */
 interface Row {
@@ -20,7 +19,7 @@ type Cells = readonly Omit<Row, "model" | "text">[];
 type PerHead = readonly (readonly number[])[];
 type PerHeadAndPlace = readonly (readonly (readonly number[])[])[];
 
-/** All numbers as one table of single values, which data tools take as it is. */
+/** What was found of layers, heads and stretches of text as one table of single values, which data tools take as it is. */
 export function analysisCsv(all: readonly Analyzed[]): string {
   const rows = all.flatMap((one): Row[] => {
     const { model, text } = one;

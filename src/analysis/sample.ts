@@ -4,9 +4,9 @@ import { PyramidKVError, requireInteger } from "../errors.ts";
 const LEAST_TOKENS = 16;
 
 /** Throws `USAGE` on a text of fewer than 16 tokens. */
-export function requireText(n: number): void {
+export function requireText(n: number, name = "the text"): void {
   if (n >= LEAST_TOKENS) return;
-  throw new PyramidKVError("USAGE", `a text of ${n} tokens is too short; give ${LEAST_TOKENS}`);
+  throw new PyramidKVError("USAGE", `${name} has ${n} tokens; at least ${LEAST_TOKENS} are needed`);
 }
 
 export interface SampleOptions {

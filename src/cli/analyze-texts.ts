@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { requireText } from "../analysis/sample.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PyramidKVError } from "../errors.ts";
 import {
@@ -24,6 +25,8 @@ export interface Subject {
   readonly follow: number;
 }
 
+/** The length of a needle's prompt, and the most tokens of an answer. */
+const NEEDLE_TOKENS = 4000;
 const ANSWER_TOKENS = 64;
 
 /** The files' texts, or the embedded one. Throws `USAGE` on two of one name, `BAD_FILE` on what cannot be read. */
@@ -37,7 +40,7 @@ export async function readTexts(paths: readonly string[]): Promise<Text[]> {
   throw new PyramidKVError("USAGE", `two texts are called ${twice.name}; rename one`);
 }
 
-/** A text's beginning. */
+/** A text's beginning. Throws `USAGE` on one that is too short. */
 export function textSubject(
   engine: Engine,
   { name, content }: Text,
@@ -45,40 +48,50 @@ export function textSubject(
 ): Subject {
   // No more of the text than so many tokens can hold is given to the tokenizer.
   const all = engine.tokenizer.encode(content.slice(0, 16 * most));
-  return { name, tokens: all.slice(0, Math.min(most, engine.model.nCtx)), follow };
+  const tokens = all.slice(0, Math.min(most, engine.model.nCtx));
+  requireText(tokens.length, name);
+  return { name, tokens, follow: Math.min(follow, tokens.length >> 1) };
 }
 
-/** A task's prompt made of the texts, and what the model with its full cache answers. */
-export async function taskSubject(
-  engine: Engine,
-  task: Task,
-  texts: readonly Text[],
-  signal: AbortSignal,
-): Promise<Subject> {
-  const { context, question } = taskCase(engine, task, texts);
-  const prompt = [...context, ...question];
-  using session = engine.createSession({ method: "full" });
-  await session.prefill(prompt, { signal });
-  const answer: number[] = [];
-  for await (const { token } of session.generate({ maxTokens: ANSWER_TOKENS, signal })) {
-    answer.push(token);
-  }
-  return {
-    name: task,
-    tokens: Int32Array.from([...prompt, ...answer]),
-    follow: Math.max(1, answer.length),
-  };
-}
-
-function taskCase({ tokenizer }: Engine, task: Task, texts: readonly Text[]): EvalCase {
+/** A task's prompt, made of the texts. Throws `CONTEXT_FULL` where it leaves no room for an answer. */
+export function taskPrompt({ tokenizer, model }: Engine, task: Task, texts: readonly Text[]) {
   const sources = encodeTexts(
     tokenizer,
     texts.map(({ content }) => content),
   );
+  const most = model.nCtx - ANSWER_TOKENS;
   const cases = {
     summary: () => documentCases(tokenizer, sources, 1),
-    needle: () => needleCases(tokenizer, sources, { lengths: [4000], depths: [0.5] }),
+    needle: () => {
+      const lengths = [Math.min(NEEDLE_TOKENS, most)];
+      return needleCases(tokenizer, sources, { lengths, depths: [0.5] });
+    },
   };
-  const [first] = cases[task]();
-  return first as EvalCase;
+  const [{ context, question }] = cases[task]() as [EvalCase];
+  const prompt = Int32Array.from([...context, ...question]);
+  if (prompt.length <= most) return prompt;
+  throw new PyramidKVError(
+    "CONTEXT_FULL",
+    `the ${task} of ${prompt.length} tokens and an answer of ${ANSWER_TOKENS} exceed the model's context of ${model.nCtx}`,
+  );
+}
+
+/** A task's prompt, and what the model with its full cache answers. */
+export async function answeredSubject(
+  engine: Engine,
+  name: Task,
+  prompt: Int32Array,
+  signal: AbortSignal,
+): Promise<Subject> {
+  using session = engine.createSession({ method: "full" });
+  await session.prefill(prompt, { signal });
+  const answer: number[] = [];
+  for await (const { token, finishReason } of session.generate({
+    maxTokens: ANSWER_TOKENS,
+    signal,
+  })) {
+    if (finishReason !== "stop") answer.push(token); // the token that ends an answer is not read
+  }
+  const tokens = Int32Array.from([...prompt, ...answer]);
+  return { name, tokens, follow: Math.max(1, answer.length) };
 }

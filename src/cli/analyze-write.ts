@@ -1,6 +1,5 @@
 import { analysisCsv } from "../analysis/csv.ts";
-import type { Analyzed } from "../analysis/page/analyzed.ts";
-import { namesOf } from "../analysis/page/analyzed.ts";
+import { namesOf, type Analyzed } from "../analysis/analyzed.ts";
 import { analysisPage } from "../analysis/page/page.ts";
 import { writeFiles, writePage } from "../page/write.ts";
 
@@ -11,7 +10,7 @@ export async function writeAnalysis(
   { png }: { readonly png: boolean },
 ): Promise<string> {
   const names = namesOf(all);
-  const json = `${JSON.stringify(all, shortened)}\n`;
+  const json = `${JSON.stringify({ analyses: all }, shortened)}\n`;
   const budgets = all.flatMap(({ fitted }, i) =>
     fitted.map(({ kvSize, budgets }) => [
       `budgets-${fileName(names[i] as string)}-${kvSize}.json`,
@@ -32,9 +31,9 @@ function fileName(name: string): string {
   return name.replace(/[/\\:*?"<>| ]+/g, "-");
 }
 
-/** Six digits; maps are left out, whose pixels are the library's to give, and lists of positions become arrays. */
-function shortened(_: string, value: unknown): unknown {
-  if (value instanceof Float32Array) return undefined;
+/** Six digits; pictures of heads are left out, which are the library's to give, and lists of positions become arrays. */
+function shortened(key: string, value: unknown): unknown {
+  if (key === "maps" && Array.isArray(value)) return undefined;
   if (value instanceof Int32Array) return Array.from(value);
   return typeof value === "number" ? Number(value.toPrecision(6)) : value;
 }

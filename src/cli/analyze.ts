@@ -1,24 +1,25 @@
 import { basename, join } from "node:path";
 import type { Command } from "commander";
-import type { Analyzed } from "../analysis/page/analyzed.ts";
-import type { KeptWay } from "../analysis/kept-by.ts";
+import type { Analyzed } from "../analysis/analyzed.ts";
+import { requireKeepsTokens, type KeptWay } from "../analysis/kept-by.ts";
 import { STUDIES, type StudyName } from "../analysis/studies.ts";
-import { resolveCompression } from "../compression/resolve.ts";
+import type { Engine } from "../engine/engine.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
 import { TASKS } from "../eval/cases.ts";
+import { makeFolder } from "../page/write.ts";
 import { analyzeModel, type AnalyzePlan } from "./analyze-run.ts";
 import { readTexts } from "./analyze-texts.ts";
 import { note } from "./io.ts";
-import { writeFiles } from "../page/write.ts";
+import { fetchModel } from "./load-engine.ts";
 import { addModelOptions, integer, integers, names, type ModelFlags } from "./options.ts";
-import { runStudy } from "./study.ts";
+import { runStudy, type StudyControl } from "./study.ts";
 
 type Flags = ModelFlags & {
-  readonly compare: string[];
+  readonly compare?: string[];
   readonly studies: string[];
-  readonly methods: string[];
-  readonly alphas: number[];
-  readonly tasks: string[];
+  readonly methods?: string[];
+  readonly alphas?: number[];
+  readonly tasks?: string[];
   readonly tokens: number;
   readonly follow: number;
   readonly kvSizes: number[];
@@ -35,23 +36,26 @@ export function analyzeCommand(command: Command): void {
   const studies = Object.entries(STUDIES).map(([name, o]) => `  ${name.padEnd(10)}${o.about}`);
   addModelOptions(command.description("study where a model's attention goes, layer by layer"))
     .argument("[texts...]", "files to read (default: the embedded text)")
-    .option("--compare <model,...>", "more models, for the same page", names, [])
+    .option("--compare <model,...>", "more models, on the same page", names)
     .option("--studies <name,...>", "what to look at", names, Object.keys(STUDIES))
-    .option("--methods <name,...>", "see what these keep, and lose (two more prefills)", names, [])
+    .option("--methods <name,...>", "see what these keep, and lose (two more prefills)", names)
     .option(
       "--alphas <n,...>",
-      `see what ${ALPHA_METHOD} keeps by its observation window`,
+      `see what ${ALPHA_METHOD} keeps at the first size, by its observation window`,
       integers,
-      [],
     )
     .option(
       "--tasks <name,...>",
-      `study prompts made of the texts too: ${TASKS.join(", ")}`,
+      `study prompts too that are made of the texts: ${TASKS.join(", ")}`,
       names,
-      [],
     )
-    .option("--tokens <n>", "tokens of each text that are read", integer, 4000)
-    .option("--follow <n>", "of these, tokens that come after methods compressed", integer, 512)
+    .option("--tokens <n>", "tokens of each text that are read, within the context", integer, 4000)
+    .option(
+      "--follow <n>",
+      "of these, tokens after what methods compress, at most half",
+      integer,
+      512,
+    )
     .option(
       "--kv-sizes <n,...>",
       "tokens per layer, averaged: what budgets are fitted to and methods keep",
@@ -68,7 +72,8 @@ Studies:
 ${studies.join("\n")}
 
 Writes analysis.html, analysis.md, pictures, analysis.json, analysis.csv (one number a line), and
-budgets-<text>-<size>.json for --budget-file. Tasks are studied with the model's own answer behind them.
+budgets-<text>-<size>.json for --budget-file (of the study needs). Tasks are prompts of 3,000 to 4,000
+tokens, which are studied with the model's own answer behind them.
 
 Examples:
   pyramidkv analyze english.txt chinese.txt code.ts --out funnel
@@ -80,29 +85,36 @@ Examples:
 }
 
 async function run(paths: readonly string[], flags: Flags): Promise<void> {
+  const { out, png = false } = flags;
   const plan = await planOf(paths, flags);
-  if (flags.png === true) await (await import("../page/png.ts")).requireFonts();
-  await writeFiles(flags.out, {}); // a folder that cannot be written is told of before the work
-  const models = [...new Set([flags.model, ...flags.compare])];
+  await makeFolder(out);
+  // Loaded only here: every command would wait for it.
+  const { writeAnalysis } = await import("./analyze-write.ts");
+  if (png) await (await import("../page/png.ts")).requireFonts();
+  const models = [...new Set([flags.model, ...(flags.compare ?? [])])];
+  for (const model of models.slice(1)) await fetchModel({ ...flags, model });
   const files = models.map((model) => basename(model));
   const names = new Set(files).size === models.length ? files : models;
   const all: Analyzed[] = [];
-  for (const [i, model] of models.entries()) {
-    const name = names[i] as string;
-    const { result } = await runStudy(
-      { ...flags, model },
-      `analysis of ${name}`,
-      (engine, control) =>
-        analyzeModel(engine, models.length === 1 ? engine.model.name : name, plan, control),
-      "share",
-    );
-    all.push(...result);
+  let json = "";
+  try {
+    for (const [i, model] of models.entries()) {
+      const name = names[i] as string;
+      const label = `analysis of ${name}`;
+      const study = async (engine: Engine, control: StudyControl) => {
+        const shown = models.length === 1 ? engine.model.name : name;
+        for await (const one of analyzeModel(engine, shown, plan, control)) all.push(one);
+      };
+      await runStudy({ ...flags, model }, label, study, "share");
+    }
+  } finally {
+    // What took minutes is kept, whatever became of the rest.
+    if (all.length > 0) {
+      json = await writeAnalysis(out, all, { png });
+      note(`${join(out, "analysis.html")} and analysis.md, .json, .csv beside it`);
+    }
   }
-  // Loaded only here: every command would wait for it.
-  const { writeAnalysis } = await import("./analyze-write.ts");
-  const json = await writeAnalysis(flags.out, all, { png: flags.png === true });
   if (flags.json === true) process.stdout.write(json);
-  note(`${join(flags.out, "analysis.html")} and analysis.md, .json, .csv beside it`);
 }
 
 /** What is wrong with the flags is said before anything is loaded. */
@@ -114,12 +126,12 @@ async function planOf(paths: readonly string[], flags: Flags): Promise<AnalyzePl
   const studies = flags.studies.map((name) =>
     requireOneOf("study", name, Object.keys(STUDIES) as StudyName[]),
   );
-  const tasks = flags.tasks.map((name) => requireOneOf("task", name, TASKS));
-  const [kvSize = 128] = kvSizes;
+  const tasks = (flags.tasks ?? []).map((name) => requireOneOf("task", name, TASKS));
+  const [first] = kvSizes as [number];
   const ways: KeptWay[] = [
-    ...flags.methods.flatMap((method) => kvSizes.map((size) => ({ method, kvSize: size }))),
-    ...flags.alphas.map((alpha) => ({ method: ALPHA_METHOD, kvSize, alpha })),
+    ...(flags.methods ?? []).flatMap((method) => kvSizes.map((kvSize) => ({ method, kvSize }))),
+    ...(flags.alphas ?? []).map((alpha) => ({ method: ALPHA_METHOD, kvSize: first, alpha })),
   ];
-  for (const way of ways) resolveCompression(way);
+  requireKeepsTokens(ways);
   return { texts: await readTexts(paths), tasks, studies, tokens, follow, kvSizes, ways };
 }

@@ -100,6 +100,7 @@ async function qualityEval(flags: Flags): Promise<void> {
     for (const kvSize of flags.kvSizes) resolveCompression({ method, kvSize });
   }
   const listed = await Promise.all((flags.budgetFiles ?? []).map(listedRun));
+  requireDistinct(listed);
   const texts = await Promise.all((flags.texts ?? [undefined]).map(readHaystack));
   const { documents, lengths, depths, alphaFor } = flags;
   const { model, result: rows } = await runStudy(flags, "quality", (engine, control) => {
@@ -140,6 +141,14 @@ function alphaTable(text: string): AlphaTable {
     return [requireOneOf("task", task.trim(), TASKS), integer(n)];
   });
   return Object.fromEntries(entries);
+}
+
+/** Two files of one name and size would be one cell of the table. */
+function requireDistinct(runs: readonly QualityRun[]): void {
+  const keys = runs.map(({ name, size }) => `${name} of ${size} tokens`);
+  const twice = keys.find((key, i) => keys.indexOf(key) < i);
+  if (twice === undefined) return;
+  throw new PyramidKVError("USAGE", `two budget files would be "${twice}"; rename one`);
 }
 
 /** One line a method, KL, top-1 and needles at each size. */

@@ -4,29 +4,38 @@ import { requireWeightsFit } from "./fits.ts";
 import { note, progressBar } from "./io.ts";
 import type { ModelFlags } from "./options.ts";
 
+/** The path of the model that the flags name, fetched with a bar. */
+export async function fetchModel(flags: ModelFlags, signal?: AbortSignal): Promise<string> {
+  const bar = progressBar("download", "bytes");
+  try {
+    if (flags.force !== true) await requireWeightsFit(flags.model);
+    return await resolveModel(flags.model, {
+      onProgress: (doneBytes, totalBytes) => bar.update(doneBytes, totalBytes),
+      signal,
+    });
+  } finally {
+    bar.stop();
+  }
+}
+
 /** Loads the model that the flags name, with a bar for the download and one for the weights. */
 export async function loadEngine(flags: ModelFlags, signal?: AbortSignal): Promise<Engine> {
   let noteAfter: string | undefined;
-  const bars = { download: progressBar("download", "bytes"), load: progressBar("load", "bytes") };
+  const bar = progressBar("load", "bytes");
   try {
-    if (flags.force !== true) await requireWeightsFit(flags.model);
-    const model = await resolveModel(flags.model, {
-      onProgress: (doneBytes, totalBytes) => bars.download.update(doneBytes, totalBytes),
-      signal,
-    });
+    const model = await fetchModel(flags, signal);
     const engine = await Engine.load({
       model,
       ...(flags.kernels === undefined ? {} : { kernels: flags.kernels }),
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
       ...(signal === undefined ? {} : { signal }),
-      onProgress: ({ doneBytes, totalBytes }) => bars.load.update(doneBytes, totalBytes),
+      onProgress: ({ doneBytes, totalBytes }) => bar.update(doneBytes, totalBytes),
     });
     const { name, reason } = engine.kernels;
     if (name === "ggml" && flags.kernels !== "ggml") noteAfter = `kernels: using ggml (${reason})`;
     return engine;
   } finally {
-    bars.download.stop();
-    bars.load.stop();
+    bar.stop();
     if (noteAfter !== undefined) note(noteAfter);
   }
 }

@@ -20,7 +20,11 @@ const LETTER = 6.5;
 export async function contactSheet({ columns, rows, tiles, zoom = 1 }: ContactSheet) {
   const [[first] = []] = tiles;
   const { width, height } = first as ShareImage;
-  const step = { x: width + Math.ceil(GAP / zoom), y: height + Math.ceil(GAP / zoom) };
+  const label = Math.max(...columns.map((name) => LETTER * name.length));
+  const step = {
+    x: Math.ceil((Math.max(width * zoom, label) + GAP) / zoom),
+    y: Math.ceil((height * zoom + GAP) / zoom),
+  };
   const sheet = { width: columns.length * step.x, height: rows.length * step.y };
   const shares = new Float32Array(sheet.width * sheet.height);
   tiles.forEach((line, r) => {
@@ -39,11 +43,13 @@ export async function contactSheet({ columns, rows, tiles, zoom = 1 }: ContactSh
       return `<rect x="${x - 0.5}" y="${y - 0.5}" width="${width * zoom + 1}" height="${height * zoom + 1}" fill="none" stroke="#ccc"/>`;
     }),
   );
-  const label = (name: string, x: number, y: number, anchor: string) =>
+  const text = (name: string, x: number, y: number, anchor: string) =>
     `<text x="${x}" y="${y}" text-anchor="${anchor}">${escaped(name)}</text>`;
   const names = [
-    ...columns.map((name, c) => label(name, at((c + 0.5) * step.x, 0).x, MARGIN.top - 8, "middle")),
-    ...rows.map((name, r) => label(name, left - 6, at(0, r * step.y + height / 2).y + 4, "end")),
+    ...columns.map((name, c) =>
+      text(name, at(c * step.x + width / 2, 0).x, MARGIN.top - 8, "middle"),
+    ),
+    ...rows.map((name, r) => text(name, left - 6, at(0, r * step.y + height / 2).y + 4, "end")),
   ];
   const size = { width: left + sheet.width * zoom, height: MARGIN.top + sheet.height * zoom };
   const image = await pngAddress({ ...sheet, shares });

@@ -1,7 +1,7 @@
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { contactSheet } from "./contact-sheet.ts";
-import { pngAddress, requireFonts, svgToPng } from "./png.ts";
+import { pngAddress, svgToPng } from "./png.ts";
 
 async function pixels(address: string) {
   const png = Buffer.from(address.replace("data:image/png;base64,", ""), "base64");
@@ -36,18 +36,18 @@ describe("pictures of shares", () => {
       shares: new Float32Array(4).fill(share),
     });
     const svg = await contactSheet({
-      columns: ["a<b", "c"],
+      columns: ["<", "c"],
       rows: ["0", "1"],
       tiles: [
         [tile(1), tile(0)],
         [tile(0), tile(1)],
       ],
     });
-    expect(svg).toContain("a&lt;b");
+    expect(svg).toContain("&lt;");
     const { at } = await pixels(/href="([^"]+)"/.exec(svg)?.[1] ?? "");
     const dark = (x: number, y: number) => (at(x, y)[0] as number) < 100;
-    for (const [x, y] of [[0, 0], [1, 1], [6, 6], [7, 7]] as const) expect(dark(x, y)).toBe(true); // prettier-ignore
-    for (const [x, y] of [[2, 0], [6, 0], [0, 6], [5, 5]] as const) expect(dark(x, y)).toBe(false); // prettier-ignore
+    for (const [x, y] of [[0, 0], [1, 1], [11, 6], [12, 7]] as const) expect(dark(x, y)).toBe(true); // prettier-ignore
+    for (const [x, y] of [[2, 0], [11, 0], [0, 6], [10, 5]] as const) expect(dark(x, y)).toBe(false); // prettier-ignore
   });
 });
 
@@ -55,12 +55,4 @@ it("an SVG becomes a PNG twice as large", async () => {
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><rect width="30" height="20" fill="red"/></svg>`;
   const { format, width, height } = await sharp(await svgToPng(svg)).metadata();
   expect({ format, width, height }).toEqual({ format: "png", width: 60, height: 40 });
-});
-
-it("text is drawn, or its absence is told of", async () => {
-  const fonts = await requireFonts().then(
-    () => "some",
-    (error: unknown) => String(error),
-  );
-  expect(fonts).toMatch(/^some$|the system has none/);
 });

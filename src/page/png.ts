@@ -33,20 +33,28 @@ export async function pngAddress({ width, height, shares }: ShareImage): Promise
 /** An SVG as a PNG, twice as large. Text in it needs fonts of the system. */
 export function svgToPng(svg: string): Promise<Buffer> {
   const density = SCALE * UNIT_DPI;
-  return sharp(Buffer.from(svg), { density, limitInputPixels: false }).png().toBuffer();
+  return sharp(Buffer.from(svg), { density, limitInputPixels: false })
+    .flatten({ background: "white" })
+    .png()
+    .toBuffer();
 }
 
 /**
- * Throws where the system has no font that text could be drawn with: pictures without their labels would be misread.
+ * Throws where the system has no font that text could be drawn with: it would be boxes.
  *
  * @throws `UNSUPPORTED`
  */
 export async function requireFonts(): Promise<void> {
-  const word = `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><text y="15" font-family="sans-serif">Mm</text></svg>`;
-  const { channels } = await sharp(Buffer.from(word)).stats();
-  if (channels.some(({ max }) => max > 0)) return;
+  if ((await widthOf("iiii")) < (await widthOf("WWWW"))) return;
   throw new PyramidKVError(
     "UNSUPPORTED",
     "PNG files need a font and the system has none; install one (fonts-dejavu), or use the SVG files",
   );
+}
+
+/** Pixels that a word covers. */
+async function widthOf(word: string): Promise<number> {
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="100" height="20"><text x="5" y="15" font-family="sans-serif">${word}</text></svg>`;
+  const drawn = sharp(Buffer.from(svg)).flatten({ background: "white" }).trim();
+  return (await drawn.toBuffer({ resolveWithObject: true })).info.width;
 }

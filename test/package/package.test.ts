@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { publint } from "publint";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Analyzed } from "../../src/analysis/analyzed.ts";
 import type { Diagnosis } from "../../src/bench/diagnose.ts";
 import { buildGguf } from "../helpers/gguf-writer.ts";
 import { TestFolder, tinyModel } from "../helpers/tiny-model.ts";
@@ -280,32 +281,26 @@ describe("the installed command", () => {
     const out = join(folder.path, "analysis");
     const run = installed.run([
       ...["analyze", text, "--model", model, "--compare", other, "--tokens", "200"],
-      ...["--tasks", "needle", "--studies", "funnel,locality", "--kv-sizes", "40,64"],
+      ...["--tasks", "needle", "--studies", "funnel,needs", "--kv-sizes", "40,64"],
       ...["--methods", "snapkv,streaming-llm", "--alphas", "1,8", "--follow", "64"],
       ...["--out", out, "--json", "--threads", "1"],
     ]);
     expect(run.stderr).toMatch(/analysis\.html/);
-    const all = JSON.parse(run.stdout) as {
-      model: string;
-      text: string;
-      found: { n: number; funnel: { entropy: number[][] }; needs?: unknown };
-      fitted: { kvSize: number; budgets: number[] }[];
-      retention: { ways: { kept: number[][][] }[] };
-    }[];
+    const { analyses: all } = JSON.parse(run.stdout) as { analyses: Analyzed[] };
     expect(all.map((one) => `${one.model} ${one.text}`)).toEqual(
       [model, other]
         .map((path) => basename(path))
         .flatMap((name) => [`${name} essay.txt`, `${name} needle`]),
     );
     expect(all[0]).toMatchObject({ found: { n: 200 }, fitted: [{ kvSize: 40 }, { kvSize: 64 }] });
-    expect(all[0]?.found.needs).toBeUndefined();
-    expect(all[0]?.retention.ways).toHaveLength(2 * 2 + 2);
+    expect(all[0]?.found.locality).toBeUndefined();
+    expect(all[0]?.retention?.ways).toHaveLength(2 * 2 + 2);
     expect(readFileSync(join(out, "analysis.html"), "utf8")).toContain("needle: the funnel");
     expect(readFileSync(join(out, "analysis.csv"), "utf8")).toMatch(/^model,text,statistic,layer,/);
     const lists = readdirSync(out).filter((name) => name.startsWith("budgets-"));
     expect(lists).toHaveLength(2 * 2 * 2);
     const list = join(out, lists.find((name) => /tiny.*essay\.txt-40/.test(name)) ?? "");
-    const used = generate(...["--prompt", LONG, "--method", "snapkv", "--alpha", "8"], ...["--window", "8", "--budget-file", list, "--json"]); // prettier-ignore
+    const used = generate("--prompt", LONG, "--method", "snapkv", "--budget-file", list, "--json");
     const { kv } = JSON.parse(used.stdout) as GenerateResult;
     expect(kv.layers.map(({ kept }) => kept)).toEqual(all[0]?.fitted[0]?.budgets);
   });
@@ -332,15 +327,8 @@ describe("the installed command", () => {
         { name: "Lcc", averageLength: 1235, rates: [64, 96, 128, 256, 2048].map((n) => n / 1235) },
       ]) as unknown,
     });
-    const fits = installed.run([
-      "plan",
-      "--model",
-      "llama-3-70b",
-      "--context",
-      "8000",
-      "--memory",
-      "8GiB",
-    ]);
+    const large = ["--model", "llama-3-70b", "--context", "8000", "--memory", "8GiB"];
+    const fits = installed.run(["plan", ...large]);
     expect(fits.stdout).toMatch(/does not fit +0 +0/);
   });
 

@@ -47,7 +47,10 @@ export function lineChart({
 }: LineChart): Chart {
   const lines = [...new Set(points.map(({ line }) => line))];
   const svg = draw({
-    x: { label: x?.label ?? "layer", ...(x?.log === true && { type: "log" }) },
+    x:
+      x === undefined
+        ? layerAxis(points)
+        : { label: x.label, ...(x.log === true && { type: "log" }) },
     y: { label: y.label, grid: true, ...(y.log === true ? { type: "log" } : { zero: true }) },
     color: { legend: lines.length > 1, domain: lines },
     marks: [
@@ -57,6 +60,14 @@ export function lineChart({
     ],
   });
   return { name, caption, svg };
+}
+
+/** An axis with whole numbers alone, about a dozen. */
+function layerAxis(points: readonly LinePoint[]): Plot.ScaleOptions {
+  const last = Math.max(0, ...points.map(({ x }) => x));
+  const step = [1, 2, 5, 10, 20].find((own) => last / own <= 12) ?? 50;
+  const ticks = Array.from({ length: Math.floor(last / step) + 1 }, (_, i) => i * step);
+  return { label: "layer", ticks, tickFormat: "d" };
 }
 
 export interface HeatChart {

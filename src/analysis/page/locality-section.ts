@@ -1,7 +1,7 @@
 import type { PageSection, Table } from "../../page/page.ts";
 import { overHeads } from "../means.ts";
 import { localLayers, type Locality } from "../studies/locality.ts";
-import { percent, ranges } from "./analyzed.ts";
+import { percent, ranges } from "./format.ts";
 import { heatChart, lineChart, pointsOf } from "./charts.ts";
 
 /** So little attention outside of a sliding window does no harm. */

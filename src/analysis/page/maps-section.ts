@@ -1,7 +1,7 @@
 import { contactSheet } from "../../page/contact-sheet.ts";
 import type { PageSection, Table } from "../../page/page.ts";
 import type { AttentionMaps, MassiveColumn } from "../studies/maps.ts";
-import { percent, ranges } from "./analyzed.ts";
+import { percent, ranges } from "./format.ts";
 
 /** What each head attends to, and the tokens that much goes to. */
 export async function mapsSection(name: string, maps: AttentionMaps): Promise<PageSection> {
@@ -34,7 +34,7 @@ export async function mapsSection(name: string, maps: AttentionMaps): Promise<Pa
 function massiveTokens(massive: readonly MassiveColumn[]): Table {
   const positions = [...new Set(massive.map(({ position }) => position))].sort((a, b) => a - b);
   return {
-    title: "Tokens that at least 1 % of a layer's attention goes to",
+    title: "Tokens of the first half that most attention goes to, at most 8 a layer, at least 1 %",
     head: ["position", "token", "layers", "most in one layer", "heads there that give it 10 %"],
     rows: positions.map((position) => {
       const own = massive.filter((column) => column.position === position);

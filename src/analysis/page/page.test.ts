@@ -2,12 +2,14 @@ import { csvParse } from "d3-dsv";
 import { beforeAll, describe, expect, it } from "vitest";
 import { randomTokens, TestFolder } from "../../../test/helpers/tiny-model.ts";
 import { Engine } from "../../engine/engine.ts";
+import type { PageSection } from "../../page/page.ts";
 import { pageHtml } from "../../page/html.ts";
 import { analyze } from "../analyze.ts";
 import { analysisCsv } from "../csv.ts";
 import { fitBudget } from "../fit.ts";
 import { retention } from "../retention.ts";
-import { namesOf, ranges, waysNames, type Analyzed } from "./analyzed.ts";
+import { namesOf, waysNames, type Analyzed } from "../analyzed.ts";
+import { ranges } from "./format.ts";
 import { analysisPage } from "./page.ts";
 
 let all: Analyzed[];
@@ -63,11 +65,32 @@ describe("the page of an analysis", () => {
     const { funnel: _f, needs: _n, locality, maps: _m, ...base } = found;
     const few = { model, text, fitted: [], found: { ...base, ...(locality && { locality }) } };
     const { sections } = await analysisPage([few]);
-    expect(sections.map(({ title }) => title)).toEqual(["All texts", "one & only: near and far"]);
+    expect(sections.map(({ title }) => title)).toEqual(["one & only: near and far"]);
   });
 });
 
-it("a table of single values holds every number", () => {
+it("a page of the least: one layer, one kv head, a few tokens, sizes beyond them", async () => {
+  using folder = new TestFolder();
+  const model = folder.tiny({ vocabulary: true, nLayer: 1, nHead: 1, nHeadKv: 1, headDim: 16 });
+  await using engine = await Engine.load({ model, threads: 1 });
+  const tokens = randomTokens(16);
+  const found = await analyze(engine, tokens);
+  const fitted = [fitBudget(found.needs, { kvSize: 4000, n: 16 })];
+  const ways = [{ method: "snapkv", kvSize: 4000 }];
+  const kept = await retention(engine, tokens, { ways, follow: 500 });
+  expect(found.locality.windows).toEqual([]);
+  expect(fitted).toMatchObject([{ kvSize: 16, budgets: [16] }]);
+  expect(kept).toMatchObject({ before: 8, follow: 8 });
+  const { sections } = await analysisPage([
+    { model, text: "least", found, fitted, retention: kept },
+  ]);
+  const { tables } = sections.at(-1) as PageSection;
+  expect(tables[0]?.head).toContain("of the next 8 tokens");
+  expect(tables[0]?.rows[0]?.slice(-2)).toEqual(["–", "–"]);
+  expect(pageHtml({ title: "", notes: [], sections })).not.toMatch(/NaN|undefined|Infinity/);
+});
+
+it("a table of single values holds the numbers", () => {
   const rows = csvParse(analysisCsv(all));
   const value = (statistic: string, of: Record<string, string>) => {
     const found = rows.filter((row) =>
@@ -104,6 +127,8 @@ it("names tell apart what differs", () => {
   expect(namesOf(all)).toEqual(["one & only", "two"]);
   expect(namesOf([one, { ...one, model: "large" }])).toEqual(["tiny", "large"]);
   expect(namesOf([one, { ...two, model: "large" }])).toEqual(["tiny: one & only", "large: two"]);
-  expect(waysNames([{ method: "h2o", kvSize: 9 }, { method: "full" }])).toEqual(["h2o", "full"]);
+  expect(waysNames([{ method: "h2o", kvSize: 9 }, { method: "full" }])).toEqual(["h2o 9", "full"]);
+  const defaults = [{ method: "snapkv" }, { method: "snapkv", alpha: 4 }];
+  expect(waysNames(defaults)).toEqual(["snapkv", "snapkv α 4"]);
   expect(ranges([0, 3, 4, 5, 9])).toBe("0, 3–5, 9");
 });

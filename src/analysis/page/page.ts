@@ -1,5 +1,5 @@
 import type { Page, PageSection } from "../../page/page.ts";
-import { namesOf, type Analyzed } from "./analyzed.ts";
+import { namesOf, type Analyzed } from "../analyzed.ts";
 import { funnelSection } from "./funnel-section.ts";
 import { localitySection } from "./locality-section.ts";
 import { mapsSection } from "./maps-section.ts";
@@ -18,7 +18,9 @@ export async function analysisPage(all: readonly Analyzed[]): Promise<Page> {
       ({ found: { n, queries } }, i) =>
         `${names[i]}: ${n} tokens, averages over ${queries.spread.length} queries spread over them.`,
     ),
-    sections: [together(all), ...own.flat()],
+    sections: [together(all), ...own.flat()].filter(
+      ({ tables, charts }) => tables.length + charts.length > 0,
+    ),
   };
 }
 

@@ -3,11 +3,13 @@ import { contactSheet } from "../../page/contact-sheet.ts";
 import type { Chart, PageSection } from "../../page/page.ts";
 import type { ShareImage } from "../../page/png.ts";
 import { STRETCH, type KeptTokens, type Retention } from "../retention.ts";
-import { percent } from "./analyzed.ts";
+import { percent } from "./format.ts";
 import { heatChart, lineChart, pointsOf } from "./charts.ts";
 
 /** Columns of the pictures of kept tokens. */
 const COLUMNS = 128;
+/** Pixels of a picture of overlaps. */
+const OVERLAP_WIDTH = 150;
 
 /** What ways keep, and where the loss comes from: a section for each size. Those with an α of their own are drawn elsewhere. */
 export function retentionSections(name: string, retention: Retention): Promise<PageSection[]> {
@@ -31,6 +33,9 @@ async function sizeSection(
   const named = ways.map((way, i) => ({ ...way, name: names[i] as string }));
   const places = ways.map((way) => all.indexOf(way));
   const sheet = { columns: names, rows: [""] };
+  const zoom = Math.max(1, Math.round(OVERLAP_WIDTH / (ways[0]?.kept.length ?? 1)));
+  const next = Math.min(STRETCH, follow);
+  const last = follow - STRETCH * Math.floor((follow - 1) / STRETCH);
   return {
     title,
     notes: [
@@ -40,9 +45,9 @@ async function sizeSection(
       {
         title: "Attention that the kept tokens hold, and the error of attention's outputs",
         head: [
-          ...["method", `of the next ${STRETCH} tokens`, "of the best choice"],
-          ...[`of the last ${STRETCH}`, "of the best choice", "output error"],
-          ...["heads overlap", "layers overlap"],
+          ...["method", `of the next ${next} tokens`, "of the best choice"],
+          ...[`of the last ${last}`, "of the best choice", "output error"],
+          ...["heads overlap", "neighbouring layers overlap"],
         ],
         rows: named.map((way) => [way.name, ...figures(way)]),
       },
@@ -50,7 +55,7 @@ async function sizeSection(
     charts: [
       lineChart({
         name: "captured",
-        caption: `Of the attention that the next ${STRETCH} tokens give to the compressed ones: what kept ones hold.`,
+        caption: `Of the attention that the next ${next} tokens give to the compressed ones: what kept ones hold.`,
         points: named.flatMap(({ name, captured }) => pointsOf(name, captured.map(mean))),
         y: { label: "share" },
       }),
@@ -74,7 +79,7 @@ async function sizeSection(
         name: "layer-overlap",
         caption: "Kept tokens that two layers share, of those that either keeps.",
         svg: await contactSheet({
-          ...{ ...sheet, zoom: 5, tiles: [ways.map(({ layerOverlap: own }) => squareTile(own))] },
+          ...{ ...sheet, zoom, tiles: [ways.map(({ layerOverlap: own }) => squareTile(own))] },
         }),
       },
       heatChart({
@@ -102,7 +107,7 @@ function driftChart(
   });
 }
 
-function figures({ drift, best, errors, headOverlap, layerOverlap }: KeptTokens): string[] {
+function figures({ kept, drift, best, errors, headOverlap, layerOverlap }: KeptTokens): string[] {
   const neighbours = layerOverlap.slice(1).map((own, il) => own[il] as number);
   const last = drift.length - 1;
   return [
@@ -111,8 +116,8 @@ function figures({ drift, best, errors, headOverlap, layerOverlap }: KeptTokens)
     percent(drift[last] as number),
     percent((drift[last] as number) / (best[last] as number)),
     percent(mean(errors)),
-    percent(mean(headOverlap)),
-    percent(neighbours.length === 0 ? 1 : mean(neighbours)),
+    kept[0]?.length === 1 ? "–" : percent(mean(headOverlap)),
+    neighbours.length === 0 ? "–" : percent(mean(neighbours)),
   ];
 }
 

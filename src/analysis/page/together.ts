@@ -3,11 +3,16 @@ import type { Chart, PageSection, Table } from "../../page/page.ts";
 import { overHeads } from "../means.ts";
 import type { KeptTokens, Retention } from "../retention.ts";
 import { TOP_KS } from "../studies/funnel.ts";
-import { namesOf, percent, type Analyzed } from "./analyzed.ts";
+import { namesOf, type Analyzed } from "../analyzed.ts";
+import { percent } from "./format.ts";
 import { lineChart, pointsOf } from "./charts.ts";
 
 /** The size that reach is drawn for. */
 const REACH = 128;
+
+const FIT_NOTE =
+  "The best budgets are those under which the best tokens, chosen with the text's last ones in sight, leave the smallest errors of attention's outputs, " +
+  "besides a window that counts for nothing. Methods choose before they see what follows, and of fewer tokens: their errors, below, are another measure.";
 
 type Named<T> = T & { readonly name: string };
 
@@ -21,11 +26,18 @@ export function together(all: readonly Analyzed[]): PageSection {
   const fits = named.filter(({ fitted }) => fitted.length > 0);
   return {
     title: "All texts",
-    notes: ["Averages over heads, unless they say something else."],
+    notes: [
+      "Averages over heads, unless they say something else.",
+      ...(fits.length === 0 ? [] : [FIT_NOTE]),
+    ],
     tables: [
       ...(fits.length === 0 ? [] : [fitTable(fits)]),
       ...waysTable("Error of attention's outputs", retentions, ({ errors }) => mean(errors)),
-      ...waysTable("Attention of the next 64 tokens that kept ones hold", retentions, held),
+      ...waysTable(
+        "Attention of the tokens that follow next, at most 64, that kept ones hold",
+        retentions,
+        held,
+      ),
     ],
     charts: [
       ...funnelLines(named),
@@ -67,7 +79,7 @@ function funnelLines(all: readonly Named<Analyzed>[]): Chart[] {
 
 function fitTable(all: readonly Named<Analyzed>[]): Table {
   return {
-    title: "Budgets that leave attention's outputs the smallest errors, with the best tokens",
+    title: "The best budgets",
     head: [
       ...["", "narrows at layer", "tokens a layer", "error, evenly"],
       ...["by the best pyramid", "its β", "by the best budgets"],
@@ -138,7 +150,12 @@ function alphaLines(all: readonly Named<Retention>[]): Chart[] {
       y: { label },
     });
   return [
-    chart("alpha-held", "share", "Attention of the next 64 tokens that kept ones hold", held),
+    chart(
+      "alpha-held",
+      "share",
+      "Attention of the tokens that follow next, at most 64, that kept ones hold",
+      held,
+    ),
     chart("alpha-errors", "relative error", "Error of attention's outputs", ({ errors }) =>
       mean(errors),
     ),

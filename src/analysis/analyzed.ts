@@ -1,8 +1,8 @@
-import type { Analysis } from "../analyze.ts";
-import type { FittedBudget } from "../fit.ts";
-import type { KeptWay } from "../kept-by.ts";
-import type { Retention } from "../retention.ts";
-import type { Findings } from "../studies.ts";
+import type { Analysis } from "./analyze.ts";
+import type { FittedBudget } from "./fit.ts";
+import type { KeptWay } from "./kept-by.ts";
+import type { Retention } from "./retention.ts";
+import type { Findings } from "./studies.ts";
 
 /** What a model was found to attend to in a text. */
 export interface Analyzed {
@@ -27,8 +27,7 @@ export function namesOf(all: readonly Analyzed[]): string[] {
 
 /** A way's method, with those of its size and α that differ among the ways. */
 export function waysNames(ways: readonly KeptWay[]): string[] {
-  const differ = (of: (way: KeptWay) => number | undefined) =>
-    new Set(ways.flatMap((way) => of(way) ?? [])).size > 1;
+  const differ = (of: (way: KeptWay) => number | undefined) => new Set(ways.map(of)).size > 1;
   const [sizes, alphas] = [differ((way) => way.kvSize), differ((way) => way.alpha)];
   return ways.map(({ method, kvSize, alpha }) =>
     [
@@ -37,20 +36,4 @@ export function waysNames(ways: readonly KeptWay[]): string[] {
       ...(alphas && alpha !== undefined ? [`α ${alpha}`] : []),
     ].join(" "),
   );
-}
-
-/** `79.7 %` */
-export function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
-}
-
-/** `0, 3–5`: ascending numbers, those in a row together. */
-export function ranges(numbers: readonly number[]): string {
-  const runs: [number, number][] = [];
-  for (const x of numbers) {
-    const last = runs.at(-1);
-    if (last !== undefined && last[1] === x - 1) last[1] = x;
-    else runs.push([x, x]);
-  }
-  return runs.map(([a, b]) => (a === b ? `${a}` : `${a}–${b}`)).join(", ");
 }
