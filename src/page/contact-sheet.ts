@@ -17,7 +17,12 @@ const MARGIN = { left: 34, top: 22 };
 const LETTER = 6.5;
 
 /** Small pictures beside each other, in rows and columns with their names, as one SVG that needs nothing else. */
-export async function contactSheet({ columns, rows, tiles, zoom = 1 }: ContactSheet) {
+export async function contactSheet({
+  columns,
+  rows,
+  tiles,
+  zoom = 1,
+}: ContactSheet): Promise<string> {
   const [[first] = []] = tiles;
   const { width, height } = first as ShareImage;
   const label = Math.max(...columns.map((name) => LETTER * name.length));
