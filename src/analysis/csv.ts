@@ -58,13 +58,7 @@ function cellsOf({ found, fitted, retention }: Analyzed): Cells {
               ),
             ),
           ),
-          ...needs.sizes.flatMap((size, i) =>
-            perLayer(
-              "needs.left",
-              needs.left.map((own) => own[i] as number),
-              size,
-            ),
-          ),
+          ...placed("needs.left", needs.left, needs.sizes),
         ]),
     ...(locality === undefined
       ? []
@@ -77,7 +71,7 @@ function cellsOf({ found, fitted, retention }: Analyzed): Cells {
           ),
           ...placed("locality.outside", locality.outside, locality.windows),
         ]),
-    ...fitted.flatMap(({ kvSize, budgets }) => perLayer("fitted.budgets", budgets, kvSize)),
+    ...fitted.flatMap(({ kvSize, budgets }) => perHead("fitted.budgets", budgets, kvSize)),
     ...(retention === undefined ? [] : retentionCells(retention)),
   ];
 }

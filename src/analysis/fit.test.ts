@@ -39,12 +39,16 @@ describe("fitted budgets", () => {
   it("sum to the size, at least one token above the window and none beyond the prompt", () => {
     fc.assert(
       fc.property(layersOf(any), kvSizes, (left, kvSize) => {
-        const fitted = fitBudget({ sizes: SIZES, left }, { kvSize, n: N });
-        const { budgets } = fitted;
+        const fitted = fitBudget(
+          { sizes: SIZES, left: left.map((own) => [own, own.toReversed()]) },
+          { kvSize, n: N },
+        );
         expect(fitted.kvSize).toBe(Math.min(kvSize, N));
-        expect(budgets.reduce((a, b) => a + b)).toBe(left.length * fitted.kvSize);
-        expect(Math.min(...budgets)).toBeGreaterThanOrEqual(9);
-        expect(Math.max(...budgets)).toBeLessThanOrEqual(N);
+        for (const budgets of [fitted.budgets.flat(), fitted.byLayer]) {
+          expect(mean(budgets)).toBe(fitted.kvSize);
+          expect(Math.min(...budgets)).toBeGreaterThanOrEqual(9);
+          expect(Math.max(...budgets)).toBeLessThanOrEqual(N);
+        }
       }),
     );
   });
@@ -53,21 +57,28 @@ describe("fitted budgets", () => {
     const two = fc.tuple(falling, falling);
     fc.assert(
       fc.property(two, fc.integer({ min: 10, max: N }), (left, kvSize) => {
-        const fitted = fitBudget({ sizes: SIZES, left }, { kvSize, n: N });
+        const layers = fitBudget(
+          { sizes: SIZES, left: left.map((own) => [own]) },
+          { kvSize, n: N },
+        );
+        const heads = fitBudget({ sizes: SIZES, left: [left] }, { kvSize, n: N });
         const first = Array.from({ length: 2 * kvSize - 17 }, (_, i) => 9 + i);
         const possible = first.filter((tokens) => tokens <= N && 2 * kvSize - tokens <= N);
         const least = possible.map((tokens) => {
           const both = [tokens, 2 * kvSize - tokens].map((k) => k - 8);
           return mean(both.map((k, il) => errorWith(left[il] as number[], k)));
         });
-        expect(fitted.left.fitted).toBeCloseTo(Math.min(...least), 9);
+        expect(layers.left.layers).toBeCloseTo(Math.min(...least), 9);
+        expect(layers.byLayer).toEqual(layers.budgets.flat());
+        expect(heads.left.heads).toBeCloseTo(Math.min(...least), 9);
+        expect(heads.left.even).toBeCloseTo(heads.left.layers, 9); // one layer
       }),
     );
   });
 
   it("go where they take off the most, and evenly where nothing does", () => {
     const fit = (left: number[][], kvSize: number) =>
-      fitBudget({ sizes: SIZES, left }, { kvSize, n: N }).budgets;
+      fitBudget({ sizes: SIZES, left: left.map((own) => [own]) }, { kvSize, n: N }).byLayer;
     const flat = [1, 1, 1, 1, 1];
     expect(fit([flat, [1, 0.5, 0.4, 0.3, 0.2]], 40)).toEqual([9, 71]);
     expect(fit([flat, flat, flat], 100)).toEqual([100, 100, 100]);
@@ -77,7 +88,10 @@ describe("fitted budgets", () => {
 
   it("name the pyramid that leaves the smallest errors", () => {
     const steep = [0.3, 0.2, 0.1, 0.05].map((k) => [1, 1 - k, 1 - 2 * k, 1 - 2.5 * k, 1 - 3 * k]);
-    const { beta, left } = fitBudget({ sizes: SIZES, left: steep }, { kvSize: 40, n: N });
+    const { beta, left } = fitBudget(
+      { sizes: SIZES, left: steep.map((own) => [own]) },
+      { kvSize: 40, n: N },
+    );
     expect(beta).toBeGreaterThan(1);
     expect(left.pyramid).toBeLessThan(left.even);
   });

@@ -15,21 +15,28 @@ export interface FitOptions {
 export interface FittedBudget {
   /** Tokens of a layer, averaged: what was asked, or the prompt where it is shorter. */
   readonly kvSize: number;
-  /** Tokens of each layer, which sum to nLayer · kvSize: what `budgets` and `--budget-file` take. */
-  readonly budgets: readonly number[];
+  /** Tokens of each kv head, kvSize on average, [nLayer][nHeadKv]: what `budgets` and `--budget-file` take. */
+  readonly budgets: readonly (readonly number[])[];
+  /** The same where all heads of a layer have as many: [nLayer]. */
+  readonly byLayer: readonly number[];
   /** The β whose pyramid leaves the smallest errors, 1 (all layers alike) to 100. */
   readonly beta: number;
-  /** Errors that are left of the layers' outputs, averaged: with these budgets, with that pyramid, and evenly. */
-  readonly left: { readonly fitted: number; readonly pyramid: number; readonly even: number };
+  /** Errors that are left of the heads' outputs, averaged: with `budgets`, with `byLayer`, with that pyramid, and evenly. */
+  readonly left: {
+    readonly heads: number;
+    readonly layers: number;
+    readonly pyramid: number;
+    readonly even: number;
+  };
 }
 
 const BETAS = Array.from({ length: 41 }, (_, i) => 100 ** (i / 40));
 
 /**
- * Divides a cache over the layers so that the errors of their attention outputs, summed, are as small as they can be
- * with the best tokens: the next ones always go where they take off the most.
+ * Divides a cache so that the errors of the kv heads' outputs, summed, are as small as they can be with the best
+ * tokens: the next ones always go where they take off the most.
  *
- * @throws `USAGE` where the window does not fit into the size
+ * @throws `USAGE` where the window does not fit into the size or the prompt
  */
 export function fitBudget(
   { sizes, left }: Pick<Needs, "sizes" | "left">,
@@ -39,23 +46,40 @@ export function fitBudget(
   requireInteger("n", n, window + 1);
   const size = Math.min(kvSize, n);
   const least = window + 1; // a cache of nothing but the window is refused
-  const curves = left.map((errors) => convex(sizes, errors, { from: 1, to: n - window }));
-  const budgets = divide(curves, (size - least) * left.length).map((k) => k + least);
-  const leftWith = (all: readonly number[]) =>
-    mean(all.map((tokens, il) => errorAt(sizes, left[il] as readonly number[], tokens - window)));
+  const span = { from: 1, to: n - window };
+  const fit = (curves: readonly (readonly number[])[]) => {
+    const pieces = curves.map((errors) => convex(sizes, errors, span));
+    return divide(pieces, (size - least) * curves.length).map((k) => k + least);
+  };
+  const heads = fit(left.flat());
+  const budgets = left.map((own, il) => own.map((_, h) => heads[il * own.length + h] as number));
+  const byLayer = fit(left.map(summed));
+  const leftWith = (tokens: (il: number, kvHead: number) => number) =>
+    mean(
+      left.flatMap((own, il) =>
+        own.map((errors, h) => errorAt(sizes, errors, tokens(il, h) - window)),
+      ),
+    );
   const pyramids = BETAS.map((beta) => {
     const own = pyramidBudgets({ kvSize: size, window, beta }, left.length, n);
-    return { beta, left: leftWith(own) };
+    return { beta, left: leftWith((il) => own[il] as number) };
   });
   const pyramid = pyramids.reduce((best, own) => (own.left < best.left ? own : best));
   return {
-    ...{ kvSize: size, budgets, beta: Math.round(pyramid.beta * 10) / 10 },
+    ...{ kvSize: size, budgets, byLayer, beta: Math.round(pyramid.beta * 10) / 10 },
     left: {
-      fitted: leftWith(budgets),
+      heads: leftWith((il, h) => budgets[il]?.[h] as number),
+      layers: leftWith((il) => byLayer[il] as number),
       pyramid: pyramid.left,
-      even: leftWith(budgets.map(() => size)),
+      even: leftWith(() => size),
     },
   };
+}
+
+/** The errors of a layer's heads, added up: [nHeadKv][sizes] to [sizes]. */
+function summed(heads: readonly (readonly number[])[]): number[] {
+  const [first = []] = heads;
+  return first.map((_, i) => heads.reduce((sum, own) => sum + (own[i] as number), 0));
 }
 
 function pyramidBudgets(

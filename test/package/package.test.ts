@@ -300,9 +300,19 @@ describe("the installed command", () => {
     const lists = readdirSync(out).filter((name) => name.startsWith("budgets-"));
     expect(lists).toHaveLength(2 * 2 * 2);
     const list = join(out, lists.find((name) => /tiny.*essay\.txt-40/.test(name)) ?? "");
-    const used = generate("--prompt", LONG, "--method", "snapkv", "--budget-file", list, "--json");
+    const used = generate(
+      "--prompt",
+      LONG,
+      "--method",
+      "snapkv",
+      "--budget-file",
+      list,
+      "--kept",
+      "--json",
+    );
     const { kv } = JSON.parse(used.stdout) as GenerateResult;
-    expect(kv.layers.map(({ kept }) => kept)).toEqual(all[0]?.fitted[0]?.budgets);
+    const kept = kv.layers.map(({ positions }) => positions?.map((own) => own.length));
+    expect(kept).toEqual(all[0]?.fitted[0]?.budgets);
   });
 
   it("plans", () => {

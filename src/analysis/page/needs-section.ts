@@ -1,5 +1,6 @@
 import { mean } from "../../mean.ts";
 import type { Chart, PageSection } from "../../page/page.ts";
+import { overHeads } from "../means.ts";
 import type { Needs } from "../studies/needs.ts";
 import { heatChart, lineChart, pointsOf } from "./charts.ts";
 
@@ -39,7 +40,7 @@ export function needsSection(name: string, needs: Needs): PageSection {
           names: shown.map((i) => String(needs.sizes[i])),
         },
         y: { label: "layer", names: needs.left.map((_, il) => String(il)) },
-        shares: needs.left.map((own) => shown.map((i) => own[i] as number)),
+        shares: overHeads(needs.left).map((own) => shown.map((i) => own[i] as number)),
       }),
     ],
   };

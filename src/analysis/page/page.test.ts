@@ -79,7 +79,7 @@ it("a page of the least: one layer, one kv head, a few tokens, sizes beyond them
   const ways = [{ method: "snapkv", kvSize: 4000 }];
   const kept = await retention(engine, tokens, { ways, follow: 500 });
   expect(found.locality.windows).toEqual([]);
-  expect(fitted).toMatchObject([{ kvSize: 16, budgets: [16] }]);
+  expect(fitted).toMatchObject([{ kvSize: 16, budgets: [[16]] }]);
   expect(kept).toMatchObject({ before: 8, follow: 8 });
   const { sections } = await analysisPage([
     { model, text: "least", found, fitted, retention: kept },
@@ -114,7 +114,7 @@ it("a table of single values holds the numbers", () => {
     value("locality.outside", { layer: "0", head: "2", at: "64" }),
     found.locality?.outside[0]?.[2]?.[0],
   );
-  near(value("fitted.budgets", { layer: "1", at: "64" }), fitted[1]?.budgets[1]);
+  near(value("fitted.budgets", { layer: "1", head: "0", at: "64" }), fitted[1]?.budgets[1]?.[0]);
   near(
     value("retention.captured", { layer: "2", head: "1", at: "h2o 64" }),
     kept.ways[3]?.captured[2]?.[1],

@@ -11,7 +11,7 @@ import { lineChart, pointsOf } from "./charts.ts";
 const REACH = 128;
 
 const FIT_NOTE =
-  "The best budgets are those under which the best tokens, chosen with the text's last ones in sight, leave the smallest errors of attention's outputs, " +
+  "The best budgets are those under which the best tokens, chosen with the text's last ones in sight, leave the smallest errors of the heads' outputs, " +
   "besides a window that counts for nothing. Methods choose before they see what follows, and of fewer tokens: their errors, below, are another measure.";
 
 type Named<T> = T & { readonly name: string };
@@ -82,12 +82,12 @@ function fitTable(all: readonly Named<Analyzed>[]): Table {
     title: "The best budgets",
     head: [
       ...["", "narrows at layer", "tokens a layer", "error, evenly"],
-      ...["by the best pyramid", "its β", "by the best budgets"],
+      ...["by the best pyramid", "its β", "by layer", "by kv head"],
     ],
     rows: all.flatMap(({ name, found: { funnel }, fitted }) =>
       fitted.map(({ kvSize, beta, left }) => [
         ...[name, String(funnel?.narrowsAt ?? "nowhere"), String(kvSize), percent(left.even)],
-        ...[percent(left.pyramid), beta.toFixed(1), percent(left.fitted)],
+        ...[percent(left.pyramid), beta.toFixed(1), percent(left.layers), percent(left.heads)],
       ]),
     ),
   };
@@ -96,8 +96,10 @@ function fitTable(all: readonly Named<Analyzed>[]): Table {
 function fitLines(all: readonly Named<Analyzed>[]): Chart {
   return lineChart({
     name: "fitted",
-    caption: `The best budgets of ${all[0]?.fitted[0]?.kvSize} tokens a layer, averaged.`,
-    points: all.flatMap(({ name, fitted: [first] }) => pointsOf(name, first?.budgets ?? [])),
+    caption: `The best budgets of ${all[0]?.fitted[0]?.kvSize} tokens on average, by kv head; each layer's mean.`,
+    points: all.flatMap(({ name, fitted: [first] }) =>
+      pointsOf(name, (first?.budgets ?? []).map(mean)),
+    ),
     y: { label: "tokens" },
   });
 }

@@ -27,10 +27,10 @@ export interface Needs {
   /** Sizes of sets, 0 to all tokens before the text's last ones. */
   readonly sizes: readonly number[];
   /**
-   * The error that is left of a layer's outputs where each kv head has the best set of so many tokens, besides those
-   * from the last queries on: over all its heads, and every fourth of these queries. [nLayer][sizes]
+   * The error that is left of a kv head's outputs with its best set of so many tokens, besides those from the last
+   * queries on: over its query heads, and every fourth of these queries. [nLayer][nHeadKv][sizes]
    */
-  readonly left: readonly (readonly number[])[];
+  readonly left: readonly (readonly (readonly number[])[])[];
 }
 
 /** How many tokens each layer and kv head needs. */
@@ -40,7 +40,7 @@ export function needs({ nLayer, nHead, nHeadKv, headDim, n, sample }: StudyConte
   const sizes = SIZES.filter((size) => size < all);
   const own = new Counts(nLayer, nHeadKv);
   const shared = new Counts(nLayer, nHeadKv);
-  const left = new RelativeErrors(nLayer, sizes.length + 1);
+  const left = new RelativeErrors(nLayer * nHeadKv, sizes.length + 1);
   const walk = new OutputWalk(headDim);
   let longest = { values: new Float32Array(0) as Float32Array, norm: 0 };
   const longestOf = (values: Float32Array) => {
@@ -69,14 +69,22 @@ export function needs({ nLayer, nHead, nHeadKv, headDim, n, sample }: StudyConte
         shared.add(il, kvHead, walk.fewest(ERRORS, next));
         if (Math.floor(at / group) % STEP !== 0) return;
         begin(row);
-        left.add(il, [...walk.errorsAt(sizes, next), 0], walk.norm); // nothing is lost with all
+        left.add(il * nHeadKv + kvHead, [...walk.errorsAt(sizes, next), 0], walk.norm); // nothing is lost with all
       });
     },
-    result: () => ({
-      ...{ errors: ERRORS, quantiles: QUANTILES },
-      ...{ own: own.quantiles(), shared: shared.quantiles() },
-      ...{ sizes: [...sizes, all], left: left.result() },
-    }),
+    result: () => {
+      const errors = left.result();
+      return {
+        ...{ errors: ERRORS, quantiles: QUANTILES },
+        ...{ own: own.quantiles(), shared: shared.quantiles() },
+        ...{
+          sizes: [...sizes, all],
+          left: Array.from({ length: nLayer }, (_, il) =>
+            errors.slice(il * nHeadKv, (il + 1) * nHeadKv),
+          ),
+        },
+      };
+    },
   };
 }
 
