@@ -97,6 +97,7 @@ async function run(paths: readonly string[], flags: Flags): Promise<void> {
   const names = new Set(files).size === models.length ? files : models;
   const all: Analyzed[] = [];
   let json = "";
+  let stopped = true;
   try {
     for (const [i, model] of models.entries()) {
       const name = names[i] as string;
@@ -107,11 +108,13 @@ async function run(paths: readonly string[], flags: Flags): Promise<void> {
       };
       await runStudy({ ...flags, model }, label, study, "share");
     }
+    stopped = false;
   } finally {
     // What took minutes is kept, whatever became of the rest.
     if (all.length > 0) {
       json = await writeAnalysis(out, all, { png });
-      note(`${join(out, "analysis.html")} and analysis.md, .json, .csv beside it`);
+      const found = `${join(out, "analysis.html")} and analysis.md, .json, .csv beside it`;
+      note(stopped ? `stopped; what was found before is in ${found}` : found);
     }
   }
   if (flags.json === true) process.stdout.write(json);
