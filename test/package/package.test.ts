@@ -258,11 +258,14 @@ describe("the installed command", () => {
   it("compares methods, and calibrates one", () => {
     const texts = folder.file("texts.txt", "A sentence of the text that goes on. ".repeat(200));
     const profile = join(folder.path, "profile.json");
+    const list = folder.file("budgets-a-64.json", "[60, [70, 66], 64]");
     const run = installed.run([
       ...["eval", "quality", "--model", model, "--texts", texts, "--markdown"],
       ...["--methods", "snapkv,funnel", "--kv-sizes", "64", "--documents", "1"],
       ...["--lengths", "800", "--depths", "0.5", "--tokens", "4", "--modes", "agnostic"],
+      ...["--budget-files", list],
     ]);
+    expect(run.stdout).toMatch(/\| snapkv, budgets-a \| 0\.\d{3} \|/);
     expect(run.stdout).toMatch(/\| snapkv \| 0\.\d{3} \| [01]\.\d\d \| [01]\/1 \|/);
     const calibrated = installed.run([
       ...["calibrate", "--model", model, "--texts", texts, "--output", profile],
@@ -343,19 +346,8 @@ describe("the installed command", () => {
   });
 
   it("loads a server, and says what failed", () => {
-    const run = installed.run([
-      ...[
-        "bench",
-        "serve",
-        "--url",
-        "http://127.0.0.1:1",
-        "--model",
-        "m",
-        "--requests",
-        "2",
-        "--json",
-      ],
-    ]);
+    const server = ["--url", "http://127.0.0.1:1", "--model", "m", "--requests", "2", "--json"];
+    const run = installed.run(["bench", "serve", ...server]);
     expect(run.status).toBe(1);
     expect(JSON.parse(run.stdout)).toMatchObject({
       settings: { model: "m" },
