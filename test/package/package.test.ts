@@ -258,7 +258,7 @@ describe("the installed command", () => {
   it("compares methods, and calibrates one", () => {
     const texts = folder.file("texts.txt", "A sentence of the text that goes on. ".repeat(200));
     const profile = join(folder.path, "profile.json");
-    const list = folder.file("budgets-a-64.json", "[60, [70, 66], 64]");
+    const list = folder.file("budgets-a-64.json", "[[60, 60], [70, 66], [64, 64]]");
     const run = installed.run([
       ...["eval", "quality", "--model", model, "--texts", texts, "--markdown"],
       ...["--methods", "snapkv,funnel", "--kv-sizes", "64", "--documents", "1"],
