@@ -12,7 +12,8 @@ const rooms = [
   ["compression"],
   ["engine"],
   ["plan"],
-  ["eval", "bench", "analysis"],
+  ["eval", "analysis"],
+  ["bench"],
   ["cli"],
 ];
 
