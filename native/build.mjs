@@ -15,14 +15,17 @@ const here = dirname(fileURLToPath(import.meta.url));
 
 const AVX2 = ["-mavx2", "-mfma", "-mf16c"];
 const AVX512 = [...AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"];
-const BF16 = [...AVX512, "-mavx512bf16", "-mavx512vnni"];
+const VNNI = [...AVX512, "-mavx512vnni"];
+const BF16 = [...VNNI, "-mavx512bf16"];
 
 /** The variants of each architecture, one file each, and the instructions that the compiler may use in them. */
 const VARIANTS = {
   x64: {
     avx2: AVX2,
     avx512: AVX512,
+    avx512vnni: VNNI,
     avx512bf16: BF16,
+    avx512vnnibf16: BF16,
     amx: [...BF16, "-mamx-tile", "-mamx-bf16"],
   },
   arm64: { neon: [] },
@@ -31,10 +34,12 @@ const FLAGS = ["-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-fno-math-e
 const SUFFIX = { darwin: "dylib", win32: "dll" }[process.platform] ?? "so";
 
 const words = (text) => text.split(/\s+/).filter((word) => word !== "");
-const firstLine = (error) =>
-  String(error.stderr || error.message)
+const firstError = (error) => {
+  const lines = String(error.stderr || error.message)
     .trim()
-    .split("\n")[0];
+    .split("\n");
+  return lines.find((line) => line.includes("error")) ?? lines[0];
+};
 
 const arch = process.env.npm_config_arch ?? process.arch;
 const [compiler = "cc", ...compilerFlags] = words(process.env.CC ?? "");
@@ -66,7 +71,7 @@ async function whyNot(out) {
   } catch (error) {
     return error.code === "ENOENT"
       ? "no C compiler was found when pyramidkv was installed"
-      : `the C compiler failed when pyramidkv was installed: ${firstLine(error)}`;
+      : `the C compiler failed when pyramidkv was installed: ${firstError(error)}`;
   }
 }
 
@@ -94,7 +99,7 @@ async function build(more, link, output) {
     objects.push(await compile("isas", known), await compile(more, []));
     await run(compiler, [...extra, ...objects, ...link, "-lm", "-o", output]);
     return results.flatMap((r, i) =>
-      r.status === "rejected" ? [`${variants[i][0]} was not built: ${firstLine(r.reason)}`] : [],
+      r.status === "rejected" ? [`${variants[i][0]} was not built: ${firstError(r.reason)}`] : [],
     );
   } finally {
     rmSync(folder, { recursive: true });

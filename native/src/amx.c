@@ -1,5 +1,6 @@
 // AMX bf16: products in tiles, all else in AVX-512.
 #define _GNU_SOURCE
+#include "cpu.h"
 #include "vec_avx512.h"
 #undef TILE_ROWS
 #undef TILE_VECS
@@ -17,10 +18,7 @@ static int available(void) {
 #if defined(PKV_EMULATE_AMX)
   return 1;
 #elif defined(__linux__)
-  __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni") ||
-      !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
-    return 0;
+  if (!cpu_has_bf16()) return 0;
   unsigned a = 7, b = 0, c = 0, d = 0; // leaf 7: EDX bit 22 amx-bf16, bit 24 amx-tile
   __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
   // Linux lends the tile registers to a process that asks: ARCH_REQ_XCOMP_PERM of XTILEDATA.

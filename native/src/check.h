@@ -121,12 +121,15 @@ static double check_linear(const pkv_isa *isa, pkv_random *r, runner run, int nt
     if (random_below(r, 2)) a.bias[i] = used, all[used] = check_floats(r, all[1 + i].ne[1], 1, 1), used++;
   dst = check_tensor(T_F32, 1, 4, rows, n, 1);
   for (int i = 0; i < used; i++) dst.src[i] = &all[i];
-  pkv_workspace w = check_workspace(isa->linear_workspace(k, n, gated, nth));
+  int packs = 0;
+  for (int i = 0; i < a.n_weights; i++) packs |= isa->linear_packs(all[1 + i].type);
+  pkv_workspace w = check_workspace(isa->linear_workspace(k, n, gated, packs, nth));
   a.workspace = &w;
   check_error e = {0};
   for (int repeat = 0; repeat < 2; repeat++) run(isa->linear, &dst, nth, &a); // twice: the counters must be ready again
   for (int64_t j = 0; j < n; j++)
-    for (int64_t i = 0; i < rows; i++) check_add(&e, reference_floats(&dst, j, 0)[i], reference_linear(&dst, &a, i, j));
+    for (int64_t i = 0; i < rows; i++)
+      check_add(&e, reference_floats(&dst, j, 0)[i], reference_linear(isa, &dst, &a, i, j));
   for (int i = 0; i < used; i++) free(all[i].data);
   free(dst.data);
   free(w.data);

@@ -5,6 +5,12 @@
 #ifdef PKV_HAS_AMX
 extern const pkv_isa pkv_isa_amx;
 #endif
+#ifdef PKV_HAS_AVX512VNNIBF16
+extern const pkv_isa pkv_isa_avx512vnnibf16;
+#endif
+#ifdef PKV_HAS_AVX512VNNI
+extern const pkv_isa pkv_isa_avx512vnni;
+#endif
 #ifdef PKV_HAS_AVX512BF16
 extern const pkv_isa pkv_isa_avx512bf16;
 #endif
@@ -20,6 +26,12 @@ extern const pkv_isa pkv_isa_neon;
 const pkv_isa *const pkv_isas[] = {
 #ifdef PKV_HAS_AMX
     &pkv_isa_amx,
+#endif
+#ifdef PKV_HAS_AVX512VNNIBF16
+    &pkv_isa_avx512vnnibf16,
+#endif
+#ifdef PKV_HAS_AVX512VNNI
+    &pkv_isa_avx512vnni,
 #endif
 #ifdef PKV_HAS_AVX512BF16
     &pkv_isa_avx512bf16,
@@ -58,14 +70,16 @@ PKV_EXPORT const pkv_isa *pkv_isa_at(int i) { return pkv_isas[i]; }
 PKV_EXPORT const char *pkv_isa_name(const pkv_isa *isa) { return isa->name; }
 PKV_EXPORT int pkv_isa_available(const pkv_isa *isa) { return isa->available(); }
 PKV_EXPORT int pkv_isa_lanes(const pkv_isa *isa) { return isa->lanes; }
-PKV_EXPORT int pkv_isa_unit(const pkv_isa *isa) { return isa->unit; }
+PKV_EXPORT int pkv_isa_products(const pkv_isa *isa) { return isa->products; }
+PKV_EXPORT int pkv_isa_packs(const pkv_isa *isa, int type) { return isa->linear_packs(type); }
 PKV_EXPORT void *pkv_isa_linear(const pkv_isa *isa) { return (void *)isa->linear; }
 PKV_EXPORT void *pkv_isa_attention(const pkv_isa *isa) { return (void *)isa->attention; }
 PKV_EXPORT void *pkv_isa_rotate(const pkv_isa *isa) { return (void *)isa->rotate; }
 PKV_EXPORT void *pkv_isa_decode(const pkv_isa *isa) { return (void *)isa->decode; }
 
-PKV_EXPORT size_t pkv_linear_workspace(const pkv_isa *isa, int64_t k, int64_t n, int gated, int nth) {
-  return isa->linear_workspace(k, n, gated, nth);
+PKV_EXPORT size_t pkv_linear_workspace(const pkv_isa *isa, int64_t k, int64_t n, int gated, int packs,
+                                       int nth) {
+  return isa->linear_workspace(k, n, gated, packs, nth);
 }
 PKV_EXPORT size_t pkv_attention_workspace(const pkv_isa *isa, int64_t dim, int64_t nkv, int sums, int group, int nth) {
   return isa->attention_workspace(dim, nkv, sums, group, nth);

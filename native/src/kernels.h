@@ -4,15 +4,22 @@
 #include "linear.h"
 #include "rotate.h"
 
+#ifdef BYTE_TILES
+#define PRODUCTS 4
+#else
+#define PRODUCTS UNIT_K
+#endif
+
 #define PKV_ISA(isa, is_available)                                                                                     \
   const pkv_isa pkv_isa_##isa = {#isa,                                                                                 \
                                  is_available,                                                                         \
                                  LANES,                                                                                \
-                                 UNIT_K,                                                                               \
+                                 PRODUCTS,                                                                             \
                                  linear,                                                                               \
                                  attention,                                                                            \
                                  rotate,                                                                               \
                                  decode,                                                                               \
+                                 linear_packs,                                                                         \
                                  linear_workspace,                                                                     \
                                  attention_workspace,                                                                  \
                                  decode_workspace};

@@ -7,7 +7,7 @@
 #include "tensor.h"
 
 #define PKV_EXPORT __attribute__((visibility("default")))
-#define PKV_VERSION 4
+#define PKV_VERSION 5
 
 #define PKV_SUMS 2 // kinds of sums that one attention gathers
 
@@ -63,16 +63,21 @@ typedef struct {
   pkv_from_float from_float; // of the cache's type; 0 for f16
 } pkv_decode_args;
 
+#define FEW_COLUMNS 7 // beyond this, packing a panel costs less than unpacking the weights for each column
+#define PACK_UNITS 1
+#define PACK_BYTES 2
+
 typedef void (*pkv_op)(pkv_tensor *dst, int ith, int nth, void *args);
 
 typedef struct {
   const char *name;
   int (*available)(void);
   int lanes;
-  int unit; // products of one multiply-add: 1 of f32, 2 of bf16
+  int products; // of one multiply-add in matmuls: 1 of f32, 2 of bf16, 4 of bytes
   pkv_op linear, attention, rotate, decode;
-  // Bytes of workspace.
-  size_t (*linear_workspace)(int64_t k, int64_t n, int gated, int nth);
+  int (*linear_packs)(int type); // how a weight of this type wants many columns packed
+  // Bytes of workspace. packs: of all weights.
+  size_t (*linear_workspace)(int64_t k, int64_t n, int gated, int packs, int nth);
   size_t (*attention_workspace)(int64_t head_dim, int64_t nkv, int sums, int group, int nth); // sums: kinds of them
   size_t (*decode_workspace)(int64_t head_dim, int64_t longest, int n_head, int n_head_kv, int nth);
 } pkv_isa;

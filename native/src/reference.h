@@ -56,28 +56,42 @@ static const float *reference_floats(const pkv_tensor *t, int64_t i1, int64_t i2
   return (const float *)((const char *)t->data + i1 * t->nb[1] + i2 * t->nb[2]);
 }
 
-// Result `row` of column `j` of a linear operation.
-static double reference_dot(const pkv_tensor *dst, const pkv_linear_args *a, int weight, int64_t row, int64_t j) {
+// A block of values as 8-bit codes, of which the largest is 127.
+static void reference_round(double *x, int n) {
+  double most = 0;
+  for (int i = 0; i < n; i++) most = fmax(most, fabs(x[i]));
+  for (int i = 0; i < n && most > 0; i++) x[i] = nearbyint(x[i] * 127 / most) * most / 127;
+}
+
+// Result `row` of column `j` of a linear operation; many columns are rounded where the variant takes them as bytes.
+static double reference_dot(const pkv_isa *isa, const pkv_tensor *dst, const pkv_linear_args *a, int weight,
+                            int64_t row, int64_t j) {
   const pkv_tensor *x = dst->src[0], *w = dst->src[1 + weight];
+  const int bytes = x->ne[1] > FEW_COLUMNS && isa->linear_packs(w->type) == PACK_BYTES;
   const float *column = reference_floats(x, j, 0);
   double squares = 0, sum = 0;
   for (int64_t k = 0; k < x->ne[0]; k++) squares += (double)column[k] * column[k];
   const double scale = a->norm < 0 ? 1 : 1 / sqrt(squares / x->ne[0] + a->epsilon);
-  for (int64_t k = 0; k < x->ne[0]; k++) {
-    const double value = column[k] * scale * (a->norm < 0 ? 1 : ((float *)dst->src[a->norm]->data)[k]);
-    sum += value * reference_weight(w->type, (const uint8_t *)w->data + row * w->nb[1], k);
+  for (int64_t b = 0; b < x->ne[0]; b += 32) {
+    double value[32];
+    for (int i = 0; i < 32; i++)
+      value[i] = column[b + i] * scale * (a->norm < 0 ? 1 : ((float *)dst->src[a->norm]->data)[b + i]);
+    if (bytes) reference_round(value, 32);
+    for (int i = 0; i < 32; i++)
+      sum += value[i] * reference_weight(w->type, (const uint8_t *)w->data + row * w->nb[1], b + i);
   }
   return sum + (a->bias[weight] < 0 ? 0 : ((float *)dst->src[a->bias[weight]]->data)[row]);
 }
 
-static double reference_linear(const pkv_tensor *dst, const pkv_linear_args *a, int64_t at, int64_t j) {
+static double reference_linear(const pkv_isa *isa, const pkv_tensor *dst, const pkv_linear_args *a, int64_t at,
+                               int64_t j) {
   int64_t row = at;
   int weight = 0;
   if (!a->gated)
     while (row >= dst->src[1 + weight]->ne[1]) row -= dst->src[1 + weight++]->ne[1];
-  double y = reference_dot(dst, a, a->gated ? 1 : weight, row, j);
+  double y = reference_dot(isa, dst, a, a->gated ? 1 : weight, row, j);
   if (a->gated) {
-    const double g = reference_dot(dst, a, 0, row, j);
+    const double g = reference_dot(isa, dst, a, 0, row, j);
     y *= g / (1 + exp(-g));
   }
   return y + (a->residual < 0 ? 0 : reference_floats(dst->src[a->residual], j, 0)[at]);

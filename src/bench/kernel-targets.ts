@@ -4,6 +4,8 @@ import { atLeast, atMost, type TargetRow } from "./targets.ts";
 /** What each instruction set must gain: attention over ggml's, a prompt over libllama. */
 const MUST: Readonly<Record<string, { attention: number; prefill: number }>> = {
   amx: { attention: 10, prefill: 4 },
+  avx512vnnibf16: { attention: 3, prefill: 2 },
+  avx512vnni: { attention: 3, prefill: 2 },
   avx512bf16: { attention: 3, prefill: 2 },
   avx512: { attention: 3, prefill: 2 },
   avx2: { attention: 1.7, prefill: 1.4 },

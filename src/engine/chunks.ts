@@ -10,17 +10,17 @@ export interface Chunk {
   readonly isLast: boolean;
 }
 
-/** Prompts of more tokens are cut into larger chunks. */
-const LONG_PROMPT = 4096;
+/** The most tokens of a chunk that nobody asked for, with our own kernels and with ggml's operations. */
+const LARGEST = { own: 2048, ggml: 512 };
 
 /**
  * Tokens of a chunk where none are asked for. With ggml's operations libllama's 512. Our own prepare each weight
- * once a chunk and need no masks, so larger ones pay: 1,024, and 2,048 where the prompt's keys and values
- * take more memory than the activations of so many tokens.
+ * once a chunk and need no masks, so larger ones pay: as few as have at most 2,048 tokens, all alike.
  */
 export function defaultChunkTokens(nPrompt: number, ownKernels: boolean): number {
-  if (!ownKernels) return 512;
-  return nPrompt > LONG_PROMPT ? 2048 : 1024;
+  if (!ownKernels) return LARGEST.ggml;
+  const n = Math.max(1, nPrompt);
+  return Math.ceil(n / Math.ceil(n / LARGEST.own));
 }
 
 /** Splits a prompt of `n` tokens into chunks of `size`; the last one may be shorter. */

@@ -34,7 +34,7 @@ export interface EngineOptions {
   readonly chunkTokens?: number;
   /**
    * What computes attention and matmuls: `auto`, our fastest kernels that run here; `ggml`; or a variant by
-   * name (`avx2`, `avx512`, `avx512bf16`, `amx`, `neon`). Defaults to `auto`.
+   * name (`avx2`, `avx512`, `avx512vnni`, `avx512bf16`, `avx512vnnibf16`, `amx`, `neon`). Defaults to `auto`.
    */
   readonly kernels?: string;
   /** Called while the model is fetched and loaded. */

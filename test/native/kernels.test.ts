@@ -26,7 +26,10 @@ async function build(program: string, env: Record<string, string>): Promise<stri
  * The kernels in C alone, under AddressSanitizer and UndefinedBehaviorSanitizer: random shapes on 1 to 4
  * threads against plain loops. AMX runs in an emulation of its tile instructions, on any machine.
  */
-const variants = process.arch === "x64" ? ["amx", "avx512bf16", "avx512", "avx2"] : ["neon"];
+const variants =
+  process.arch === "x64"
+    ? ["amx", "avx512vnnibf16", "avx512vnni", "avx512bf16", "avx512", "avx2"]
+    : ["neon"];
 
 describe("under sanitizers", () => {
   let program: string;

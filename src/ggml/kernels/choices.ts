@@ -7,7 +7,9 @@ export const KERNEL_CHOICES = [
   "ggml",
   "avx2",
   "avx512",
+  "avx512vnni",
   "avx512bf16",
+  "avx512vnnibf16",
   "amx",
   "neon",
 ] as const;
@@ -61,7 +63,7 @@ export function chooseKernels(choice: string): ChosenKernels {
 export interface KernelInfo {
   /** `ggml`, or the variant of our own kernels. */
   readonly name: string;
-  /** Of the products: ggml rounds activations to 8 bits for quantized weights, we use f32 or bf16. */
+  /** Of the products: with int8, ggml rounds activations of quantized weights to 8 bits, and our kernels those of prompts. */
   readonly precision: "int8" | "f32" | "bf16";
   /** Why ggml's operations are used. */
   readonly reason?: string;

@@ -152,8 +152,13 @@ export class Kernels extends NativeOwner {
       residual: source(node.residual),
       bias: [0, 1, 2].map((i) => source(node.biases[i])),
     };
-    const { linearWorkspace } = this.#library.functions;
-    const bytes = linearWorkspace(this.variant.handle, k, n, args.gated, this.threads);
+    const { linearPacks, linearWorkspace } = this.#library.functions;
+    const { handle } = this.variant;
+    const packs = node.weights.reduce(
+      (all, w) => all | linearPacks(handle, (tensorType(w) as TensorType).id),
+      0,
+    );
+    const bytes = linearWorkspace(handle, k, n, args.gated, packs, this.threads);
     const m = node.gated ? (rows[0] as number) : rows.reduce((a, b) => a + b, 0);
     return this.#node(
       g,

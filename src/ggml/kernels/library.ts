@@ -6,15 +6,22 @@ import { native } from "../native.ts";
 import { declareKernelStructs } from "./structs.ts";
 
 /** The interface of `native/src/ops.h` that these bindings were written for. */
-const VERSION = 4;
+const VERSION = 5;
 /** `sizeof(struct ggml_tensor)` plus its object header in the pinned ggml. */
 const TENSOR_OVERHEAD = 368;
 const F32 = 0;
 
 /** Operations and their random cases in the self-test, in its order. */
 export const SELFTEST_OPERATIONS = ["linear", "attention", "decode"] as const;
-/** Largest error of one result over the root mean square of all: sums in f32, or products of bf16. */
-const SELFTEST_LIMIT = { f32: 1e-3, bf16: 0.3 };
+/** Largest error of one result over the root mean square of all, by the precision of products. */
+const SELFTEST_LIMIT = { f32: 1e-3, bf16: 0.3, int8: 0.3 };
+
+/** By the products of one multiply-add. */
+const PRECISIONS: Readonly<Record<number, KernelVariant["precision"]>> = {
+  1: "f32",
+  2: "bf16",
+  4: "int8",
+};
 
 /** One instruction set's kernels. */
 export interface KernelVariant {
@@ -24,8 +31,8 @@ export interface KernelVariant {
   readonly available: boolean;
   /** Floats of a vector. */
   readonly lanes: number;
-  /** Products in f32 or bf16; sums are f32 in both. */
-  readonly precision: "f32" | "bf16";
+  /** Products of a prompt's matmuls: f32, bf16, or of bytes where the weights' type has a scale for each 32; sums are f32. */
+  readonly precision: "f32" | "bf16" | "int8";
   /** Addresses of the operations, as `ggml_custom_4d` takes them. */
   readonly operations: Readonly<Record<"linear" | "attention" | "rotate" | "decode", Pointer>>;
   /** Runs the self-test, once. */
@@ -81,16 +88,17 @@ function bindKernels(lib: Library) {
     variantAt: bind<[number], P | null>(lib, "void* pkv_isa_at(int)"),
     variantName: bind<[P], string>(lib, "const char* pkv_isa_name(void*)"),
     variantAvailable: bind<[P], number>(lib, "int pkv_isa_available(void*)"),
-    variantProducts: bind<[P], number>(lib, "int pkv_isa_unit(void*)"),
+    variantProducts: bind<[P], number>(lib, "int pkv_isa_products(void*)"),
     variantLanes: bind<[P], number>(lib, "int pkv_isa_lanes(void*)"),
     linear: bind<[P], P>(lib, "void* pkv_isa_linear(void*)"),
     attention: bind<[P], P>(lib, "void* pkv_isa_attention(void*)"),
     rotate: bind<[P], P>(lib, "void* pkv_isa_rotate(void*)"),
     decode: bind<[P], P>(lib, "void* pkv_isa_decode(void*)"),
+    linearPacks: bind<[P, number], number>(lib, "int pkv_isa_packs(void*,int)"),
     selftest: bind<[P, number], number>(lib, "double pkv_selftest(void*,int)"),
-    linearWorkspace: bind<[P, number, number, number, number], number>(
+    linearWorkspace: bind<[P, number, number, number, number, number], number>(
       lib,
-      "size_t pkv_linear_workspace(void*,int64_t,int64_t,int,int)",
+      "size_t pkv_linear_workspace(void*,int64_t,int64_t,int,int,int)",
     ),
     attentionWorkspace: bind<[P, number, number, number, number, number], number>(
       lib,
@@ -124,7 +132,7 @@ function variantsOf(functions: ReturnType<typeof bindKernels>): KernelVariant[] 
   for (let i = 0; ; i++) {
     const handle = functions.variantAt(i);
     if (handle === null) return variants;
-    const precision = functions.variantProducts(handle) === 1 ? "f32" : "bf16";
+    const precision = PRECISIONS[functions.variantProducts(handle)] ?? "f32";
     let errors: ReturnType<KernelVariant["errors"]> | undefined;
     const variant: KernelVariant = {
       name: functions.variantName(handle),

@@ -1,0 +1,157 @@
+// Few columns (decoding): rows of weights are unpacked in registers and multiplied with x as they come from memory.
+#pragma once
+#include "columns.h"
+#include "finish.h"
+#include "weights.h"
+
+#define COLUMNS_AT_ONCE 4
+#define ROWS_AT_ONCE 4
+#define ROWS_FINISHED 64 // rows whose sums are collected before they are finished
+#define BYTES_AHEAD                                                                                                    \
+  12288 // prefetched: the CPU's own prefetchers do not follow several short rows (8 against 34 GB/s, Zen 5)
+#include "byte_dots.h"
+
+// sums[c][ROWS_FINISHED] of `nr` rows and `nc` columns, both constants where this is inlined.
+#define DEFINE_DOTS(type, read)                                                                                        \
+  INLINE void dots_##read(float *sums, const uint8_t *w, size_t row_bytes, int nr, const float *x, int64_t k,          \
+                          int nc) {                                                                                    \
+    vf acc[ROWS_AT_ONCE][COLUMNS_AT_ONCE][BLOCK_VECS > 1 ? 2 : 1];                                                     \
+    UNROLL                                                                                                             \
+    for (int r = 0; r < nr; r++) UNROLL                                                                                \
+    for (int c = 0; c < nc; c++) acc[r][c][0] = acc[r][c][1] = v_zero();                                               \
+    for (int b = 0; b < k / BLOCK; b++) {                                                                              \
+      UNROLL                                                                                                           \
+      for (int r = 0; r < nr; r++) {                                                                                   \
+        vf f[BLOCK_VECS];                                                                                              \
+        read(w + (size_t)r * row_bytes, b, f);                                                                         \
+        __builtin_prefetch(w + (size_t)r * row_bytes + b * row_bytes * BLOCK / k + BYTES_AHEAD);                       \
+        UNROLL                                                                                                         \
+        for (int c = 0; c < nc; c++) UNROLL                                                                            \
+        for (int i = 0; i < BLOCK_VECS; i++)                                                                           \
+          acc[r][c][i % 2] = v_fma(f[i], v_load(x + (size_t)c * k + b * BLOCK + i * LANES), acc[r][c][i % 2]);         \
+      }                                                                                                                \
+    }                                                                                                                  \
+    UNROLL                                                                                                             \
+    for (int r = 0; r < nr; r++) UNROLL                                                                                \
+    for (int c = 0; c < nc; c++) sums[c * ROWS_FINISHED + r] = v_sum(v_add(acc[r][c][0], acc[r][c][1]));               \
+  }
+WEIGHT_TYPES(DEFINE_DOTS)
+
+// The same for any number of rows and columns. `columns` are floats, or blocks of bytes, `per` values each.
+#define DEFINE_ROWS(name, dots, column, per)                                                                           \
+  static void name(float *sums, const uint8_t *w, size_t row_bytes, int nr, const void *columns, int64_t k, int nc) {  \
+    const column *x = columns;                                                                                         \
+    if (nr == ROWS_AT_ONCE && nc == 1) {                                                                               \
+      dots(sums, w, row_bytes, ROWS_AT_ONCE, x, k, 1);                                                                 \
+      return;                                                                                                          \
+    }                                                                                                                  \
+    for (int r = 0; r < nr; r++, sums++, w += row_bytes) {                                                             \
+      if (nc == COLUMNS_AT_ONCE)                                                                                       \
+        dots(sums, w, row_bytes, 1, x, k, COLUMNS_AT_ONCE);                                                            \
+      else                                                                                                             \
+        for (int c = 0; c < nc; c++) dots(sums + c * ROWS_FINISHED, w, row_bytes, 1, x + c * (k / per), k, 1);         \
+    }                                                                                                                  \
+  }
+#define DEFINE_FLOAT_ROWS(type, read) DEFINE_ROWS(rows_##read, dots_##read, float, 1)
+WEIGHT_TYPES(DEFINE_FLOAT_ROWS)
+#ifdef CODED_TYPES
+#define DEFINE_BYTE_ROWS(type, name, halves) DEFINE_ROWS(byte_rows_##name, byte_dots_##name, byte_block, BLOCK)
+CODED_TYPES(DEFINE_BYTE_ROWS)
+#endif
+
+// The loop over one type of weights.
+typedef struct {
+  void (*rows)(float *, const uint8_t *, size_t, int, const void *, int64_t, int);
+  int bytes; // whether it takes columns of bytes
+} few_loop;
+
+static few_loop few_loop_of(int type) {
+  few_loop loop = {0};
+#define CASE(t, read)                                                                                                  \
+  if (type == t) loop = (few_loop){rows_##read, 0};
+  WEIGHT_TYPES(CASE)
+#undef CASE
+#ifdef CODED_TYPES
+#define CASE(t, name, halves)                                                                                          \
+  if (type == t) loop = (few_loop){byte_rows_##name, 1};
+  CODED_TYPES(CASE)
+#undef CASE
+#endif
+  return loop;
+}
+
+// A thread's own copy of the columns, as floats and, where they are read so, as bytes.
+typedef struct {
+  float *floats;
+  char *bytes;
+  int64_t k;
+} few_columns;
+
+INLINE size_t bytes_of_columns(int64_t k, int64_t n) {
+#ifdef CODED_TYPES
+  return PKV_ALIGN(k / BLOCK * n * sizeof(byte_block));
+#else
+  return 0;
+#endif
+}
+
+static size_t few_workspace(int64_t k, int64_t n) { return PKV_ALIGN(k * n * 4) + bytes_of_columns(k, n); }
+
+static few_columns prepare_columns(const pkv_tensor *dst, const pkv_linear_args *a, int ith) {
+  const pkv_tensor *x = dst->src[0];
+  const int64_t k = x->ne[0], n = x->ne[1];
+  char *at = a->workspace->data + ith * few_workspace(k, n);
+  const few_columns c = {(float *)at, at + PKV_ALIGN(k * n * 4), k};
+  const float *norm = vector_of(dst, a->norm);
+  for (int64_t j = 0; j < n; j++)
+    copy_column(c.floats + j * k, (const float *)((const char *)x->data + j * x->nb[1]), norm, a->epsilon, k);
+#ifdef CODED_TYPES
+  int bytes = 0;
+  for (int i = 0; i < a->n_weights; i++) bytes |= few_loop_of(dst->src[1 + i]->type).bytes;
+  for (int64_t j = 0; bytes && j < n; j++)
+    bytes_of_column((byte_block *)c.bytes + j * (k / BLOCK), c.floats + j * k, k);
+#endif
+  return c;
+}
+
+// Rows of a weight times columns `from .. from + nc`.
+INLINE void few_rows(float *sums, const pkv_tensor *w, int64_t row, int nr, const few_columns *x, int64_t from,
+                     int nc) {
+  const few_loop loop = few_loop_of(w->type);
+  const void *columns = loop.bytes ? (const void *)(x->bytes + bytes_of_columns(x->k, from)) : x->floats + from * x->k;
+  loop.rows(sums, (const uint8_t *)w->data + row * w->nb[1], w->nb[1], nr, columns, x->k, nc);
+}
+
+// Each thread has one stretch of rows: what is fetched ahead is then its own.
+static void linear_few(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
+  const int64_t n = dst->src[0]->ne[1];
+  const pkv_tensor *w0 = dst->src[1]; // its first rows are on their way while x is normed
+  for (size_t at = 0; at < BYTES_AHEAD; at += 64)
+    __builtin_prefetch((const char *)w0->data + w0->ne[1] / ROWS_AT_ONCE * ith / nth * ROWS_AT_ONCE * w0->nb[1] + at);
+  const few_columns columns = prepare_columns(dst, a, ith);
+  int64_t offset = 0;
+  for (int i = 0; i < (a->gated ? 1 : a->n_weights); i++) {
+    const pkv_tensor *w = dst->src[1 + i], *up = a->gated ? dst->src[2] : 0;
+    const int64_t groups = (w->ne[1] + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
+    const int64_t end = pkv_min(groups * (ith + 1) / nth * ROWS_AT_ONCE, w->ne[1]);
+    finish_args f = finish_of(dst, a, i);
+    for (int64_t from = groups * ith / nth * ROWS_AT_ONCE; from < end; from += ROWS_FINISHED) {
+      const int64_t to = pkv_min(from + ROWS_FINISHED, end);
+      for (int64_t c = 0; c < n; c += COLUMNS_AT_ONCE) {
+        const int nc = (int)pkv_min(n - c, COLUMNS_AT_ONCE);
+        float value[COLUMNS_AT_ONCE][ROWS_FINISHED], gate[COLUMNS_AT_ONCE][ROWS_FINISHED];
+        for (int64_t r = from; r < to; r += ROWS_AT_ONCE) {
+          const int nr = (int)pkv_min(to - r, ROWS_AT_ONCE);
+          few_rows((up ? gate[0] : value[0]) + (r - from), w, r, nr, &columns, c, nc);
+          if (up) few_rows(value[0] + (r - from), up, r, nr, &columns, c, nc);
+        }
+        for (int j = 0; j < nc; j++) {
+          f.residual = residual_at(dst, a, c + j, offset + from);
+          float *out = (float *)((char *)dst->data + (c + j) * dst->nb[1]) + offset + from;
+          finish(out, value[j], up ? gate[j] : 0, (int)(to - from), from, &f);
+        }
+      }
+    }
+    offset += w->ne[1];
+  }
+}
