@@ -6,62 +6,108 @@
 #ifdef __AVX512VNNI__
 #define COLUMN_STEPS 16256 // 127 * 128: the high byte is a signed one, the low one within -64 .. 63
 
-// What a block of a column is: its values are scale * (128 high + low).
+// Two blocks of a column: values are scale * (128 high + low). Scales are spread over the lanes of their block's products.
 typedef struct {
-  int8_t high[BLOCK], low[BLOCK];
-  float scale, sum, half_sums[2];
+  int8_t high[2 * BLOCK], low[2 * BLOCK];
+  float scales[LANES], half_sums[4];
   float unused[12];
-} byte_block;
+} byte_pair;
 
-static void bytes_of_column(byte_block *out, const float *x, int64_t k) {
-  for (int64_t b = 0; b < k / BLOCK; b++, x += BLOCK, out++) {
+INLINE int64_t pairs_of(int64_t k) { return (k / BLOCK + 1) / 2; }
+
+// Where k has an odd number of blocks, the last pair's second one is 0.
+static void bytes_of_column(byte_pair *out, const float *x, int64_t k) {
+  memset(out, 0, pairs_of(k) * sizeof *out);
+  for (int64_t b = 0; b < k / BLOCK; b++, x += BLOCK) {
+    byte_pair *pair = out + b / 2;
+    const int second = b % 2;
     const vf most = v_max(_mm512_abs_ps(v_load(x)), _mm512_abs_ps(v_load(x + LANES)));
     const float max = _mm512_reduce_max_ps(most), inverse = max > 0 ? COLUMN_STEPS / max : 0;
-    out->scale = max / COLUMN_STEPS;
+    const float scale = max / COLUMN_STEPS;
     UNROLL
     for (int i = 0; i < BLOCK_VECS; i++) {
+      const int at = second * BLOCK + i * LANES;
       const vu q = _mm512_cvtps_epi32(v_mul(v_load(x + i * LANES), v_set1(inverse)));
       const vu high = _mm512_srai_epi32(_mm512_add_epi32(q, _mm512_set1_epi32(64)), 7);
       const vu low = _mm512_sub_epi32(q, _mm512_slli_epi32(high, 7));
-      _mm_storeu_si128((__m128i *)(out->high + i * LANES), _mm512_cvtepi32_epi8(high));
-      _mm_storeu_si128((__m128i *)(out->low + i * LANES), _mm512_cvtepi32_epi8(low));
-      out->half_sums[i] = out->scale * (float)_mm512_reduce_add_epi32(q);
+      _mm_storeu_si128((__m128i *)(pair->high + at), _mm512_cvtepi32_epi8(high));
+      _mm_storeu_si128((__m128i *)(pair->low + at), _mm512_cvtepi32_epi8(low));
+      pair->half_sums[2 * second + i] = scale * (float)_mm512_reduce_add_epi32(q);
     }
-    out->sum = out->half_sums[0] + out->half_sums[1];
+    for (int i = 0; i < LANES / 2; i++) pair->scales[second * LANES / 2 + i] = scale;
   }
 }
 
-// sums[c][ROWS_FINISHED] of `nr` rows and `nc` columns, both constants where this is inlined.
-#define DEFINE_BYTE_DOTS(type, name, halves)                                                                           \
-  INLINE void byte_dots_##name(float *sums, const uint8_t *w, size_t row_bytes, int nr, const byte_block *x,           \
-                               int64_t k, int nc) {                                                                    \
-    const int64_t blocks = k / BLOCK;                                                                                  \
-    __m256 acc[ROWS_AT_ONCE][COLUMNS_AT_ONCE];                                                                         \
-    float least[ROWS_AT_ONCE][COLUMNS_AT_ONCE];                                                                        \
+// Two blocks of a row; d and m of each half block.
+typedef struct {
+  __m512i code;
+  __m128 d, m;
+} coded_pair;
+
+INLINE coded_pair joined(coded a, coded b) {
+  return (coded_pair){_mm512_inserti64x4(_mm512_castsi256_si512(a.code), b.code, 1),
+                      _mm_set_ps(b.d[1], b.d[0], a.d[1], a.d[0]), _mm_set_ps(b.m[1], b.m[0], a.m[1], a.m[0])};
+}
+INLINE coded_pair pair_q6_K(const uint8_t *row, int b) { return joined(coded_q6_K(row, b), coded_q6_K(row, b + 1)); }
+INLINE coded_pair pair_q4_K(const uint8_t *row, int b) { return joined(coded_q4_K(row, b), coded_q4_K(row, b + 1)); }
+
+INLINE __m512i pair_nibbles(const uint8_t *a, const uint8_t *b) {
+  const __m512i first = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)a));
+  const __m512i both = _mm512_mask_broadcast_i32x4(first, 0xff00, _mm_loadu_si128((const __m128i *)b));
+  const __m512i shifts = _mm512_set_epi32(4, 4, 4, 4, 0, 0, 0, 0, 4, 4, 4, 4, 0, 0, 0, 0);
+  return _mm512_and_si512(_mm512_srlv_epi32(both, shifts), _mm512_set1_epi8(15));
+}
+// Halves at a and b, and those behind them.
+INLINE __m128 pair_halves(const uint8_t *a, const uint8_t *b) {
+  int32_t x, y;
+  memcpy(&x, a, 4), memcpy(&y, b, 4);
+  return _mm_cvtph_ps(_mm_insert_epi32(_mm_cvtsi32_si128(x), y, 1));
+}
+INLINE coded_pair pair_q4_1(const uint8_t *row, int b) {
+  const uint8_t *p = row + b * 20;
+  const __m128 dm = pair_halves(p, p + 20);
+  return (coded_pair){pair_nibbles(p + 4, p + 24), _mm_moveldup_ps(dm), _mm_movehdup_ps(dm)};
+}
+INLINE coded_pair pair_q4_0(const uint8_t *row, int b) {
+  const uint8_t *p = row + b * 18;
+  const __m128 d = _mm_moveldup_ps(pair_halves(p, p + 18));
+  return (coded_pair){pair_nibbles(p + 2, p + 20), d, _mm_mul_ps(d, _mm_set1_ps(-8))};
+}
+INLINE coded_pair pair_q8_0(const uint8_t *row, int b) {
+  const uint8_t *p = row + b * 34;
+  const __m128 d = _mm_moveldup_ps(pair_halves(p, p + 34));
+  const __m512i code = _mm512_inserti64x4(_mm512_castsi256_si512(bytes_at(p + 2)), bytes_at(p + 36), 1);
+  return (coded_pair){_mm512_xor_si512(code, _mm512_set1_epi8((char)128)), d, _mm_mul_ps(d, _mm_set1_ps(-128))};
+}
+
+// sums[c][ROWS_FINISHED] of one row and `nc` columns, a constant where this is inlined.
+#define DEFINE_BYTE_DOTS(type, name)                                                                                   \
+  INLINE void byte_dots_##name(float *sums, const uint8_t *row, size_t row_bytes, const byte_pair *x, int64_t k,       \
+                               int nc) {                                                                               \
+    const int blocks = (int)(k / BLOCK), pairs = (int)pairs_of(k);                                                     \
+    const size_t step = row_bytes / pairs;                                                                             \
+    const __m512i spread = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);                           \
+    vf acc[COLUMNS_AT_ONCE];                                                                                           \
+    __m128 least[COLUMNS_AT_ONCE];                                                                                     \
     UNROLL                                                                                                             \
-    for (int r = 0; r < nr; r++) UNROLL                                                                                \
-    for (int c = 0; c < nc; c++) acc[r][c] = _mm256_setzero_ps(), least[r][c] = 0;                                     \
-    for (int64_t b = 0; b < blocks; b++) {                                                                             \
+    for (int c = 0; c < nc; c++) acc[c] = v_zero(), least[c] = _mm_setzero_ps();                                       \
+    for (int p = 0; p < pairs; p++) {                                                                                  \
+      __builtin_prefetch(row + p * step + BYTES_AHEAD);                                                                \
+      const coded_pair w =                                                                                             \
+          2 * p + 1 < blocks ? pair_##name(row, 2 * p) : joined(coded_##name(row, 2 * p), (coded){0});                 \
+      const vf d = _mm512_permutexvar_ps(spread, _mm512_castps128_ps512(w.d));                                         \
       UNROLL                                                                                                           \
-      for (int r = 0; r < nr; r++) {                                                                                   \
-        const coded w_b = coded_##name(w + (size_t)r * row_bytes, (int)b);                                             \
-        __builtin_prefetch(w + (size_t)r * row_bytes + b * row_bytes / blocks + BYTES_AHEAD);                          \
-        const __m256 d =                                                                                               \
-            halves ? _mm256_set_m128(_mm_set1_ps(w_b.d[1]), _mm_set1_ps(w_b.d[0])) : _mm256_set1_ps(w_b.d[0]);         \
-        UNROLL                                                                                                         \
-        for (int c = 0; c < nc; c++) {                                                                                 \
-          const byte_block *x_b = x + c * blocks + b;                                                                  \
-          const __m256i high = _mm256_dpbusd_epi32(_mm256_setzero_si256(), w_b.code, bytes_at(x_b->high));             \
-          const __m256i both = _mm256_dpbusd_epi32(_mm256_slli_epi32(high, 7), w_b.code, bytes_at(x_b->low));          \
-          const __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(x_b->scale));                                           \
-          acc[r][c] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(both), scale, acc[r][c]);                                     \
-          least[r][c] += halves ? w_b.m[0] * x_b->half_sums[0] + w_b.m[1] * x_b->half_sums[1] : w_b.m[0] * x_b->sum;   \
-        }                                                                                                              \
+      for (int c = 0; c < nc; c++) {                                                                                   \
+        const byte_pair *x_p = x + (size_t)c * pairs + p;                                                              \
+        const vu high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w.code, u_load(x_p->high));                        \
+        const vu both = _mm512_dpbusd_epi32(_mm512_slli_epi32(high, 7), w.code, u_load(x_p->low));                     \
+        acc[c] = v_fma(_mm512_cvtepi32_ps(both), v_mul(d, v_load(x_p->scales)), acc[c]);                               \
+        least[c] = _mm_fmadd_ps(w.m, _mm_loadu_ps(x_p->half_sums), least[c]);                                          \
       }                                                                                                                \
     }                                                                                                                  \
     UNROLL                                                                                                             \
-    for (int r = 0; r < nr; r++) UNROLL                                                                                \
-    for (int c = 0; c < nc; c++) sums[c * ROWS_FINISHED + r] = v_sum(_mm512_zextps256_ps512(acc[r][c])) + least[r][c]; \
+    for (int c = 0; c < nc; c++)                                                                                       \
+      sums[c * ROWS_FINISHED] = v_sum(v_add(acc[c], _mm512_zextps128_ps512(least[c])));                                \
   }
 CODED_TYPES(DEFINE_BYTE_DOTS)
 #endif

@@ -52,7 +52,7 @@ static many_loop many_loop_of(int type) {
   WEIGHT_TYPES(CASE)
 #undef CASE
 #ifdef BYTE_TILES
-#define CASE(t, name, halves)                                                                                          \
+#define CASE(t, name)                                                                                          \
   if (type == t) loop = (many_loop){PACK_BYTES, byte_panel_##name};
   EVEN_CODED_TYPES(CASE)
 #undef CASE
