@@ -6,7 +6,8 @@
 #ifdef __AVX512VNNI__
 #define COLUMN_STEPS 16256 // 127 * 128: the high byte is a signed one, the low one within -64 .. 63
 
-// Two blocks of a column: values are scale * (128 high + low). Scales are spread over the lanes of their block's products.
+// Two blocks of a column: values are scale * (128 high + low). Scales are spread over the lanes of their block's
+// products.
 typedef struct {
   int8_t high[2 * BLOCK], low[2 * BLOCK];
   float scales[LANES], half_sums[4];
@@ -106,8 +107,7 @@ INLINE coded_pair pair_q8_0(const uint8_t *row, int b) {
       }                                                                                                                \
     }                                                                                                                  \
     UNROLL                                                                                                             \
-    for (int c = 0; c < nc; c++)                                                                                       \
-      sums[c * ROWS_FINISHED] = v_sum(v_add(acc[c], _mm512_zextps128_ps512(least[c])));                                \
+    for (int c = 0; c < nc; c++) sums[c * ROWS_FINISHED] = v_sum(v_add(acc[c], _mm512_zextps128_ps512(least[c])));     \
   }
 CODED_TYPES(DEFINE_BYTE_DOTS)
 #endif

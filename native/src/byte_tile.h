@@ -1,6 +1,6 @@
-// Many columns times quantized weights by products of bytes (AVX-512 VNNI), four in one instruction: columns are rounded
-// to 8 bits with a scale for each block of 32, as ggml rounds them, and weights are their codes, which loses nothing.
-// For types whose blocks of 32 have one scale.
+// Many columns times quantized weights by products of bytes (AVX-512 VNNI), four in one instruction: columns are
+// rounded to 8 bits with a scale for each block of 32, as ggml rounds them, and weights are their codes, which loses
+// nothing. For types whose blocks of 32 have one scale.
 #pragma once
 #include "coded.h"
 #include "columns.h"
@@ -53,7 +53,7 @@ static void pack_bytes(const byte_columns *c, int64_t column, const float *x, co
 INLINE float *panel_scales(const void *panel, int64_t k) { return (float *)((char *)panel + k * TILE_COLS); }
 INLINE size_t byte_panel_size(int64_t k) { return PKV_ALIGN(k * TILE_COLS + 2 * (k / BLOCK) * TILE_COLS * 4); }
 
-#define DEFINE_BYTE_PANEL(type, name)                                                                          \
+#define DEFINE_BYTE_PANEL(type, name)                                                                                  \
   static void byte_panel_##name(uint32_t *out, const uint8_t *w, size_t row_bytes, int rows, int64_t k) {              \
     const int blocks = (int)(k / BLOCK);                                                                               \
     float *scales = panel_scales(out, k);                                                                              \

@@ -89,7 +89,8 @@ INLINE void softmax_part(float *score, int n, float *most, float *total) {
   *total = v_sum(sum);
 }
 
-// Hadamard transforms of `block` values each, over √block: an outlier becomes a little of every value. Their own inverse.
+// Hadamard transforms of `block` values each, over √block: an outlier becomes a little of every value. Their own
+// inverse.
 static void spread(float *x, int64_t dim, int block) {
   if (block == 0) return;
   const vf scale = v_set1(1 / sqrtf((float)block));

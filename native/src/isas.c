@@ -77,8 +77,7 @@ PKV_EXPORT void *pkv_isa_attention(const pkv_isa *isa) { return (void *)isa->att
 PKV_EXPORT void *pkv_isa_rotate(const pkv_isa *isa) { return (void *)isa->rotate; }
 PKV_EXPORT void *pkv_isa_decode(const pkv_isa *isa) { return (void *)isa->decode; }
 
-PKV_EXPORT size_t pkv_linear_workspace(const pkv_isa *isa, int64_t k, int64_t n, int gated, int packs,
-                                       int nth) {
+PKV_EXPORT size_t pkv_linear_workspace(const pkv_isa *isa, int64_t k, int64_t n, int gated, int packs, int nth) {
   return isa->linear_workspace(k, n, gated, packs, nth);
 }
 PKV_EXPORT size_t pkv_attention_workspace(const pkv_isa *isa, int64_t dim, int64_t nkv, int sums, int group, int nth) {

@@ -61,7 +61,7 @@ static few_loop few_loop_of(int type) {
   WEIGHT_TYPES(CASE)
 #undef CASE
 #ifdef CODED_TYPES
-#define CASE(t, name)                                                                                          \
+#define CASE(t, name)                                                                                                  \
   if (type == t) loop = (few_loop){byte_row_##name, 1};
   CODED_TYPES(CASE)
 #undef CASE
@@ -97,8 +97,7 @@ static few_columns prepare_columns(const pkv_tensor *dst, const pkv_linear_args 
 #ifdef CODED_TYPES
   int bytes = 0;
   for (int i = 0; i < a->n_weights; i++) bytes |= few_loop_of(dst->src[1 + i]->type).bytes;
-  for (int64_t j = 0; bytes && j < n; j++)
-    bytes_of_column((byte_pair *)c.bytes + j * pairs_of(k), c.floats + j * k, k);
+  for (int64_t j = 0; bytes && j < n; j++) bytes_of_column((byte_pair *)c.bytes + j * pairs_of(k), c.floats + j * k, k);
 #endif
   return c;
 }

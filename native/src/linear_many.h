@@ -39,7 +39,8 @@
   }
 WEIGHT_TYPES(DEFINE_PANEL)
 
-// What the loop over one type of weights wants of columns, and how it makes a panel; panels of bytes are the smaller ones.
+// What the loop over one type of weights wants of columns, and how it makes a panel; panels of bytes are the smaller
+// ones.
 typedef struct {
   int packs; // PACK_UNITS or PACK_BYTES
   void (*panel)(uint32_t *, const uint8_t *, size_t, int, int64_t);
@@ -52,7 +53,7 @@ static many_loop many_loop_of(int type) {
   WEIGHT_TYPES(CASE)
 #undef CASE
 #ifdef BYTE_TILES
-#define CASE(t, name)                                                                                          \
+#define CASE(t, name)                                                                                                  \
   if (type == t) loop = (many_loop){PACK_BYTES, byte_panel_##name};
   EVEN_CODED_TYPES(CASE)
 #undef CASE
@@ -114,7 +115,8 @@ static void many_product(float *value, const many_columns *c, int64_t column, co
   tile_product(value, c->units + column * ku, ku, panel, (int)ku, 0);
 }
 
-// A tile of results: columns from `column` on, rows of weight `weight` from `row` on, which are rows of dst `offset` on.
+// A tile of results: columns from `column` on, rows of weight `weight` from `row` on, which are rows of dst `offset`
+// on.
 typedef struct {
   int64_t column, row, offset;
   int columns, rows, weight;

@@ -34,8 +34,8 @@ typedef struct {
   pkv_sync sync;
   pkv_workspace *workspace;
   float scale;
-  int32_t window;   // keys that a query sees, itself included; 0: all
-  int32_t values;   // 1: src[2] is v and dst f32 [headDim, nHead, nq]; 0: only sums
+  int32_t window;             // keys that a query sees, itself included; 0: all
+  int32_t values;             // 1: src[2] is v and dst f32 [headDim, nHead, nq]; 0: only sums
   int32_t sums[PKV_SUMS];     // index of a source f32 [nkv, nHead] that attention received is added to; -1: none
   int32_t distance[PKV_SUMS]; // ... by queries at least so far away
   int32_t peaks;              // 1: the largest is kept instead of the sum
@@ -59,7 +59,7 @@ typedef struct {
   pkv_workspace *workspace;
   pkv_rotate_args shape;
   float scale;
-  int32_t spread;            // the cache holds Hadamard transforms of so many values each, a power of two; 0: plain rows
+  int32_t spread; // the cache holds Hadamard transforms of so many values each, a power of two; 0: plain rows
   pkv_from_float from_float; // of the cache's type; 0 for f16
 } pkv_decode_args;
 

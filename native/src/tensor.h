@@ -27,5 +27,6 @@ enum { T_F32 = 0, T_F16 = 1, T_Q4_0 = 2, T_Q4_1 = 3, T_Q8_0 = 8, T_Q4_K = 12, T_
 // Weight types that the kernels read: one line a type, from which the loops over weights are made (weights.h).
 #define WEIGHT_TYPES(X)                                                                                                \
   X(T_F32, read_f32)                                                                                                   \
-  X(T_F16, read_f16) X(T_BF16, read_bf16) X(T_Q8_0, read_q8_0) X(T_Q4_0, read_q4_0) X(T_Q4_1, read_q4_1)               \
-      X(T_Q4_K, read_q4_K) X(T_Q6_K, read_q6_K)
+  X(T_F16, read_f16)                                                                                                   \
+  X(T_BF16, read_bf16) X(T_Q8_0, read_q8_0) X(T_Q4_0, read_q4_0) X(T_Q4_1, read_q4_1) X(T_Q4_K, read_q4_K)             \
+      X(T_Q6_K, read_q6_K)
