@@ -30,7 +30,7 @@ export interface EngineOptions {
   readonly model?: string;
   /** CPU threads. Defaults to the cores at hand. */
   readonly threads?: number;
-  /** Prompt tokens per graph in prefill, at most 4,096. Defaults to 1,024, beyond 4,096 tokens to 2,048, with ggml's operations to 512. */
+  /** Prompt tokens per graph in prefill, at most 4,096. Defaults to as few chunks of up to 2,048 as there can be, all alike, with ggml's operations to 512. */
   readonly chunkTokens?: number;
   /**
    * What computes attention and matmuls: `auto`, our fastest kernels that run here; `ggml`; or a variant by
