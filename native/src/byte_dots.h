@@ -39,48 +39,6 @@ static void bytes_of_column(byte_pair *out, const float *x, int64_t k) {
   }
 }
 
-// Two blocks of a row; d and m of each half block.
-typedef struct {
-  __m512i code;
-  __m128 d, m;
-} coded_pair;
-
-INLINE coded_pair joined(coded a, coded b) {
-  return (coded_pair){_mm512_inserti64x4(_mm512_castsi256_si512(a.code), b.code, 1),
-                      _mm_set_ps(b.d[1], b.d[0], a.d[1], a.d[0]), _mm_set_ps(b.m[1], b.m[0], a.m[1], a.m[0])};
-}
-INLINE coded_pair pair_q6_K(const uint8_t *row, int b) { return joined(coded_q6_K(row, b), coded_q6_K(row, b + 1)); }
-INLINE coded_pair pair_q4_K(const uint8_t *row, int b) { return joined(coded_q4_K(row, b), coded_q4_K(row, b + 1)); }
-
-INLINE __m512i pair_nibbles(const uint8_t *a, const uint8_t *b) {
-  const __m512i first = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)a));
-  const __m512i both = _mm512_mask_broadcast_i32x4(first, 0xff00, _mm_loadu_si128((const __m128i *)b));
-  const __m512i shifts = _mm512_set_epi32(4, 4, 4, 4, 0, 0, 0, 0, 4, 4, 4, 4, 0, 0, 0, 0);
-  return _mm512_and_si512(_mm512_srlv_epi32(both, shifts), _mm512_set1_epi8(15));
-}
-// Halves at a and b, and those behind them.
-INLINE __m128 pair_halves(const uint8_t *a, const uint8_t *b) {
-  int32_t x, y;
-  memcpy(&x, a, 4), memcpy(&y, b, 4);
-  return _mm_cvtph_ps(_mm_insert_epi32(_mm_cvtsi32_si128(x), y, 1));
-}
-INLINE coded_pair pair_q4_1(const uint8_t *row, int b) {
-  const uint8_t *p = row + b * 20;
-  const __m128 dm = pair_halves(p, p + 20);
-  return (coded_pair){pair_nibbles(p + 4, p + 24), _mm_moveldup_ps(dm), _mm_movehdup_ps(dm)};
-}
-INLINE coded_pair pair_q4_0(const uint8_t *row, int b) {
-  const uint8_t *p = row + b * 18;
-  const __m128 d = _mm_moveldup_ps(pair_halves(p, p + 18));
-  return (coded_pair){pair_nibbles(p + 2, p + 20), d, _mm_mul_ps(d, _mm_set1_ps(-8))};
-}
-INLINE coded_pair pair_q8_0(const uint8_t *row, int b) {
-  const uint8_t *p = row + b * 34;
-  const __m128 d = _mm_moveldup_ps(pair_halves(p, p + 34));
-  const __m512i code = _mm512_inserti64x4(_mm512_castsi256_si512(bytes_at(p + 2)), bytes_at(p + 36), 1);
-  return (coded_pair){_mm512_xor_si512(code, _mm512_set1_epi8((char)128)), d, _mm_mul_ps(d, _mm_set1_ps(-128))};
-}
-
 // sums[c][ROWS_FINISHED] of one row and `nc` columns, a constant where this is inlined.
 #define DEFINE_BYTE_DOTS(type, name)                                                                                   \
   INLINE void byte_dots_##name(float *sums, const uint8_t *row, size_t row_bytes, const byte_pair *x, int64_t k,       \
@@ -94,8 +52,7 @@ INLINE coded_pair pair_q8_0(const uint8_t *row, int b) {
     for (int c = 0; c < nc; c++) acc[c] = v_zero(), least[c] = _mm_setzero_ps();                                       \
     for (int p = 0; p < pairs; p++) {                                                                                  \
       __builtin_prefetch(row + p * step + BYTES_AHEAD);                                                                \
-      const coded_pair w =                                                                                             \
-          2 * p + 1 < blocks ? pair_##name(row, 2 * p) : joined(coded_##name(row, 2 * p), (coded){0});                 \
+      const coded_pair w = pair_at_##name(row, 2 * p, blocks);                                                         \
       const vf d = _mm512_permutexvar_ps(spread, _mm512_castps128_ps512(w.d));                                         \
       UNROLL                                                                                                           \
       for (int c = 0; c < nc; c++) {                                                                                   \

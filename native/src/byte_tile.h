@@ -62,13 +62,14 @@ INLINE size_t byte_panel_size(int64_t k) { return PKV_ALIGN(k * TILE_COLS + 2 * 
         vu units[LANES];                                                                                               \
         for (int r = 0; r < LANES; r++) {                                                                              \
           const int row = v * LANES + r;                                                                               \
-          coded c[2] = {{_mm256_setzero_si256(), {0}, {0}}, {_mm256_setzero_si256(), {0}, {0}}};                       \
+          const coded_pair c = row < rows ? pair_at_##name(w + (size_t)row * row_bytes, b, blocks) : (coded_pair){0};  \
+          float d[4], m[4]; /* of halves, which are alike */                                                           \
+          _mm_storeu_ps(d, c.d), _mm_storeu_ps(m, c.m);                                                                \
           for (int i = 0; i < 2 && b + i < blocks; i++) {                                                              \
-            if (row < rows) c[i] = coded_##name(w + (size_t)row * row_bytes, b + i);                                   \
-            scales[(2 * (b + i) + 0) * TILE_COLS + row] = c[i].d[0];                                                   \
-            scales[(2 * (b + i) + 1) * TILE_COLS + row] = c[i].m[0];                                                   \
+            scales[(2 * (b + i) + 0) * TILE_COLS + row] = d[2 * i];                                                    \
+            scales[(2 * (b + i) + 1) * TILE_COLS + row] = m[2 * i];                                                    \
           }                                                                                                            \
-          units[r] = _mm512_inserti64x4(_mm512_castsi256_si512(c[0].code), c[1].code, 1);                              \
+          units[r] = c.code;                                                                                           \
         }                                                                                                              \
         u_transpose(units);                                                                                            \
         uint32_t *o = out + (size_t)b * (BLOCK / 4) * TILE_COLS + v * LANES;                                           \

@@ -42,7 +42,57 @@ INLINE coded coded_q6_K(const uint8_t *row, int b) {
   const float d0 = p.d * p.scales[0], d1 = p.d * p.scales[1];
   return (coded){_mm256_or_si256(bits_of(bytes_at(p.low), p.low_shift, 15), two), {d0, d1}, {-32 * d0, -32 * d1}};
 }
+
+// Two blocks of a row; d and m of each half block.
+typedef struct {
+  __m512i code;
+  __m128 d, m;
+} coded_pair;
+
+INLINE coded_pair joined(coded a, coded b) {
+  return (coded_pair){_mm512_inserti64x4(_mm512_castsi256_si512(a.code), b.code, 1),
+                      _mm_set_ps(b.d[1], b.d[0], a.d[1], a.d[0]), _mm_set_ps(b.m[1], b.m[0], a.m[1], a.m[0])};
+}
+INLINE coded_pair pair_q6_K(const uint8_t *row, int b) { return joined(coded_q6_K(row, b), coded_q6_K(row, b + 1)); }
+INLINE coded_pair pair_q4_K(const uint8_t *row, int b) { return joined(coded_q4_K(row, b), coded_q4_K(row, b + 1)); }
+
+INLINE __m512i pair_nibbles(const uint8_t *a, const uint8_t *b) {
+  const __m512i first = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)a));
+  const __m512i both = _mm512_mask_broadcast_i32x4(first, 0xff00, _mm_loadu_si128((const __m128i *)b));
+  const __m512i shifts = _mm512_set_epi32(4, 4, 4, 4, 0, 0, 0, 0, 4, 4, 4, 4, 0, 0, 0, 0);
+  return _mm512_and_si512(_mm512_srlv_epi32(both, shifts), _mm512_set1_epi8(15));
+}
+// Halves at a and b, and those behind them.
+INLINE __m128 pair_halves(const uint8_t *a, const uint8_t *b) {
+  int32_t x, y;
+  memcpy(&x, a, 4), memcpy(&y, b, 4);
+  return _mm_cvtph_ps(_mm_insert_epi32(_mm_cvtsi32_si128(x), y, 1));
+}
+INLINE coded_pair pair_q4_1(const uint8_t *row, int b) {
+  const uint8_t *p = row + b * 20;
+  const __m128 dm = pair_halves(p, p + 20);
+  return (coded_pair){pair_nibbles(p + 4, p + 24), _mm_moveldup_ps(dm), _mm_movehdup_ps(dm)};
+}
+INLINE coded_pair pair_q4_0(const uint8_t *row, int b) {
+  const uint8_t *p = row + b * 18;
+  const __m128 d = _mm_moveldup_ps(pair_halves(p, p + 18));
+  return (coded_pair){pair_nibbles(p + 2, p + 20), d, _mm_mul_ps(d, _mm_set1_ps(-8))};
+}
+INLINE coded_pair pair_q8_0(const uint8_t *row, int b) {
+  const uint8_t *p = row + b * 34;
+  const __m128 d = _mm_moveldup_ps(pair_halves(p, p + 34));
+  const __m512i code = _mm512_inserti64x4(_mm512_castsi256_si512(bytes_at(p + 2)), bytes_at(p + 36), 1);
+  return (coded_pair){_mm512_xor_si512(code, _mm512_set1_epi8((char)128)), d, _mm_mul_ps(d, _mm_set1_ps(-128))};
+}
+
 // Types whose halves are alike, and all.
 #define EVEN_CODED_TYPES(F) F(T_Q8_0, q8_0) F(T_Q4_0, q4_0) F(T_Q4_1, q4_1) F(T_Q4_K, q4_K)
 #define CODED_TYPES(F) EVEN_CODED_TYPES(F) F(T_Q6_K, q6_K)
+
+// Blocks b and b + 1 of a row of `blocks`; beyond its end 0.
+#define DEFINE_PAIR_AT(type, name)                                                                                     \
+  INLINE coded_pair pair_at_##name(const uint8_t *row, int b, int blocks) {                                            \
+    return b + 1 < blocks ? pair_##name(row, b) : joined(coded_##name(row, b), (coded){0});                            \
+  }
+CODED_TYPES(DEFINE_PAIR_AT)
 #endif

@@ -91,27 +91,23 @@ const LONG_METHODS = ["every:64(pyramidkv)", "every:64(snapkv)", "every:64(h2o)"
 async function benchEngine(s: Setting, lengths: readonly number[]): Promise<SuiteResult> {
   const load = await compareLoadTime(s.modelPath, s.threads, s.repetitions);
   await using exact = await loadEngine({ ...s, model: s.modelPath, kernels: "ggml" });
-  const bar = progressBar("bench", "count");
-  try {
-    const comparisons = await compare({
-      ...{ engine: s.engine, exact, modelPath: s.modelPath, threads: s.threads, lengths },
-      ...{ tokens: tokensOf(s, lengths), decodeTokens: s.tokens, repetitions: s.repetitions },
-      kvSize: s.kvSize,
-      onStep: (done, total) => bar.update(done, total),
-    });
-    return {
-      json: { load, comparisons },
-      head: ["prompt", "engine, cache", "prefill tokens/s", "decode tokens/s"],
-      speeds: comparisons.flatMap((c) => [
-        [String(c.promptTokens), "libllama, full", ...speed(c.libllama)],
-        ["", "pyramidkv, full", ...speed(c.full)],
-        ["", `pyramidkv, ${s.kvSize} kept`, ...speed(c.compressed)],
-      ]),
-      targets: targetRows(comparisons, load, s.engine.model.nLayer * s.kvSize),
-    };
-  } finally {
-    bar.stop();
-  }
+  using bar = progressBar("bench", "count");
+  const comparisons = await compare({
+    ...{ engine: s.engine, exact, modelPath: s.modelPath, threads: s.threads, lengths },
+    ...{ tokens: tokensOf(s, lengths), decodeTokens: s.tokens, repetitions: s.repetitions },
+    kvSize: s.kvSize,
+    onStep: (done, total) => bar.update(done, total),
+  });
+  return {
+    json: { load, comparisons },
+    head: ["prompt", "engine, cache", "prefill tokens/s", "decode tokens/s"],
+    speeds: comparisons.flatMap((c) => [
+      [String(c.promptTokens), "libllama, full", ...speed(c.libllama)],
+      ["", "pyramidkv, full", ...speed(c.full)],
+      ["", `pyramidkv, ${s.kvSize} kept`, ...speed(c.compressed)],
+    ]),
+    targets: targetRows(comparisons, load, s.engine.model.nLayer * s.kvSize),
+  };
 }
 
 async function benchGrid(s: Setting, lengths: readonly number[]): Promise<undefined> {
@@ -164,74 +160,62 @@ async function benchPrefill(s: Setting, lengths: readonly number[]): Promise<Sui
 }
 
 async function benchMemory(s: Setting): Promise<SuiteResult> {
-  const bar = progressBar("memory", "count");
-  try {
-    const rows = await compareMemory({
-      ...{ modelPath: s.modelPath, kernels: s.kernels ?? "auto", threads: s.threads },
-      ownKernels: s.engine.kernels.name !== "ggml",
-      textOf: (length) => textOf(s, length),
-      onStep: (done, total) => bar.update(done, total),
-    });
-    const both = ({ predicted, measured }: { predicted: number; measured: number }) =>
-      `${formatBytes(Math.round(predicted))}, ${formatBytes(measured)}`;
-    return {
-      json: { rows },
-      head: ["prompt", "method", "KV type", "KV predicted, measured", "KV peak", "process"],
-      speeds: rows.map((r) => [
-        ...[String(r.promptTokens), `${r.method} ${r.kvSize}`, r.kvType ?? "f16"],
-        ...[both(r.kv), both(r.kvPeak), both(r.total)],
-      ]),
-      targets: memoryTargets(rows),
-    };
-  } finally {
-    bar.stop();
-  }
+  using bar = progressBar("memory", "count");
+  const rows = await compareMemory({
+    ...{ modelPath: s.modelPath, kernels: s.kernels ?? "auto", threads: s.threads },
+    ownKernels: s.engine.kernels.name !== "ggml",
+    textOf: (length) => textOf(s, length),
+    onStep: (done, total) => bar.update(done, total),
+  });
+  const both = ({ predicted, measured }: { predicted: number; measured: number }) =>
+    `${formatBytes(Math.round(predicted))}, ${formatBytes(measured)}`;
+  return {
+    json: { rows },
+    head: ["prompt", "method", "KV type", "KV predicted, measured", "KV peak", "process"],
+    speeds: rows.map((r) => [
+      ...[String(r.promptTokens), `${r.method} ${r.kvSize}`, r.kvType ?? "f16"],
+      ...[both(r.kv), both(r.kvPeak), both(r.total)],
+    ]),
+    targets: memoryTargets(rows),
+  };
 }
 
 async function benchLong(s: Setting, [length = 1000]: readonly number[]): Promise<SuiteResult> {
-  const bar = progressBar("long output", "count");
-  try {
-    const rows = await longOutput({
-      ...{ engine: s.engine, prompt: tokensOf(s, [length]), methods: LONG_METHODS },
-      ...{ tokens: s.tokens, kvSize: s.kvSize, onStep: (done, total) => bar.update(done, total) },
-    });
-    return {
-      json: { promptTokens: length, tokens: s.tokens, rows },
-      head: ["method", "tokens/s first, last", "KV", "KL by quarter", "top-1 by quarter"],
-      speeds: rows.map((r) => [
-        r.method,
-        `${r.speedAtStart.toFixed(0)}, ${r.speedAtEnd.toFixed(0)}`,
-        `${formatBytes(r.leastBytes)} to ${formatBytes(r.mostBytes)}`,
-        r.kl.map((x) => x.toFixed(3)).join(" "),
-        r.top1.map((x) => x.toFixed(2)).join(" "),
-      ]),
-      targets: longOutputTargets(rows),
-    };
-  } finally {
-    bar.stop();
-  }
+  using bar = progressBar("long output", "count");
+  const rows = await longOutput({
+    ...{ engine: s.engine, prompt: tokensOf(s, [length]), methods: LONG_METHODS },
+    ...{ tokens: s.tokens, kvSize: s.kvSize, onStep: (done, total) => bar.update(done, total) },
+  });
+  return {
+    json: { promptTokens: length, tokens: s.tokens, rows },
+    head: ["method", "tokens/s first, last", "KV", "KL by quarter", "top-1 by quarter"],
+    speeds: rows.map((r) => [
+      r.method,
+      `${r.speedAtStart.toFixed(0)}, ${r.speedAtEnd.toFixed(0)}`,
+      `${formatBytes(r.leastBytes)} to ${formatBytes(r.mostBytes)}`,
+      r.kl.map((x) => x.toFixed(3)).join(" "),
+      r.top1.map((x) => x.toFixed(2)).join(" "),
+    ]),
+    targets: longOutputTargets(rows),
+  };
 }
 
 async function benchAnalysis(s: Setting, lengths: readonly number[]): Promise<SuiteResult> {
-  const bar = progressBar("bench", "count");
-  try {
-    const rows = await compareAnalysis({
-      ...{ engine: s.engine, tokens: tokensOf(s, lengths), lengths, repetitions: s.repetitions },
-      onStep: (done, total) => bar.update(done, total),
-    });
-    const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
-    return {
-      json: { rows },
-      head: ["text", "prefill", "analysis", "process, at most"],
-      speeds: rows.map((r) => [
-        ...[String(r.tokens), seconds(r.prefillMs.median), seconds(r.analysisMs.median)],
-        formatBytes(r.peakRssBytes),
-      ]),
-      targets: analysisTargets(rows),
-    };
-  } finally {
-    bar.stop();
-  }
+  using bar = progressBar("bench", "count");
+  const rows = await compareAnalysis({
+    ...{ engine: s.engine, tokens: tokensOf(s, lengths), lengths, repetitions: s.repetitions },
+    onStep: (done, total) => bar.update(done, total),
+  });
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+  return {
+    json: { rows },
+    head: ["text", "prefill", "analysis", "process, at most"],
+    speeds: rows.map((r) => [
+      ...[String(r.tokens), seconds(r.prefillMs.median), seconds(r.analysisMs.median)],
+      formatBytes(r.peakRssBytes),
+    ]),
+    targets: analysisTargets(rows),
+  };
 }
 
 /** Tokens of the haystack, over again until there are enough for the longest prompt. */

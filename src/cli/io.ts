@@ -13,14 +13,17 @@ export function style(format: "bold" | "dim" | "red" | "green" | "yellow", text:
   return shown ? styleText(format, text) : text;
 }
 
-export interface Progress {
+export interface Progress extends Disposable {
   update(done: number, total: number): void;
   stop(): void;
 }
 
 /** A progress bar on stderr; silent where stderr is no terminal. */
 export function progressBar(label: string, unit: "bytes" | "share" | "count"): Progress {
-  if (!process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
+  if (!process.stderr.isTTY) {
+    const nothing = () => undefined;
+    return { update: nothing, stop: nothing, [Symbol.dispose]: nothing };
+  }
   const bar = new SingleBar({
     format: `${label} {bar} {percentage}%${unit === "share" ? "" : " {amount}"} {eta_formatted}`,
     stream: process.stderr,
@@ -30,6 +33,9 @@ export function progressBar(label: string, unit: "bytes" | "share" | "count"): P
     etaBuffer: 50,
   });
   let started = false;
+  const stop = () => {
+    if (started) bar.stop();
+  };
   return {
     update(done, total) {
       const amount =
@@ -38,9 +44,8 @@ export function progressBar(label: string, unit: "bytes" | "share" | "count"): P
       started = true;
       bar.update(done, { amount });
     },
-    stop() {
-      if (started) bar.stop();
-    },
+    stop,
+    [Symbol.dispose]: stop,
   };
 }
 

@@ -17,11 +17,7 @@ export const SELFTEST_OPERATIONS = ["linear", "attention", "decode"] as const;
 const SELFTEST_LIMIT = { f32: 1e-3, bf16: 0.3, int8: 0.3 };
 
 /** By the products of one multiply-add. */
-const PRECISIONS: Readonly<Record<number, KernelVariant["precision"]>> = {
-  1: "f32",
-  2: "bf16",
-  4: "int8",
-};
+const PRECISIONS = { 1: "f32", 2: "bf16", 4: "int8" } as const;
 
 /** One instruction set's kernels. */
 export interface KernelVariant {
@@ -132,7 +128,7 @@ function variantsOf(functions: ReturnType<typeof bindKernels>): KernelVariant[] 
   for (let i = 0; ; i++) {
     const handle = functions.variantAt(i);
     if (handle === null) return variants;
-    const precision = PRECISIONS[functions.variantProducts(handle)] ?? "f32";
+    const precision = PRECISIONS[functions.variantProducts(handle) as keyof typeof PRECISIONS];
     let errors: ReturnType<KernelVariant["errors"]> | undefined;
     const variant: KernelVariant = {
       name: functions.variantName(handle),
