@@ -3,7 +3,7 @@ import { Engine, METHODS } from "pyramidkv";
 
 const engine = await Engine.load({ model: process.argv[2] ?? "smollm2-135m" });
 const text = "The quick brown fox jumps over the lazy dog. ".repeat(60);
-const prompt = engine.tokenizer.encode(text);
+const prompt = engine.tokenizer.encode(text, { parseSpecial: false });
 
 const methods = Object.keys(METHODS).filter((name) => METHODS[name].probe === undefined);
 const sessions = methods.map((method) => engine.createSession({ method, kvSize: 64 }));

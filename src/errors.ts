@@ -34,9 +34,31 @@ export function requireInteger(
   if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
     const range =
       max === Number.MAX_SAFE_INTEGER ? `an integer of at least ${min}` : `${min} to ${max}`;
-    throw new PyramidKVError("USAGE", `${name} must be ${range}, got ${String(value)}`);
+    throw new PyramidKVError("USAGE", `${name} must be ${range}, got ${describeValue(value)}`);
   }
   return value;
+}
+
+const LONGEST_SHOWN = 60;
+
+/** A value as an error shows it: the string "64" is not the number 64. */
+export function describeValue(value: unknown): string {
+  if (typeof value === "function") return "a function";
+  if (typeof value === "symbol" || typeof value === "bigint") return String(value);
+  const isPlain = Array.isArray(value) || Object.getPrototypeOf(value ?? {}) === Object.prototype;
+  if (typeof value === "object" && value !== null && !isPlain) {
+    return `a ${(value as object).constructor?.name ?? "object"}`;
+  }
+  const text = typeof value === "number" ? String(value) : (safeJson(value) ?? String(value));
+  return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
+}
+
+function safeJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Throws a `USAGE` error that lists what is known, unless `value` is one of `known`. */

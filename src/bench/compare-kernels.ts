@@ -103,7 +103,7 @@ export function textOf(
   { engine, text }: Pick<KernelBenchOptions, "engine" | "text">,
   length: number,
 ): string {
-  const share = length / engine.tokenizer.encode(text).length;
+  const share = length / engine.tokenizer.encode(text, { parseSpecial: false }).length;
   return text.repeat(Math.ceil(share)).slice(0, Math.floor(text.length * share));
 }
 

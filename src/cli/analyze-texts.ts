@@ -10,6 +10,7 @@ import {
   type Task,
 } from "../eval/cases.ts";
 import { readHaystack } from "../eval/haystack.ts";
+import { characterBefore } from "../eval/run/sample.ts";
 
 /** A file's text. */
 export interface Text {
@@ -47,7 +48,8 @@ export function textSubject(
   { tokens: most, follow }: { readonly tokens: number; readonly follow: number },
 ): Subject {
   // No more of the text than so many tokens can hold is given to the tokenizer.
-  const all = engine.tokenizer.encode(content.slice(0, 16 * most));
+  const part = content.slice(0, characterBefore(content, 16 * most));
+  const all = engine.tokenizer.encode(part, { parseSpecial: false });
   const tokens = all.slice(0, Math.min(most, engine.model.nCtx));
   requireText(tokens.length, name);
   return { name, tokens, follow: Math.min(follow, tokens.length >> 1) };

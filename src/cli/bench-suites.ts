@@ -220,7 +220,7 @@ async function benchAnalysis(s: Setting, lengths: readonly number[]): Promise<Su
 
 /** Tokens of the haystack, over again until there are enough for the longest prompt. */
 function tokensOf({ engine, text }: Setting, lengths: readonly number[]): Int32Array {
-  const tokens = engine.tokenizer.encode(text);
+  const tokens = engine.tokenizer.encode(text, { parseSpecial: false });
   const n = Math.max(...lengths);
   return Int32Array.from({ length: n }, (_, i) => tokens[i % tokens.length] as number);
 }

@@ -20,7 +20,7 @@ export async function fetchModel(flags: ModelFlags, signal?: AbortSignal): Promi
 
 /** Loads the model that the flags name, with a bar for the download and one for the weights. */
 export async function loadEngine(flags: ModelFlags, signal?: AbortSignal): Promise<Engine> {
-  let noteAfter: string | undefined;
+  const notes: string[] = [];
   const bar = progressBar("load", "bytes");
   try {
     const model = await fetchModel(flags, signal);
@@ -29,13 +29,14 @@ export async function loadEngine(flags: ModelFlags, signal?: AbortSignal): Promi
       ...(flags.kernels === undefined ? {} : { kernels: flags.kernels }),
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
       ...(signal === undefined ? {} : { signal }),
+      onWarning: (message) => notes.push(`note: ${message}`),
       onProgress: ({ doneBytes, totalBytes }) => bar.update(doneBytes, totalBytes),
     });
     const { name, reason } = engine.kernels;
-    if (name === "ggml" && flags.kernels !== "ggml") noteAfter = `kernels: using ggml (${reason})`;
+    if (name === "ggml" && flags.kernels !== "ggml") notes.push(`kernels: using ggml (${reason})`);
     return engine;
   } finally {
     bar.stop();
-    if (noteAfter !== undefined) note(noteAfter);
+    for (const text of notes) note(text);
   }
 }

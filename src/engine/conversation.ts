@@ -1,5 +1,6 @@
 import { PyramidKVError } from "../errors.ts";
 import type { ChatMessage } from "../tokenizer/chat-template.ts";
+import { textFrom, type PromptText } from "../tokenizer/prompt-text.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerateOptions, Piece } from "./generate.ts";
 import type { PrefillOptions, Session } from "./session.ts";
@@ -8,15 +9,20 @@ export interface SendOptions extends GenerateOptions {
   readonly onProgress?: PrefillOptions["onProgress"];
 }
 
+interface Seen {
+  readonly prompt: string;
+  readonly answer: string;
+}
+
 /**
  * A chat on one session: each turn adds only its new text to the compressed cache, which goes on from
  * turn to turn.
  */
 export class Conversation {
   readonly #messages: ChatMessage[] = [];
-  /** The rendered text that the cache stands for. */
-  #seen = "";
-  #stale = false;
+  /** The rendered text that the cache stands for, and the answer to it. */
+  #seen: Seen | undefined;
+  #isStale = false;
 
   constructor(
     private readonly session: Session,
@@ -37,31 +43,40 @@ export class Conversation {
   async *send(content: string, options: SendOptions = {}): AsyncGenerator<Piece, void, undefined> {
     if (content === "") throw new PyramidKVError("USAGE", "the message is empty");
     const messages: ChatMessage[] = [...this.#messages, { role: "user", content }];
-    const text = this.tokenizer.applyChatTemplate(messages);
-    // A template may render old turns differently (e.g. trim them), and a stop string leaves tokens in
-    // the cache that are not in the text: then the cache starts anew.
-    if (this.#stale || !text.startsWith(this.#seen)) await this.forgetCache();
-    const tokens = this.tokenizer.encode(text.slice(this.#seen.length), { addSpecial: false });
+    const prompt = this.tokenizer.renderChat(messages);
+    const tokens = await this.#newTokens(prompt);
     const { signal, onProgress } = options;
     await this.session.prefill(tokens, {
       ...(signal === undefined ? {} : { signal }),
       ...(onProgress === undefined ? {} : { onProgress }),
     });
-    const room = this.session.contextSize - this.session.nPast;
+    const { room } = this.session;
     const wanted =
       options.maxTokens === undefined ? {} : { maxTokens: Math.min(options.maxTokens, room) };
     let answer = "";
+    const answered: number[] = [];
     try {
       for await (const piece of this.session.generate({ ...options, ...wanted })) {
         answer += piece.text;
-        this.#stale =
-          piece.finishReason === "stop" && !this.tokenizer.isEndOfGeneration(piece.token);
+        const isEnd =
+          piece.finishReason === "stop" && this.tokenizer.isEndOfGeneration(piece.token);
+        if (!isEnd) answered.push(piece.token);
         yield piece;
       }
     } finally {
       this.#messages.splice(0, Infinity, ...messages, { role: "assistant", content: answer });
-      this.#seen = text + answer;
+      this.#seen = { prompt: prompt.text, answer };
+      // A stop string, or an answer that was stopped within a character, leaves tokens without text in the cache.
+      this.#isStale = this.tokenizer.decode(answered) !== answer;
     }
+  }
+
+  /** What of a prompt the cache does not hold yet. */
+  async #newTokens(prompt: PromptText): Promise<Int32Array> {
+    const seen = this.#isStale ? undefined : placeAfter(prompt.text, this.#seen);
+    if (seen !== undefined) return this.tokenizer.encodeNext(textFrom(prompt, seen));
+    await this.forgetCache();
+    return this.tokenizer.encodePrompt(prompt).tokens;
   }
 
   /** Takes over the messages of another conversation; they are prefilled with the next one. */
@@ -72,7 +87,23 @@ export class Conversation {
   /** Frees the cache; the next message is answered after prefilling the whole conversation again. */
   async forgetCache(): Promise<void> {
     await this.session.reset();
-    this.#seen = "";
-    this.#stale = false;
+    this.#seen = undefined;
+    this.#isStale = false;
   }
+}
+
+/**
+ * Where a prompt goes on behind what was seen of the conversation; undefined where its template renders that
+ * differently by now. Templates may put blanks before an answer, which the model wrote or the tokenizer adds itself.
+ */
+function placeAfter(text: string, seen: Seen | undefined): number | undefined {
+  if (seen === undefined || !text.startsWith(seen.prompt)) return undefined;
+  const rest = text.slice(seen.prompt.length);
+  const blanks = rest.length - rest.trimStart().length;
+  for (const skipped of [0, blanks]) {
+    if (rest.startsWith(seen.answer, skipped)) {
+      return seen.prompt.length + skipped + seen.answer.length;
+    }
+  }
+  return undefined;
 }

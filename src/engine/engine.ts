@@ -40,6 +40,8 @@ export interface EngineOptions {
   /** Called while the model is fetched and loaded. */
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
+  /** Told, in a sentence, what of the model is not as its file asks. Defaults to a warning of the process. */
+  readonly onWarning?: (message: string) => void;
 }
 
 export interface LoadProgress {
@@ -133,6 +135,10 @@ export class Engine implements AsyncDisposable {
       const identity = await fingerprint(file);
       const profile = profileFor(await findProfile(identity), model.value.hp);
       const known = { fingerprint: identity, weights: weightsName(identity, file), profile };
+      const { onWarning = warnOfProcess } = options;
+      for (const warning of [...model.value.warnings, ...(tokenizer.value?.warnings ?? [])]) {
+        onWarning(warning);
+      }
       return new Engine(parts, chunkTokens, info, known, performance.now() - started);
     }
     if (tokenizer.status === "fulfilled") tokenizer.value?.[Symbol.dispose]();
@@ -319,6 +325,10 @@ function requireProfile(profile: HeadProfile, hp: HyperParameters): void {
     "USAGE",
     `the profile is of ${layers} layers and ${heads} kv heads, the model has ${hp.nLayer} and ${hp.nHeadKv}`,
   );
+}
+
+function warnOfProcess(message: string): void {
+  process.emitWarning(message, "PyramidKVWarning");
 }
 
 function withPath(path: string, error: unknown): Error {

@@ -1,17 +1,22 @@
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { StopStrings } from "../tokenizer/stop-strings.ts";
-import { StreamDecoder } from "../tokenizer/stream-decoder.ts";
+import type { StreamDecoder } from "../tokenizer/stream-decoder.ts";
 import type { Sampler, SamplingOptions } from "./sampler.ts";
 
 export interface GenerateOptions extends SamplingOptions {
   /** Most tokens to generate. Defaults to 256, or to what the context still has room for. */
   readonly maxTokens?: number;
-  /** Texts at which generation stops; they are not part of the output. */
-  readonly stop?: readonly string[];
+  /** Text, or texts, at which generation stops: at the one that begins first. It is not part of the output. */
+  readonly stop?: string | readonly string[];
+  /** Tokens before which the answer may not end, by itself or at a stop string. Defaults to 0. */
+  readonly minTokens?: number;
   /** Goes on when the model ends its answer, as benchmarks want. Defaults to `false`. */
   readonly ignoreEndOfText?: boolean;
   readonly signal?: AbortSignal;
 }
+
+/** A logit that no other is below. */
+const LOWEST = -3e38;
 
 export type FinishReason = "stop" | "length";
 
@@ -29,6 +34,7 @@ export interface AnswerParts {
   /** Taken over. */
   readonly sampler: Sampler;
   readonly maxTokens: number;
+  readonly minTokens: number;
   readonly stop: readonly string[];
   readonly ignoreEndOfText: boolean;
 }
@@ -44,11 +50,12 @@ export interface Sampled {
  * could still become a stop string.
  */
 export class Answer implements Disposable {
-  readonly #decoder = new StreamDecoder();
+  readonly #decoder: StreamDecoder | undefined;
   readonly #stops: StopStrings;
   #count = 0;
 
   constructor(private readonly parts: AnswerParts) {
+    this.#decoder = parts.tokenizer?.createDecoder();
     this.#stops = new StopStrings(parts.stop);
   }
 
@@ -57,25 +64,55 @@ export class Answer implements Disposable {
     return this.#count >= this.parts.maxTokens;
   }
 
-  /** Samples from the logits after the newest token. Nothing follows a piece with a finish reason. */
+  /**
+   * Samples from the logits after the newest token. Nothing follows a piece with a finish reason.
+   *
+   * @throws `NATIVE` on logits that are no finite numbers
+   */
   next(logits: Float32Array): Sampled {
-    const { tokenizer, sampler, ignoreEndOfText, maxTokens } = this.parts;
-    const token = sampler.sample(logits);
-    if (!ignoreEndOfText && tokenizer?.isEndOfGeneration(token) === true) {
-      return { piece: { text: this.#rest(), token, finishReason: "stop" }, belongs: false };
+    const token = this.#sample(logits);
+    if (this.#ends(token)) {
+      return { piece: { text: this.#rest().text, token, finishReason: "stop" }, belongs: false };
     }
-    const decoded = tokenizer === undefined ? "" : this.#decoder.push(tokenizer.piece(token));
-    const { text, stopped } = this.#stops.push(decoded);
+    const { text, stopped } = this.#stops.push(this.#textOf(token));
     if (stopped) return { piece: { text, token, finishReason: "stop" }, belongs: true };
-    if (++this.#count < maxTokens) return { piece: { text, token }, belongs: true };
-    return { piece: { text: text + this.#rest(), token, finishReason: "length" }, belongs: true };
+    if (++this.#count < this.parts.maxTokens) return { piece: { text, token }, belongs: true };
+    const rest = this.#rest();
+    const finishReason = rest.stopped ? "stop" : "length";
+    return { piece: { text: text + rest.text, token, finishReason }, belongs: true };
   }
 
   [Symbol.dispose](): void {
     this.parts.sampler[Symbol.dispose]();
   }
 
-  #rest(): string {
-    return this.#stops.push(this.#decoder.end()).text + this.#stops.end();
+  /** A token; as long as the answer may not end, one that does not end it. */
+  #sample(logits: Float32Array): number {
+    const { sampler, minTokens } = this.parts;
+    if (this.#count >= minTokens) return sampler.sample(logits);
+    const allowed = Float32Array.from(logits);
+    for (;;) {
+      const token = sampler.sample(allowed);
+      const text = this.parts.tokenizer?.decode([token]) ?? "";
+      if (!this.#ends(token) && !this.#stops.wouldStop(text)) return token;
+      allowed[token] = LOWEST;
+    }
+  }
+
+  #ends(token: number): boolean {
+    const { tokenizer, ignoreEndOfText } = this.parts;
+    return !ignoreEndOfText && tokenizer?.isEndOfGeneration(token) === true;
+  }
+
+  #textOf(token: number): string {
+    const { tokenizer } = this.parts;
+    return tokenizer === undefined ? "" : (this.#decoder?.push(tokenizer.piece(token)) ?? "");
+  }
+
+  #rest(): { text: string; stopped: boolean } {
+    const last = this.#stops.push(this.#decoder?.end() ?? "");
+    if (last.stopped) return last;
+    const { text, stopped } = this.#stops.end();
+    return { text: last.text + text, stopped };
   }
 }

@@ -58,21 +58,53 @@ export function createSampler(options: SamplingOptions, nVocab: number): Sampler
     chain.push(samplers.topP(o.topP), samplers.minP(o.minP));
     chain.push(samplers.temperature(o.temperature), samplers.distribution(o.seed));
   }
-  return new SamplerChain(nVocab, chain);
+  const sampler = new SamplerChain(nVocab, chain);
+  return {
+    sample(logits) {
+      requireFinite(logits);
+      return sampler.sample(logits);
+    },
+    [Symbol.dispose]: () => {
+      sampler[Symbol.dispose]();
+    },
+  };
 }
 
-/** The most likely token; the lowest id wins a tie, as in libllama. */
+/**
+ * The most likely token; the lowest id wins a tie, as in libllama.
+ *
+ * @throws `NATIVE` on logits that are no finite numbers
+ */
 export function argmax(logits: Float32Array): number {
   let best = 0;
   let bestLogit = logits[0] as number;
-  for (let i = 1; i < logits.length; i++) {
+  // Stays 0 as long as all are finite.
+  let check = 0;
+  for (let i = 0; i < logits.length; i++) {
     const logit = logits[i] as number;
+    check += logit * 0;
     if (logit > bestLogit) {
       best = i;
       bestLogit = logit;
     }
   }
+  if (check !== 0) throw notFinite(logits);
   return best;
+}
+
+function requireFinite(logits: Float32Array): void {
+  let check = 0;
+  for (let i = 0; i < logits.length; i++) check += (logits[i] as number) * 0;
+  if (check !== 0) throw notFinite(logits);
+}
+
+/** No token can be chosen by logits that are no finite numbers. */
+function notFinite(logits: Float32Array): PyramidKVError {
+  const bad = logits.findIndex((x) => !Number.isFinite(x));
+  return new PyramidKVError(
+    "NATIVE",
+    `the model's logits are not finite (${logits[bad]} for token ${bad}): a weight is damaged or a value overflowed; check the file, or try --kernels ggml`,
+  );
 }
 
 const greedy: Sampler = { sample: argmax, [Symbol.dispose]: () => undefined };

@@ -1,6 +1,6 @@
 import pLimit from "p-limit";
 import type { Compression } from "../compression/resolve.ts";
-import { PyramidKVError, requireInteger, throwIfAborted } from "../errors.ts";
+import { describeValue, PyramidKVError, requireInteger, throwIfAborted } from "../errors.ts";
 import type { Executor } from "../ggml/executor.ts";
 import { canGrow, grow } from "../kvcache/grow.ts";
 import { KvCache } from "../kvcache/kv-cache.ts";
@@ -87,6 +87,11 @@ export class Session implements Disposable {
     return this.#parts.model.hp.nCtx;
   }
 
+  /** Tokens that the context still has room for. */
+  get room(): number {
+    return this.endless ? Infinity : this.contextSize - this.#nPast;
+  }
+
   /** Whether tokens move back as they are evicted, so that the context never fills while decoding. */
   get endless(): boolean {
     const { method, options } = this.compression;
@@ -156,9 +161,10 @@ export class Session implements Disposable {
   /** @internal Makes ready to answer from the logits at hand. */
   async beginAnswer(options: GenerateOptions): Promise<Answer> {
     const { tokenizer, model } = this.#parts;
-    const stop = checkStops(options.stop ?? []);
+    const stop = stopsOf(options.stop);
+    const minTokens = requireInteger("minTokens", options.minTokens ?? 0, 0);
     await this.decodePending();
-    const room = this.endless ? Infinity : model.hp.nCtx - this.#nPast;
+    const { room } = this;
     const given = options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room);
     const maxTokens = requireInteger("maxTokens", given, 0);
     if (maxTokens > room) throw contextFull(this.#nPast, maxTokens, model.hp.nCtx);
@@ -167,7 +173,7 @@ export class Session implements Disposable {
     await this.#makeRoom(Math.min(maxTokens, ROOM_AT_START));
     const sampler = createSampler(options, model.hp.nVocab);
     const { ignoreEndOfText = false } = options;
-    return new Answer({ tokenizer, sampler, maxTokens, stop, ignoreEndOfText });
+    return new Answer({ tokenizer, sampler, maxTokens, minTokens, stop, ignoreEndOfText });
   }
 
   /** @internal */
@@ -382,9 +388,14 @@ export function checkTokens(tokens: ArrayLike<number>, nVocab: number): void {
   for (const token of Array.from(tokens)) requireInteger("token", token, 0, nVocab - 1);
 }
 
-function checkStops(stops: readonly string[]): readonly string[] {
+function stopsOf(given: GenerateOptions["stop"] = []): readonly string[] {
+  const stops: readonly unknown[] = Array.isArray(given) ? given : [given];
+  const wrong = stops.find((stop) => typeof stop !== "string");
+  if (wrong !== undefined) {
+    throw new PyramidKVError("USAGE", `a stop string must be text, got ${describeValue(wrong)}`);
+  }
   if (stops.includes("")) throw new PyramidKVError("USAGE", "a stop string must not be empty");
-  return stops;
+  return stops as readonly string[];
 }
 
 /** @internal */

@@ -4,12 +4,26 @@ import type { Executor } from "../ggml/executor.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import type { Model } from "../models/model.ts";
 import { DecodeGraph, type DecodeStep } from "./decode-graph.ts";
-import type { Answer, GenerateOptions, Piece } from "./generate.ts";
+import type { Answer, FinishReason, GenerateOptions, Piece } from "./generate.ts";
 import type { PrefillOptions, Session } from "./session.ts";
 
 /** A piece of one of several answers. */
-export interface PieceOf extends Piece {
+export interface PieceOf extends Omit<Piece, "finishReason"> {
   readonly session: Session;
+  /** Set on the last piece of an answer; `error` where this one could not go on, while the others do. */
+  readonly finishReason?: FinishReason | "error";
+  /** Why it could not go on; `token` is −1 then. */
+  readonly error?: PyramidKVError;
+}
+
+/** An answer's next piece; what is wrong with its logits is no other answer's matter. */
+function pieceOf(session: Session, answer: Answer): PieceOf {
+  try {
+    return { ...session.nextPiece(answer), session };
+  } catch (error) {
+    if (!(error instanceof PyramidKVError) || error.code !== "NATIVE") throw error;
+    return { session, text: "", token: -1, finishReason: "error", error };
+  }
 }
 
 /** One prefill for several sessions, which must be new: each compresses the same layers in its own way. */
@@ -67,8 +81,8 @@ export class DecodeBatch extends NativeOwner {
         const tokens: number[] = [];
         const next: typeof going = [];
         for (const one of going) {
-          const piece = one.session.nextPiece(one.answer);
-          yield { ...piece, session: one.session };
+          const piece = pieceOf(one.session, one.answer);
+          yield piece;
           if (piece.finishReason !== undefined) continue;
           tokens.push(piece.token);
           next.push(one);

@@ -6,6 +6,8 @@ import { klDivergence, surprise } from "../engine/divergence.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";
+import { untrustedText } from "../tokenizer/prompt-text.ts";
+import { joined } from "./run/sample.ts";
 import { documentCases, encodeTexts, needleCases, type EvalCase } from "./cases.ts";
 
 /** Tokens that every head keeps, and the starved one: 4 sinks and its 20 newest. */
@@ -61,7 +63,7 @@ async function starveEach(
   onDone: () => void,
 ): Promise<number[]> {
   const { nLayer, nHeadKv } = engine.model;
-  const prompt = Int32Array.from([...example.context, ...example.question]);
+  const prompt = joined(example);
   const methods = [undefined, ...Array.from({ length: nLayer * nHeadKv }, (_, i) => i)].map(
     (head) => starving(head, nHeadKv),
   );
@@ -119,7 +121,8 @@ interface Truth {
 
 async function truthOf(engine: Engine, session: Session, example: EvalCase): Promise<Truth> {
   if (example.answer !== undefined) {
-    return { tokens: Array.from(engine.tokenizer.encode(example.answer, { addSpecial: false })) };
+    const answer = engine.tokenizer.encodeNext(untrustedText(example.answer));
+    return { tokens: Array.from(answer) };
   }
   return greedyCourse(session, STEPS);
 }

@@ -1,7 +1,7 @@
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { needleNumber, type NeedleUse } from "./needle/facts.ts";
 import { insertNeedle } from "./needle/prompt.ts";
-import { splitChat } from "./run/sample.ts";
+import { chatParts } from "./run/sample.ts";
 
 /** What the question asks for. */
 export const TASKS = ["summary", "needle"] as const;
@@ -21,12 +21,9 @@ const SUMMARY = "Summarize the text above in a few sentences.";
 /** Tokens of the shortest and the longest document. */
 const DOCUMENT = { shortest: 3000, longest: 4000 };
 
-/** Text as it is: no tokens of a template. */
-const RAW = { addSpecial: false, parseSpecial: false };
-
 /** The texts' tokens, which documents and haystacks are cut from. */
 export function encodeTexts(tokenizer: Tokenizer, texts: readonly string[]): Int32Array[] {
-  return texts.map((text) => tokenizer.encode(text, RAW));
+  return texts.map((text) => tokenizer.encodePlain(text));
 }
 
 /** Documents of 3,000 to 4,000 tokens, spread over the texts, each with a request for a summary. */
@@ -45,7 +42,7 @@ export function documentCases(
     return {
       name: `document ${i + 1}`,
       task: "summary",
-      ...splitChat(tokenizer, `${text}\n\n${SUMMARY}`, SUMMARY),
+      ...chatParts(tokenizer, `${text}\n\n${SUMMARY}`, SUMMARY),
     };
   });
 }
@@ -61,12 +58,12 @@ export function needleCases(
   return cells.map(({ length, depth }, i) => {
     const source = sources[i % sources.length] as Int32Array;
     const needle = needleNumber(i, use);
-    const overhead = tokenizer.encode(`${needle.text} ${needle.question}`, RAW).length + 48;
+    const overhead = tokenizer.encodePlain(`${needle.text} ${needle.question}`).length + 48;
     const wanted = Math.min(source.length, Math.max(0, length - overhead));
     const from = Math.floor(((i + 0.5) / cells.length) * (source.length - wanted));
     const text = tokenizer.decode(source.slice(from, from + wanted));
     const hidden = insertNeedle(text, needle.text, depth);
-    const parts = splitChat(tokenizer, `${hidden}\n\n${needle.question}`, needle.question);
+    const parts = chatParts(tokenizer, `${hidden}\n\n${needle.question}`, needle.question);
     const name = `needle ${length} at ${depth}`;
     return { name, task: "needle", ...parts, answer: needle.answer };
   });

@@ -1,5 +1,6 @@
 import { klDivergence } from "../engine/divergence.ts";
 import type { Engine } from "../engine/engine.ts";
+import { untrustedText } from "../tokenizer/prompt-text.ts";
 import { argmax } from "../engine/sampler.ts";
 import type { Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";
@@ -7,7 +8,7 @@ import { quarters } from "../mean.ts";
 import { needleNumber } from "./needle/facts.ts";
 import { needleText } from "./needle/prompt.ts";
 import type { Way } from "./run/run.ts";
-import { characterBefore, splitChat } from "./run/sample.ts";
+import { characterBefore, chatParts, joined } from "./run/sample.ts";
 import { answerText, openSessions } from "./share-prefill.ts";
 
 export interface LongOptions {
@@ -70,14 +71,13 @@ async function writeOnce(
   const haystack = o.haystack.slice(start) + o.haystack.slice(0, start);
   const asked = { ...needle, question: REQUEST };
   const text = needleText(engine.tokenizer, haystack, asked, o.length, 0.5);
-  const { context, question } = splitChat(engine.tokenizer, text, REQUEST);
   const create = () => rows.flatMap(({ way }) => openSessions(engine, way, 1));
   // One of each follows the full cache's output, the other one writes its own.
   const [followers, writers] = [create(), create()] as const;
   const [full] = followers as [Session];
   try {
     const options = o.signal === undefined ? {} : { signal: o.signal };
-    const prompt = Int32Array.from([...context, ...question]);
+    const prompt = joined(chatParts(engine.tokenizer, text, REQUEST));
     await engine.prefillTogether([...followers, ...writers], prompt, options);
     const nearness = rows.map(() => ({ kl: [] as number[], same: [] as boolean[] }));
     const written = rows.map((): number[] => []);
@@ -111,7 +111,7 @@ async function writeOnce(
 
 async function answerOf(engine: Engine, session: Session, question: string): Promise<string> {
   const asked = `\n\nQuestion about the text at the beginning: ${question}\nAnswer:`;
-  await session.prefill(engine.tokenizer.encode(asked, { addSpecial: false }));
+  await session.prefill(engine.tokenizer.encodeNext(untrustedText(asked)));
   return answerText(session, { maxTokens: ANSWER_TOKENS });
 }
 

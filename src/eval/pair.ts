@@ -7,7 +7,7 @@ import { rougeL } from "./metrics/rouge-l.ts";
 import { needleNumber } from "./needle/facts.ts";
 import { insertNeedle, type Needle } from "./needle/prompt.ts";
 import type { Way } from "./run/run.ts";
-import { splitChat } from "./run/sample.ts";
+import { chatParts, joined } from "./run/sample.ts";
 import { answerText, readTogether } from "./share-prefill.ts";
 
 export interface PairOptions {
@@ -63,8 +63,7 @@ export async function runPairs(engine: Engine, o: PairOptions): Promise<PairRow[
 }
 
 function articleOf(engine: Engine, o: PairOptions, i: number, needle: Needle): string {
-  const raw = { addSpecial: false, parseSpecial: false };
-  const tokens = engine.tokenizer.encode(o.haystack, raw);
+  const tokens = engine.tokenizer.encodePlain(o.haystack);
   const length = Math.min(o.length, tokens.length);
   const from = Math.floor(((i + 0.5) / o.articles) * (tokens.length - length));
   const text = engine.tokenizer.decode(tokens.slice(from, from + length));
@@ -118,8 +117,7 @@ function optionsOf(rows: readonly PairRow[]) {
 }
 
 function promptOf(engine: Engine, article: string, request: string): Int32Array {
-  const parts = splitChat(engine.tokenizer, `${article}\n\n${request}`, request);
-  return Int32Array.from([...parts.context, ...parts.question]);
+  return joined(chatParts(engine.tokenizer, `${article}\n\n${request}`, request));
 }
 
 /** Names and numbers: words that begin with a capital or a digit. */

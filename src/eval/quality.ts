@@ -4,6 +4,7 @@ import type { Session } from "../engine/session.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { follow } from "./follow.ts";
 import { mean } from "../mean.ts";
+import { joined } from "./run/sample.ts";
 import { answerText, readTogether } from "./share-prefill.ts";
 import { documentCases, encodeTexts, needleCases, type EvalCase, type Task } from "./cases.ts";
 
@@ -114,9 +115,7 @@ async function runCase(
 ): Promise<void> {
   const { signal } = o;
   const aware = rows[0]?.mode === "aware";
-  const prompt = aware
-    ? Int32Array.from([...example.context, ...example.question])
-    : example.context;
+  const prompt = aware ? joined(example) : example.context;
   const alpha = o.alphaFor?.[example.task];
   const forTask = alpha === undefined ? {} : { alpha };
   let truth: Course | undefined;

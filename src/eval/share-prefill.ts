@@ -49,18 +49,23 @@ export function openSessions(engine: Engine, options: SessionOptions, n: number)
   return Array.from({ length: n }, () => engine.createSession({ ...options, kvLimit: NO_LIMIT }));
 }
 
+export interface AnswerLimits {
+  readonly maxTokens: number;
+  readonly minTokens?: number | undefined;
+  readonly stop?: readonly string[] | undefined;
+}
+
 /** A greedy answer's text. */
 export async function answerText(
   session: Session,
-  options: { readonly maxTokens: number; readonly stop?: readonly string[] | undefined },
+  { maxTokens, minTokens, stop }: AnswerLimits,
   signal?: AbortSignal,
 ): Promise<string> {
-  const { maxTokens, stop } = options;
-  const room = session.endless ? maxTokens : session.contextSize - session.nPast;
   let text = "";
   for await (const piece of session.generate({
-    maxTokens: Math.min(maxTokens, room),
+    maxTokens: Math.min(maxTokens, session.room),
     ...(stop && { stop }),
+    ...(minTokens !== undefined && { minTokens }),
     ...(signal && { signal }),
   })) {
     text += piece.text;

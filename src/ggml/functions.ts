@@ -147,6 +147,9 @@ export function bindLlama(lib: Library) {
     vocabEos: f<[P], number>("int32_t llama_vocab_eos(void*)"),
     vocabText: f<[P, number], string>("const char* llama_vocab_get_text(void*,int32_t)"),
     vocabIsEog: f<[P, number], boolean>("bool llama_vocab_is_eog(void*,int32_t)"),
+    vocabAttributes: f<[P, number], number>("int32_t llama_vocab_get_attr(void*,int32_t)"),
+    vocabAddsEos: f<[P], boolean>("bool llama_vocab_get_add_eos(void*)"),
+    vocabAddsBos: f<[P], boolean>("bool llama_vocab_get_add_bos(void*)"),
     tokenize: f<[P, Uint8Array, number, Int32Array, number, boolean, boolean], number>(
       "int32_t llama_tokenize(void*,const void*,int32_t,_Out_ int32_t*,int32_t,bool,bool)",
     ),

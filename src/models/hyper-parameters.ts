@@ -84,6 +84,19 @@ export function readHyperParameters(
   };
 }
 
+/** What a file asks for and is not done, in sentences: libllama does not do it either. */
+export function ignoredKeys(
+  metadata: Metadata,
+  { architecture, nCtx }: Pick<HyperParameters, "architecture" | "nCtx">,
+): string[] {
+  const key = `${architecture}.attention.sliding_window`;
+  const window = metadata.integer(key, 0, MAX.context) ?? 0;
+  if (window === 0 || window >= nCtx) return [];
+  return [
+    `${key} is ${window}: every layer attends to all tokens instead, so longer prompts may be answered otherwise than the model was trained to`,
+  ];
+}
+
 /** A number that some files give per layer; layers that differ are refused, not averaged. */
 function wholePerModel(metadata: Metadata, key: string, max: number): number | undefined {
   const entry = metadata.entries.get(key);

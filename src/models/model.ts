@@ -3,7 +3,7 @@ import { NativeOwner } from "../ggml/owner.ts";
 import type { GgufFile } from "../gguf/file.ts";
 import type { TransformerGraph } from "./architecture.ts";
 import { architectureOf } from "./architectures.ts";
-import type { HyperParameters } from "./hyper-parameters.ts";
+import { ignoredKeys, type HyperParameters } from "./hyper-parameters.ts";
 import { planWeights } from "./weight-plan.ts";
 import { WeightStore, type LoadOptions } from "./weights.ts";
 
@@ -13,11 +13,20 @@ export class Model extends NativeOwner {
   readonly graph: TransformerGraph;
   readonly #store: WeightStore;
 
-  private constructor(hp: HyperParameters, graph: TransformerGraph, store: WeightStore) {
+  /** What the file asks for and is not done, in sentences. */
+  readonly warnings: readonly string[];
+
+  private constructor(
+    hp: HyperParameters,
+    graph: TransformerGraph,
+    store: WeightStore,
+    warnings: readonly string[],
+  ) {
     super();
     this.hp = hp;
     this.graph = graph;
     this.#store = store;
+    this.warnings = warnings;
   }
 
   get weightBytes(): number {
@@ -30,7 +39,8 @@ export class Model extends NativeOwner {
     const hp = architecture.hyperParameters(file.metadata);
     const plan = planWeights(architecture, hp, file.tensors);
     const store = await WeightStore.load(executor, file, plan, hp.nLayer, options);
-    return new Model(hp, architecture.graph(hp, store.weights), store);
+    const warnings = ignoredKeys(file.metadata, hp);
+    return new Model(hp, architecture.graph(hp, store.weights), store, warnings);
   }
 
   protected release(): void {

@@ -1,28 +1,31 @@
 import { Template } from "@huggingface/jinja";
 import { PyramidKVError } from "../errors.ts";
 
+/** Who may say something in a chat. */
+export const ROLES = ["system", "user", "assistant", "tool"] as const;
+
 export interface ChatMessage {
-  readonly role: "system" | "user" | "assistant";
+  readonly role: (typeof ROLES)[number];
   readonly content: string;
 }
 
-/** A model's own Jinja template, compiled once. */
+/** A model's own Jinja template, compiled when a chat is first rendered: without one, a model can still be used. */
 export class ChatTemplate {
-  readonly #template: Template;
+  #template: Template | undefined;
 
   constructor(
-    source: string,
+    private readonly source: string,
     private readonly bosToken: string,
     private readonly eosToken: string,
-  ) {
-    try {
-      this.#template = new Template(source);
-    } catch (cause) {
-      throw new PyramidKVError("BAD_FILE", "the model's chat template cannot be parsed", { cause });
-    }
-  }
+  ) {}
 
+  /**
+   * The text of a chat, ending where the assistant's answer begins.
+   *
+   * @throws `UNSUPPORTED` on a template that is not understood, `USAGE` on messages that it refuses
+   */
   render(messages: readonly ChatMessage[]): string {
+    this.#template ??= this.#compile();
     try {
       return this.#template.render({
         messages,
@@ -31,10 +34,27 @@ export class ChatTemplate {
         eos_token: this.eosToken,
       });
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new PyramidKVError("USAGE", `the model's chat template refused the messages: ${why}`, {
-        cause,
-      });
+      throw new PyramidKVError(
+        "USAGE",
+        `the model's chat template refused the messages: ${messageOf(cause)}`,
+        { cause },
+      );
     }
   }
+
+  #compile(): Template {
+    try {
+      return new Template(this.source);
+    } catch (cause) {
+      throw new PyramidKVError(
+        "UNSUPPORTED",
+        `the model's chat template is not understood (${messageOf(cause)}); use the raw prompt (--raw)`,
+        { cause },
+      );
+    }
+  }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

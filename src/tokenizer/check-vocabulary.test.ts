@@ -4,7 +4,7 @@ import { tinyModel } from "../../test/helpers/tiny-model.ts";
 import { parseHeader } from "../gguf/parse.ts";
 import { checkVocabulary } from "./check-vocabulary.ts";
 
-function check(changes: Record<string, GgufInput | undefined>): boolean {
+function check(changes: Record<string, GgufInput | undefined>) {
   const metadata = { ...tinyModel({ vocabulary: true }).metadata, ...changes };
   const present = Object.entries(metadata).filter(([, value]) => value !== undefined);
   const bytes = buildGguf(Object.fromEntries(present) as Record<string, GgufInput>, []);
@@ -15,8 +15,9 @@ const tokens = (value: string[]): GgufInput => ({ type: "strings", value });
 
 describe("checkVocabulary", () => {
   it("accepts a sound vocabulary and a file without one", () => {
-    expect(check({})).toBe(true);
-    expect(check({ "tokenizer.ggml.model": { type: "string", value: "no_vocab" } })).toBe(false);
+    expect(check({})).toMatchObject({ prefixesSpace: true, bos: 1, eos: 2, warnings: [] });
+    const none = { type: "string", value: "no_vocab" } as const;
+    expect(check({ "tokenizer.ggml.model": none })).toBe(undefined);
   });
 
   it.each([
@@ -31,6 +32,16 @@ describe("checkVocabulary", () => {
     ["missing bytes", { "tokenizer.ggml.tokens": tokens(["x"]) }, /has no byte token <0x00>/],
     ["short scores", { "tokenizer.ggml.scores": { type: "f32s", value: [1] } }, /has 1 elements/],
     ["wrong types", { "tokenizer.ggml.token_type": tokens(["x"]) }, /elements of string/],
+    [
+      "a beginning that is a list",
+      { "tokenizer.ggml.bos_token_id": { type: "i32s", value: [1] } },
+      /bos_token_id is of type array/,
+    ],
+    [
+      "suppressed tokens of another type",
+      { "tokenizer.ggml.suppress_tokens": tokens(["x"]) },
+      /suppress_tokens has 1 elements of string/,
+    ],
     ["a far token", { "tokenizer.ggml.bos_token_id": { type: "u32", value: 5000 } }, /is 5000/],
     [
       "BPE without merges",

@@ -22,8 +22,8 @@ export interface TinyOptions {
   readonly ropeScaling?: "linear" | "yarn";
   /** Type of the weight matrices. */
   readonly weights?: "f32" | "q8_0";
-  /** A byte-level vocabulary with a chat template; otherwise the file has none. */
-  readonly vocabulary?: boolean;
+  /** A byte-level vocabulary with a chat template, or keys of one; otherwise the file has none. */
+  readonly vocabulary?: boolean | Readonly<Record<string, GgufInput>>;
   readonly seed?: number;
 }
 
@@ -113,7 +113,7 @@ export function tinyModel(o: TinyOptions = {}): TinyModel {
           "llama.rope.scaling.factor": f32(4),
           "llama.rope.scaling.original_context_length": u32(512),
         }),
-    ...(o.vocabulary === true ? byteVocabulary() : { "tokenizer.ggml.model": text("no_vocab") }),
+    ...vocabularyKeys(o.vocabulary),
   };
   return { metadata, tensors };
 }
@@ -142,6 +142,12 @@ export class TestFolder implements Disposable {
 export function randomTokens(n: number, seed = 7): Int32Array {
   const random = seededRandom(seed);
   return Int32Array.from({ length: n }, () => 3 + Math.floor(random() * (N_VOCAB - 3)));
+}
+
+function vocabularyKeys(of: TinyOptions["vocabulary"]): Readonly<Record<string, GgufInput>> {
+  if (typeof of === "object") return of;
+  if (of === true) return byteVocabulary();
+  return { "tokenizer.ggml.model": { type: "string", value: "no_vocab" } };
 }
 
 /** SentencePiece-style: every byte is a token, so any text can be encoded. */

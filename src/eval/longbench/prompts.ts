@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { PyramidKVError } from "../../errors.ts";
-import type { PromptText } from "../run/sample.ts";
+import type { TextParts } from "../run/sample.ts";
 import { DATASETS } from "./datasets.ts";
 import type { Example } from "./examples.ts";
 
@@ -52,7 +52,7 @@ export function promptText(
   { name, templates }: Prompts,
   dataset: string,
   { context, input }: Pick<Example, "context" | "input">,
-): PromptText {
+): TextParts {
   const template = templates[dataset];
   if (template?.includes("{context}") !== true) {
     throw new PyramidKVError("BAD_FILE", `${name} has no template with {context} for ${dataset}`);

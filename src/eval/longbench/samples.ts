@@ -6,6 +6,8 @@ import { promptText, type Prompts } from "./prompts.ts";
 
 /** Tokens that LongBench leaves of a context of 8,192: 7,500 of a prompt remain. */
 export const RESERVED = 692;
+/** 2: prompts are tokenized whole, an answer of one line may not begin with a newline. */
+const VERSION = 2;
 
 export interface LongBenchOptions {
   readonly datasets: readonly string[];
@@ -34,9 +36,11 @@ export async function longBenchSamples(
     for (const example of read.examples) {
       const prompt = promptText(o.prompts, name, example);
       samples.push({
-        ...{ task: `longbench/${name}`, id: example.id, truth: example.truth, maxTokens },
+        ...{ task: `longbench/${name}`, version: VERSION },
+        ...{ id: example.id, truth: example.truth, maxTokens },
         scored: { metric, firstLine },
-        ...(oneLine === true && { stop: ["\n"] }),
+        // As published, an answer of one line may not be an empty one (pred.py: min_length).
+        ...(oneLine === true && { stop: ["\n"], minTokens: 1 }),
         prompts: o.prompts.name,
         ...(example.length !== undefined && { facts: { length: example.length } }),
         parts: () => promptParts(o.tokenizer, prompt, { most, chat }),

@@ -19,6 +19,8 @@ const LETTERS = ["A", "B", "C", "D"] as const;
 const FIELDS = ["_id", "difficulty", "length", "question", "answer", "context"] as const;
 const CHOICES = LETTERS.map((letter) => `choice_${letter}` as const);
 const ANSWER_TOKENS = 128;
+/** 2: prompts are tokenized whole. */
+const VERSION = 2;
 
 type Field = (typeof FIELDS)[number] | (typeof CHOICES)[number];
 type Entry = Readonly<Record<Field, string>>;
@@ -39,7 +41,8 @@ export async function version2Samples(
     const question = `\n\nQuestion: ${entry.question}\n${choices}\n\nAnswer in the form "The correct answer is (B)."`;
     const text = `Read this text and choose the right answer to the question after it.\n\n${entry.context}${question}`;
     return {
-      ...{ task: `longbench-v2/${entry.length}`, id: entry._id, scored: { metric: "choice" } },
+      ...{ task: `longbench-v2/${entry.length}`, version: VERSION, id: entry._id },
+      scored: { metric: "choice" },
       ...{ truth: { answers: [entry.answer] }, maxTokens: ANSWER_TOKENS, prompts: "own" },
       parts: () => promptParts(o.tokenizer, { text, question }, { most, chat: true }),
     };

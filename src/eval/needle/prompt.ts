@@ -35,8 +35,7 @@ export function needleText(
   const content = (text: string) => `${text}\n\n${needle.question}`;
   const overhead = tokenizer.encodeChat([{ role: "user", content: content(needle.text) }]).length;
   const wanted = Math.max(0, length - overhead - 8);
-  const raw = { addSpecial: false, parseSpecial: false };
-  const tokens = tokenizer.encode(haystack, raw);
+  const tokens = tokenizer.encodePlain(haystack);
   const text = Int32Array.from({ length: tokens.length === 0 ? 0 : wanted }, (_, i) => {
     return tokens[i % tokens.length] as number;
   });

@@ -1,5 +1,5 @@
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import { characterBefore, splitChat, type Sample } from "../run/sample.ts";
+import { characterBefore, chatParts, type Sample } from "../run/sample.ts";
 import { NEEDLE_FORMS, type NeedleForm } from "./forms.ts";
 import { needleText } from "./prompt.ts";
 
@@ -16,6 +16,8 @@ export interface NeedleOptions {
 }
 
 const ANSWER_TOKENS = 24;
+/** 2: prompts are tokenized whole. */
+const VERSION = 2;
 
 /** Needle in a Haystack (Kamradt, 2023): something hidden at every depth of texts of every length, and asked for. */
 export function needleSamples(tokenizer: Tokenizer, o: NeedleOptions): Sample[] {
@@ -27,14 +29,14 @@ export function needleSamples(tokenizer: Tokenizer, o: NeedleOptions): Sample[] 
         const start = characterBefore(o.haystack, (i / o.repeats) * o.haystack.length);
         const haystack = o.haystack.slice(start) + o.haystack.slice(0, start);
         return {
-          task: `needle/${length}`,
+          ...{ task: `needle/${length}`, version: VERSION },
           id: `${o.form} at ${depth}${i === 0 ? "" : `, ${i + 1}`}`,
           scored: { metric: "match-all" },
           truth: { answers: [needle.answer] },
           ...{ maxTokens: ANSWER_TOKENS, prompts: "own", facts: { length, depth } },
           parts: () => {
             const text = needleText(tokenizer, haystack, needle, length, depth);
-            return splitChat(tokenizer, text, needle.question);
+            return chatParts(tokenizer, text, needle.question);
           },
         };
       }),

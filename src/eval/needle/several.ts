@@ -1,6 +1,6 @@
 import { seededRandom } from "../../random.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import { splitChat, withAnswerBegun, type Sample } from "../run/sample.ts";
+import { chatParts, type Sample } from "../run/sample.ts";
 import { drawer, KINDS } from "../ruler/words.ts";
 import { insertNeedle } from "./prompt.ts";
 
@@ -16,6 +16,8 @@ export interface SeveralOptions {
 }
 
 const ANSWER_TOKENS = 16;
+/** 2: prompts are tokenized whole. */
+const VERSION = 2;
 const question = (place: string) => `What is the locker code of the ${place} club?`;
 const begun = (place: string) => `The locker code of the ${place} club is`;
 
@@ -24,8 +26,7 @@ const begun = (place: string) => `The locker code of the ${place} club is`;
  * them, so that question-agnostic compression is one compression for all, and question-aware one is told each time.
  */
 export function severalQuestions(tokenizer: Tokenizer, o: SeveralOptions): Sample[] {
-  const raw = { addSpecial: false, parseSpecial: false };
-  const tokens = tokenizer.encode(o.haystack, raw);
+  const tokens = tokenizer.encodePlain(o.haystack);
   return o.lengths.flatMap((length) =>
     Array.from({ length: o.texts }, (_, i) => {
       const random = seededRandom(o.seed + i);
@@ -48,13 +49,13 @@ export function severalQuestions(tokenizer: Tokenizer, o: SeveralOptions): Sampl
       return facts.map((fact, at): Sample => {
         const asked = question(fact.place);
         return {
-          ...{ task: `questions/${length}`, id: `text ${i + 1}, question ${at + 1}` },
+          ...{ task: `questions/${length}`, version: VERSION },
+          id: `text ${i + 1}, question ${at + 1}`,
           ...{ scored: { metric: "match-all" }, truth: { answers: [fact.code] } },
           ...{ maxTokens: ANSWER_TOKENS, prompts: "own" },
           facts: { length, depth: (at + 0.5) / lines.length },
           parts: () => {
-            const parts = splitChat(tokenizer, `${text}\n\n${asked}`, asked);
-            return withAnswerBegun(tokenizer, parts, begun(fact.place));
+            return chatParts(tokenizer, `${text}\n\n${asked}`, asked, begun(fact.place));
           },
         };
       });

@@ -189,7 +189,8 @@ it("says that an address is none, or that nobody answers", async () => {
 });
 
 const fakeRow = (cell: { task: string; id: string }, method: string): ResultRow => ({
-  ...{ task: cell.task, sample: cell.id, mode: "aware", method, options: {}, kvType: "f16" },
+  ...{ task: cell.task, version: 1, sample: cell.id, mode: "aware", method },
+  ...{ options: {}, kvType: "f16" },
   ...{ model: "m", weights: "f", kernels: "k", prompt: cell.id, prompts: "own", score: 1 },
   ...{ promptTokens: 1, output: "", answers: [], ms: { prefill: 1, decode: 1 } },
   kv: { fullBytes: 1, bytes: 1, peakBytes: 1, meanKept: 1 },

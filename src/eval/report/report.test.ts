@@ -7,7 +7,8 @@ import { pageMarkdown } from "../../page/markdown.ts";
 import { makeReport } from "./report.ts";
 
 const row = (over: Partial<ResultRow>): ResultRow => ({
-  ...{ task: "needle/1000", sample: "a", mode: "aware", method: "full", kvType: "f16" },
+  ...{ task: "needle/1000", version: 1, sample: "a", mode: "aware", method: "full" },
+  kvType: "f16",
   ...{ options: {}, model: "<tiny> & co", weights: "f", kernels: "ggml", prompt: "p" },
   ...{ prompts: "own", promptTokens: 1000, output: "", answers: ["1"], score: 1 },
   kv: { fullBytes: 1e6, bytes: 1e6, peakBytes: 1e6, meanKept: 1000 },

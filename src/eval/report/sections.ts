@@ -12,12 +12,21 @@ export interface TableSection extends Omit<PageSection, "charts"> {
 export function resultSections(rows: readonly ResultRow[]): TableSection[] {
   const groups = new Map<string, ResultRow[]>();
   for (const row of rows) {
-    const key = JSON.stringify([row.model, row.weights, suiteOf(row), row.mode]);
+    const key = JSON.stringify([row.model, row.weights, suiteOf(row), row.version, row.mode]);
     const own = groups.get(key);
     if (own === undefined) groups.set(key, [row]);
     else own.push(row);
   }
-  return [...groups.values()].map(section);
+  const suites = new Map<string, Set<number>>();
+  for (const row of rows) {
+    const versions = suites.get(suiteOf(row)) ?? new Set();
+    suites.set(suiteOf(row), versions.add(row.version));
+  }
+  return [...groups.values()].map((own) => {
+    const [first] = own as [ResultRow];
+    const isOneOfSeveral = (suites.get(suiteOf(first))?.size ?? 0) > 1;
+    return section(own, isOneOfSeveral ? `, version ${first.version}` : "");
+  });
 }
 
 const SUITES: Readonly<Record<string, string>> = {
@@ -30,7 +39,7 @@ const SUITES: Readonly<Record<string, string>> = {
 
 const suiteOf = ({ task }: ResultRow) => task.split("/")[0] as string;
 
-function section(rows: readonly ResultRow[]): TableSection {
+function section(rows: readonly ResultRow[], version: string): TableSection {
   const [first] = rows as [ResultRow];
   const suite = suiteOf(first);
   const lines = summarise(rows);
@@ -39,7 +48,7 @@ function section(rows: readonly ResultRow[]): TableSection {
   const prompts = [...new Set(rows.map((row) => row.prompts))];
   const words = prompts.map((p) => (p === "own" ? "in our own words" : p)).join(", ");
   return {
-    title: `${SUITES[suite] ?? suite}, ${when}`,
+    title: `${SUITES[suite] ?? suite}${version}, ${when}`,
     notes: [
       `${first.model}. Prompts: ${words}. Differences are to the full cache on the same samples, with the 95 % interval of a paired bootstrap.`,
     ],

@@ -1,7 +1,7 @@
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { seededRandom } from "../../random.ts";
 import { PyramidKVError } from "../../errors.ts";
-import { splitChat, withAnswerBegun, type PromptParts, type Sample } from "../run/sample.ts";
+import { chatParts, type PromptParts, type Sample } from "../run/sample.ts";
 import { documentQuestions, filled, type Generator, type Question } from "./generators.ts";
 import type { RulerPrompts } from "./prompts.ts";
 import { RULER_TASKS, type RulerTask } from "./tasks.ts";
@@ -20,6 +20,8 @@ export interface RulerOptions {
   readonly questions: Readonly<Record<string, readonly Question[]>>;
 }
 
+/** 2: prompts are tokenized whole, cwe draws all words from one list, fwe has the length that is asked for. */
+const VERSION = 2;
 /** Sizes beyond which no haystack is tried. */
 const LARGEST = 2 ** 20;
 
@@ -45,7 +47,7 @@ export function rulerSamples(tokenizer: Tokenizer, o: RulerOptions): Sample[] {
           return last.made;
         };
         return {
-          ...{ task: `ruler/${name}`, id: `${length} #${i + 1}`, scored: task },
+          ...{ task: `ruler/${name}`, version: VERSION, id: `${length} #${i + 1}`, scored: task },
           ...{ maxTokens: task.maxTokens, prompts: o.prompts.name, facts: { length } },
           get truth() {
             return { answers: fitted().answers };
@@ -115,8 +117,7 @@ function fit(
 
 /** Within the model's chat template, and the answer begun. */
 function partsOf(tokenizer: Tokenizer, { context, question, answerPrefix }: Put): PromptParts {
-  const parts = splitChat(tokenizer, context + question, question);
-  return withAnswerBegun(tokenizer, parts, answerPrefix.trimStart());
+  return chatParts(tokenizer, context + question, question, answerPrefix.trimStart());
 }
 
 /** A seed of its own for every sample: FNV-1a of its name. */

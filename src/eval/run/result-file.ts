@@ -117,6 +117,8 @@ const TEXTS = [
   "prompt",
   "output",
 ] as const;
+/** Rows told no version at first. */
+const FIRST_VERSION = 1;
 const BYTES = ["fullBytes", "bytes", "peakBytes", "meanKept"] as const;
 
 /** A row with what tables and reports read of it. */
@@ -125,11 +127,11 @@ function parseRow(line: string, where: string): ResultRow {
   const { kv, options, answers } = row;
   const isRow =
     TEXTS.every((name) => typeof row[name] === "string") &&
-    [row.score, row.promptTokens].every((n) => typeof n === "number") &&
+    [row.score, row.promptTokens, row.version ?? FIRST_VERSION].every((n) => typeof n === "number") &&
     typeof options === "object" &&
     (options as object | null) !== null &&
     Array.isArray(answers) &&
     BYTES.every((name) => typeof kv?.[name] === "number");
   if (!isRow) throw new PyramidKVError("BAD_FILE", `${where} is no result of pyramidkv eval`);
-  return row as ResultRow;
+  return { ...row, version: row.version ?? FIRST_VERSION } as ResultRow;
 }

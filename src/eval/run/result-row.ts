@@ -4,6 +4,8 @@ import type { QualityMode } from "../quality.ts";
 export interface ResultRow {
   /** `suite/task` */
   readonly task: string;
+  /** Of the task: scores of two versions are not comparable. */
+  readonly version: number;
   readonly sample: string;
   /** Whether the question was in the prompt when it was compressed. */
   readonly mode: QualityMode;
@@ -40,11 +42,11 @@ export interface ResultRow {
 /** What makes a result the same as another, before it is there. */
 export type ResultIdentity = Pick<
   ResultRow,
-  "task" | "sample" | "mode" | "method" | "options" | "kvType" | "weights" | "prompt"
+  "task" | "version" | "sample" | "mode" | "method" | "options" | "kvType" | "weights" | "prompt"
 >;
 
 /** Two rows with one key are the same work. */
 export function keyOf(row: ResultIdentity): string {
-  const { task, sample, mode, method, options, kvType, weights, prompt } = row;
-  return JSON.stringify([task, sample, mode, method, options, kvType, weights, prompt]);
+  const { task, version, sample, mode, method, options, kvType, weights, prompt } = row;
+  return JSON.stringify([task, version, sample, mode, method, options, kvType, weights, prompt]);
 }

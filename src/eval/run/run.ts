@@ -8,7 +8,7 @@ import { scoreOf, type ScoredTask } from "../scored-tasks.ts";
 import { answerText, readTogether } from "../share-prefill.ts";
 import { ResultFile } from "./result-file.ts";
 import { keyOf, type ResultIdentity, type ResultRow } from "./result-row.ts";
-import type { PromptParts, Sample } from "./sample.ts";
+import { joined, type PromptParts, type Sample } from "./sample.ts";
 
 /** A method and its size, with any other options. */
 export type Way = SessionOptions & { readonly method: string };
@@ -84,10 +84,11 @@ export interface Cell extends Omit<Sample, "parts" | "scored">, PromptParts {
 
 /** A sample as plain data, its prompt made. */
 export function sampleCell(sample: Sample): Omit<Cell, "mode"> {
-  const { task, id, scored, truth, maxTokens, stop, prompts, facts } = sample;
+  const { task, version, id, scored, truth, prompts, facts } = sample;
+  const { maxTokens, minTokens, stop } = sample;
   const parts = sample.parts();
   return {
-    ...{ task, id, truth, maxTokens, stop, prompts, ...parts },
+    ...{ task, version, id, truth, maxTokens, minTokens, stop, prompts, ...parts },
     prompt: createHash("sha256").update(joined(parts)).digest("hex").slice(0, 16),
     scored: { metric: scored.metric, firstLine: scored.firstLine },
     ...(facts && { facts }),
@@ -142,16 +143,10 @@ export async function answerCell(
 
 function identityOf(engine: Engine, cell: Cell, way: Way, session: Session): ResultIdentity {
   return {
-    ...{ task: cell.task, sample: cell.id, mode: cell.mode, method: way.method },
+    ...{ task: cell.task, version: cell.version, sample: cell.id },
+    ...{ mode: cell.mode, method: way.method },
     options: { ...session.compression.options },
     kvType: session.cache.format.name,
     ...{ weights: engine.weights, prompt: cell.prompt },
   };
-}
-
-function joined({ context, question }: PromptParts): Int32Array {
-  const all = new Int32Array(context.length + question.length);
-  all.set(context);
-  all.set(question, context.length);
-  return all;
 }

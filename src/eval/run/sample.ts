@@ -1,9 +1,13 @@
 import { PyramidKVError } from "../../errors.ts";
+import { joinTexts, untrustedText, type PromptText } from "../../tokenizer/prompt-text.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { Truth } from "../metrics.ts";
 import type { ScoredTask } from "../scored-tasks.ts";
 
-/** A prompt as tokens, cut where the question begins. */
+/**
+ * A prompt's tokens, cut where the question begins: both together are the tokens of the whole prompt. A token that lies
+ * across the seam is the question's, so what is compressed without the question holds nothing of it.
+ */
 export interface PromptParts {
   readonly context: Int32Array;
   readonly question: Int32Array;
@@ -13,12 +17,16 @@ export interface PromptParts {
 export interface Sample {
   /** `suite/task` */
   readonly task: string;
+  /** Rises when scores of the task can change: those of two versions are not comparable. */
+  readonly version: number;
   readonly id: string;
   readonly scored: ScoredTask;
   readonly truth: Truth;
   /** Tokens of an answer at most. */
   readonly maxTokens: number;
   readonly stop?: readonly string[] | undefined;
+  /** Tokens before which it may not end. */
+  readonly minTokens?: number | undefined;
   /** Whose words the prompt is in: `own`, or the name of the file that gave them. */
   readonly prompts: string;
   /** What else tells it from others of its task, such as a needle's depth. */
@@ -28,7 +36,7 @@ export interface Sample {
 }
 
 /** A prompt's text, and where the question begins in it. */
-export interface PromptText {
+export interface TextParts {
   readonly text: string;
   /** Of `text`, at its end. */
   readonly question: string;
@@ -40,7 +48,7 @@ export interface PromptText {
  */
 export function promptParts(
   tokenizer: Tokenizer,
-  { text, question }: PromptText,
+  { text, question }: TextParts,
   { most, chat }: { readonly most: number; readonly chat: boolean },
 ): PromptParts {
   const whole = withoutMiddle(tokenizer, text, most);
@@ -48,14 +56,8 @@ export function promptParts(
   const cut = whole.endsWith(question)
     ? whole.length - question.length
     : characterBefore(whole, whole.length / 2);
-  const [context, rest] = [whole.slice(0, cut), whole.slice(cut)];
-  if (!chat) {
-    return {
-      context: tokenizer.encode(context),
-      question: tokenizer.encode(rest, { addSpecial: false }),
-    };
-  }
-  return splitChat(tokenizer, whole, rest);
+  if (chat) return chatParts(tokenizer, whole, whole.slice(cut));
+  return cutAt(tokenizer, untrustedText(whole), cut);
 }
 
 /** The place at or before `at` where a character begins: half of a surrogate pair is none. */
@@ -65,31 +67,42 @@ export function characterBefore(text: string, at: number): number {
   return isLow ? place - 1 : place;
 }
 
-/** One user message as a chat prompt, cut where `question`, which it ends with, begins. */
-export function splitChat(tokenizer: Tokenizer, content: string, question: string): PromptParts {
-  const prompt = tokenizer.applyChatTemplate([{ role: "user", content }]);
+/**
+ * One user message as a chat prompt, cut where `question`, which it ends with, begins.
+ *
+ * @param answerBegun what the answer begins with
+ */
+export function chatParts(
+  tokenizer: Tokenizer,
+  content: string,
+  question: string,
+  answerBegun = "",
+): PromptParts {
+  const chat = tokenizer.renderChat([{ role: "user", content }]);
   // Templates may trim what they are given.
-  const cut = prompt.lastIndexOf(question.trimEnd());
+  const cut = chat.text.lastIndexOf(question.trim());
   if (cut < 0) {
     throw new PyramidKVError("UNSUPPORTED", "the model's chat template changes what it is given");
   }
-  const encode = (part: string) => tokenizer.encode(part, { addSpecial: false });
-  return { context: encode(prompt.slice(0, cut)), question: encode(prompt.slice(cut)) };
+  return cutAt(tokenizer, joinTexts(chat, untrustedText(answerBegun)), cut);
 }
 
-/** The same prompt with the beginning of the answer behind it. */
-export function withAnswerBegun(
-  tokenizer: Tokenizer,
-  { context, question }: PromptParts,
-  beginning: string,
-): PromptParts {
-  const begun = tokenizer.encode(beginning, { addSpecial: false });
-  return { context, question: Int32Array.from([...question, ...begun]) };
+function cutAt(tokenizer: Tokenizer, prompt: PromptText, place: number): PromptParts {
+  const { before, after } = tokenizer.encodePrompt(prompt).splitAt(place);
+  return { context: before, question: after };
+}
+
+/** All tokens of a prompt. */
+export function joined({ context, question }: PromptParts): Int32Array {
+  const all = new Int32Array(context.length + question.length);
+  all.set(context);
+  all.set(question, context.length);
+  return all;
 }
 
 /** LongBench's rule (THUDM/LongBench, pred.py): the first and the last half of the tokens, each as text. */
 export function withoutMiddle(tokenizer: Tokenizer, text: string, most: number): string {
-  const tokens = tokenizer.encode(text);
+  const tokens = tokenizer.encode(text, { parseSpecial: false });
   if (tokens.length <= most) return text;
   const half = Math.floor(most / 2);
   return tokenizer.decode(tokens.slice(0, half)) + tokenizer.decode(tokens.slice(-half));
