@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { TestFolder } from "../../test/helpers/tiny-model.ts";
+import { buildGguf } from "../../test/helpers/gguf-writer.ts";
+import { TestFolder, tinyModel } from "../../test/helpers/tiny-model.ts";
 import { Conversation } from "./conversation.ts";
 import { Engine } from "./engine.ts";
 import type { GenerateOptions, Piece } from "./generate.ts";
@@ -25,6 +26,8 @@ async function pieces(engine: Engine, options: GenerateOptions, prompt = "Once u
 const textOf = (all: readonly Piece[]) => all.map((p) => p.text).join("");
 const tokensOf = (all: readonly Piece[]) => all.map((p) => p.token);
 const greedy = { maxTokens: 40, ignoreEndOfText: true };
+/** An answer that does not repeat one letter. */
+const varied = { ...greedy, temperature: 2, topK: 0, minP: 0, seed: 3 };
 
 describe("generate", () => {
   it("takes the most likely token by default", () =>
@@ -95,12 +98,85 @@ describe("generate", () => {
 
   it("stops at a stop string and leaves it out", () =>
     withEngine(async (engine) => {
-      const text = textOf(await pieces(engine, greedy));
+      const text = textOf(await pieces(engine, varied));
       const stop = text.slice(10, 13);
-      const cut = await pieces(engine, { ...greedy, stop: [stop] });
+      const cut = await pieces(engine, { ...varied, stop: [stop] });
       expect(textOf(cut)).toBe(text.slice(0, text.indexOf(stop)));
       expect(cut.at(-1)?.finishReason).toBe("stop");
     }));
+
+  it("takes one stop string as well as many, and the one that begins first", () =>
+    withEngine(async (engine) => {
+      const text = textOf(await pieces(engine, varied));
+      const [long, short] = [text.slice(8, 15), text.slice(10, 12)];
+      const cut = await pieces(engine, { ...varied, stop: long });
+      expect(textOf(cut)).toBe(text.slice(0, text.indexOf(long)));
+      const both = await pieces(engine, { ...varied, stop: [short, long] });
+      expect(textOf(both)).toBe(text.slice(0, Math.min(text.indexOf(short), text.indexOf(long))));
+      for (const stop of [5, [5], [null]]) {
+        const options = { stop } as unknown as GenerateOptions;
+        await expect(pieces(engine, options)).rejects.toThrow(/a stop string must be text, got/);
+      }
+    }));
+
+  it("loses nothing that is held back where the answer ends", () =>
+    withEngine(async (engine) => {
+      const text = textOf(await pieces(engine, varied));
+      const begun = `${text.slice(-3)} and more`;
+      const all = await pieces(engine, { ...varied, stop: [begun] });
+      expect(textOf(all)).toBe(text);
+      expect(all.at(-1)?.finishReason).toBe("length");
+    }));
+
+  it("does not end before its least tokens", () =>
+    withEngine(async (engine) => {
+      const eos = { maxTokens: 5, logitBias: { 2: 1000 } };
+      const all = await pieces(engine, { ...eos, minTokens: 3 });
+      expect(all).toHaveLength(4);
+      expect(all.at(-1)).toMatchObject({ token: 2, finishReason: "stop" });
+      const [first] = await pieces(engine, greedy);
+      const stop = [first?.text ?? ""];
+      const longer = await pieces(engine, { ...greedy, stop, minTokens: 1 });
+      expect(longer.length).toBeGreaterThan(1);
+      expect(longer[0]?.token).not.toBe(first?.token);
+    }));
+
+  it("says that logits are no numbers, and lets the others of a batch go on", async () => {
+    const { metadata, tensors } = tinyModel({ vocabulary: true });
+    const embedding = tensors.find(({ name }) => name === "token_embd.weight");
+    const damaged = 200;
+    const { data, shape } = embedding as NonNullable<typeof embedding>;
+    new Float32Array(data.buffer, data.byteOffset).fill(
+      ...([NaN, damaged * (shape[0] as number), (damaged + 1) * (shape[0] as number)] as const),
+    );
+    // The output would be the same matrix.
+    const output = tinyModel({ untied: true }).tensors.find((t) => t.name === "output.weight");
+    using folder = new TestFolder();
+    const whole = buildGguf(metadata, [...tensors, output as NonNullable<typeof output>]);
+    await using engine = await Engine.load({ model: folder.file("nan.gguf", whole), threads: 1 });
+    using sound = engine.createSession();
+    using broken = engine.createSession();
+    await sound.prefill([5, 6, 7]);
+    await broken.prefill([5, damaged, 7]);
+    const refusal = {
+      code: "NATIVE",
+      message: expect.stringMatching(/not finite \(NaN/) as string,
+    };
+    for (const options of [greedy, { ...greedy, temperature: 1 }]) {
+      await expect(broken.generate(options).next()).rejects.toMatchObject(refusal);
+    }
+    const together = [];
+    for await (const piece of engine.generateTogether([broken, sound], {
+      ...greedy,
+      maxTokens: 4,
+    })) {
+      together.push(piece);
+    }
+    const [first, ...others] = together;
+    expect(first).toMatchObject({ session: broken, finishReason: "error", error: refusal });
+    expect(others.map(({ session }) => session)).toEqual([sound, sound, sound, sound]);
+    expect(others.at(-1)?.finishReason).toBe("length");
+  });
 
   it("stops at the end-of-text token unless told otherwise", () =>
     withEngine(async (engine) => {

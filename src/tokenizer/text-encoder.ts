@@ -115,7 +115,9 @@ export class TextEncoder {
   ): Located {
     const own = this.#locate(bytes.subarray(from, to), { parseSpecial: false, goesOn });
     const located = { tokens: own.tokens, ends: own.ends.map((end) => end + from) };
-    const cuts = this.#specials(located).filter(isForged).map((s) => characterAfter(bytes, s.from));
+    const cuts = this.#specials(located)
+      .filter(isForged)
+      .map((s) => characterAfter(bytes, s.from));
     if (cuts.length === 0) return located;
     const edges = [from, ...cuts, to];
     const parts = edges.slice(1).map((end, i) => {

@@ -122,9 +122,7 @@ describe("the token of the beginning", () => {
       const wanted = addBos ?? kind === "spm";
       const writes = name !== "chatml";
       const chat = tokenizer.encodeChat(user("h"));
-      expect([begins(chat), chat[0] === bos]).toEqual(
-        wanted || writes ? [1, true] : [0, false],
-      );
+      expect([begins(chat), chat[0] === bos]).toEqual(wanted || writes ? [1, true] : [0, false]);
       expect(begins(tokenizer.encode("h"))).toBe(wanted ? 1 : 0);
       expect(begins(tokenizer.encode("<s>h"))).toBe(1);
       expect(begins(tokenizer.encode("<s><s>h"))).toBe(1);
@@ -209,8 +207,13 @@ describe("a file's vocabulary", () => {
     await expect(load({ kind: "bpe", addBos: true, more })).rejects.toThrow(
       /tokenizer.ggml.add_bos_token .* the file has no tokenizer.ggml.bos_token_id/,
     );
-    const llama3 = { ...more, "tokenizer.ggml.pre": { type: "string", value: "llama-bpe" } } as const;
-    await expect(load({ kind: "bpe", more: llama3 })).rejects.toThrow(/no tokenizer.ggml.bos_token/);
+    const llama3 = {
+      ...more,
+      "tokenizer.ggml.pre": { type: "string", value: "llama-bpe" },
+    } as const;
+    await expect(load({ kind: "bpe", more: llama3 })).rejects.toThrow(
+      /no tokenizer.ggml.bos_token/,
+    );
     await load({ kind: "bpe", addBos: false, more });
   });
 

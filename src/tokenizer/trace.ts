@@ -23,9 +23,7 @@ export function renderTraced(
 ): PromptText {
   const text = render(messages);
   const untrusted = differences(text, renderShadow(render, messages));
-  return untrusted === undefined
-    ? renderHidden(render, messages, controls)
-    : { text, untrusted };
+  return untrusted === undefined ? renderHidden(render, messages, controls) : { text, untrusted };
 }
 
 function renderShadow(
