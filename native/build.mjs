@@ -4,7 +4,14 @@
 //   node native/build.mjs --test PROGRAM   the tests in C, which do fail where they do not compile
 // CC names the compiler, CFLAGS adds to its flags, npm_config_arch is the architecture that it compiles for.
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,6 +37,7 @@ const VARIANTS = {
   },
   arm64: { neon: [] },
 };
+const WHY_NOT = "why-not.txt";
 const FLAGS = ["-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-fno-math-errno"];
 const SUFFIX = { darwin: "dylib", win32: "dll" }[process.platform] ?? "so";
 
@@ -53,13 +61,20 @@ if (first === "--test") {
   await buildLibrary(first ?? join(here, "build"));
 }
 
+/** Puts the library into a folder at once, so that another install or a running process sees the old one or the new. */
 async function buildLibrary(out) {
+  const fresh = `${out}.${process.pid}`;
   try {
-    rmSync(out, { recursive: true, force: true });
+    mkdirSync(fresh, { recursive: true });
     mkdirSync(out, { recursive: true });
-    writeFileSync(join(out, "why-not.txt"), await whyNot(out));
+    writeFileSync(join(fresh, WHY_NOT), await whyNot(fresh));
+    const made = readdirSync(fresh);
+    for (const name of made) renameSync(join(fresh, name), join(out, name));
+    for (const name of readdirSync(out)) if (!made.includes(name)) rmSync(join(out, name));
   } catch {
     // The folder cannot be written to: there are no kernels, and the engine says so.
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
   }
 }
 

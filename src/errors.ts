@@ -1,3 +1,5 @@
+import { suggestion } from "./nearest.ts";
+
 /** What kind of thing went wrong; the command line turns `USAGE` into exit code 2, all others into 1. */
 export type ErrorCode =
   | "USAGE" // an option or argument is wrong
@@ -67,8 +69,12 @@ export function requireOneOf<T extends string>(
   value: string,
   known: readonly T[],
 ): T {
-  if (!(known as readonly string[]).includes(value)) {
-    throw new PyramidKVError("USAGE", `unknown ${name} "${value}"; known: ${known.join(", ")}`);
+  if (!(known as readonly unknown[]).includes(value)) {
+    const near = typeof value === "string" ? suggestion(value, known) : "";
+    throw new PyramidKVError(
+      "USAGE",
+      `unknown ${name} ${describeValue(value)}${near}; known: ${known.join(", ")}`,
+    );
   }
   return value as T;
 }

@@ -6,7 +6,7 @@ import { STUDIES, type StudyName } from "../analysis/studies.ts";
 import type { Engine } from "../engine/engine.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
 import { TASKS } from "../eval/cases.ts";
-import { makeFolder } from "../page/write.ts";
+import { makeFolder } from "../files.ts";
 import { analyzeModel, type AnalyzePlan } from "./analyze-run.ts";
 import { readTexts } from "./analyze-texts.ts";
 import { note } from "./io.ts";

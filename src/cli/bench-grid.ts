@@ -4,6 +4,7 @@ import { cpus } from "node:os";
 import { noiseOf, type GridRow } from "../bench/grid.ts";
 import type { Spread } from "../bench/statistics.ts";
 import { PyramidKVError, requireOneOf } from "../errors.ts";
+import { cannotWrite } from "../files.ts";
 import { formatBytes, note, style, table } from "./io.ts";
 
 export const GRID_OUTPUTS = ["table", "md", "csv", "json"] as const;
@@ -48,9 +49,7 @@ export async function appendGrid(path: string, rows: readonly GridRow[], s: Grid
     const head = present === "" ? [CSV_HEAD] : [];
     await appendFile(path, `${[...head, ...csvRows(rows, s)].join("\n")}\n`);
   } catch (error) {
-    if (error instanceof PyramidKVError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    throw new PyramidKVError("BAD_FILE", `${path} cannot be written (${code})`, { cause: error });
+    throw cannotWrite(path, error);
   }
 }
 

@@ -1,4 +1,3 @@
-import { writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import { Conversation } from "../engine/conversation.ts";
@@ -6,6 +5,7 @@ import type { Engine, SessionOptions } from "../engine/engine.ts";
 import { reportKv } from "../engine/kv-report.ts";
 import type { Session } from "../engine/session.ts";
 import { PyramidKVError } from "../errors.ts";
+import { writeWhole } from "../files.ts";
 import { note, progressBar, style } from "./io.ts";
 import { loadEngine } from "./load-engine.ts";
 import {
@@ -164,7 +164,7 @@ class Chat {
   async save(path: string): Promise<void> {
     if (path === "") throw new PyramidKVError("USAGE", "/save needs a file name");
     const content = { model: this.engine.model.name, messages: this.#conversation.messages };
-    await writeFile(path, `${JSON.stringify(content, null, 2)}\n`);
+    await writeWhole(path, `${JSON.stringify(content, null, 2)}\n`);
     note(`saved to ${path}`);
   }
 

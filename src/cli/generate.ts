@@ -1,4 +1,3 @@
-import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { resolveCompression } from "../compression/resolve.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -6,6 +5,7 @@ import { reportKv } from "../engine/kv-report.ts";
 import { DEFAULT_MAX_TOKENS } from "../engine/session.ts";
 import { checkSampling } from "../engine/sampler.ts";
 import { PyramidKVError } from "../errors.ts";
+import { writeWhole } from "../files.ts";
 import { Interrupt } from "./interrupt.ts";
 import { note, progressBar, style } from "./io.ts";
 import { requireFits } from "./fits.ts";
@@ -159,10 +159,5 @@ function checkRoom(engine: Engine, promptTokens: number, maxTokens = 0): void {
 async function writeLogits(path: string, logits: Float32Array): Promise<void> {
   const bytes = new DataView(new ArrayBuffer(logits.length * 4));
   logits.forEach((logit, i) => bytes.setFloat32(i * 4, logit, true));
-  try {
-    await writeFile(path, new Uint8Array(bytes.buffer));
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new PyramidKVError("BAD_FILE", `${path} cannot be written (${code})`, { cause: error });
-  }
+  await writeWhole(path, new Uint8Array(bytes.buffer));
 }

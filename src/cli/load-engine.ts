@@ -11,6 +11,7 @@ export async function fetchModel(flags: ModelFlags, signal?: AbortSignal): Promi
     if (flags.force !== true) await requireWeightsFit(flags.model);
     return await resolveModel(flags.model, {
       onProgress: (doneBytes, totalBytes) => bar.update(doneBytes, totalBytes),
+      onNote: note,
       signal,
     });
   } finally {

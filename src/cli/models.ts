@@ -2,10 +2,11 @@ import type { Command } from "commander";
 import { PyramidKVError } from "../errors.ts";
 import { openGguf } from "../gguf/file.ts";
 import { ALIASES, type Alias } from "../hub/aliases.ts";
-import { cachedModel, resolveModel } from "../hub/resolve.ts";
+import { cachedModel } from "../hub/resolve.ts";
 import { architectureOf, ARCHITECTURES } from "../models/architectures.ts";
 import { Interrupt } from "./interrupt.ts";
-import { formatBytes, note, progressBar, table } from "./io.ts";
+import { formatBytes, note, table } from "./io.ts";
+import { fetchModel } from "./load-engine.ts";
 
 /** `pyramidkv models`: which models have short names, fetching one, and what is inside a file. */
 export function modelsCommand(command: Command): void {
@@ -54,21 +55,15 @@ async function list(flags: { json?: boolean }): Promise<void> {
 
 async function pull(model: string): Promise<void> {
   using interrupt = new Interrupt();
-  process.stdout.write(`${await fetchModel(model, interrupt.signal)}\n`);
-}
-
-async function fetchModel(model: string, signal: AbortSignal): Promise<string> {
-  const bar = progressBar("download", "bytes");
-  try {
-    return await resolveModel(model, { onProgress: bar.update.bind(bar), signal });
-  } finally {
-    bar.stop();
-  }
+  const isHere = (await cachedModel(model)) !== undefined;
+  const path = await fetchModel({ model, force: true }, interrupt.signal);
+  note(isHere ? `${model} is here already` : `${model} is here now`);
+  process.stdout.write(`${path}\n`);
 }
 
 async function inspect(model: string, flags: { json?: boolean }): Promise<void> {
   using interrupt = new Interrupt();
-  await using file = await openGguf(await fetchModel(model, interrupt.signal));
+  await using file = await openGguf(await fetchModel({ model, force: true }, interrupt.signal));
   const types = new Map<string, number>();
   for (const { type } of file.tensors.values()) {
     types.set(type.name, (types.get(type.name) ?? 0) + 1);

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { METHODS } from "../compression/methods.ts";
 import type { HeadScores } from "../compression/budgets/head-scores.ts";
@@ -10,6 +9,7 @@ import type { GenerateOptions } from "../engine/generate.ts";
 import { KERNEL_CHOICES, KV_TYPES } from "../engine/choices.ts";
 import { readProfile } from "../engine/profiles.ts";
 import { PyramidKVError } from "../errors.ts";
+import { readJson } from "../files.ts";
 import { ALIASES } from "../hub/aliases.ts";
 
 /** A whole number, written as one. */
@@ -161,12 +161,8 @@ export async function sessionOptions(flags: CompressionFlags): Promise<SessionOp
 
 /** Tokens per layer or kv head, or scores of heads, from a JSON file; what is in them is checked by the library. */
 export async function readBudgets(path: string): Promise<BudgetList | HeadScores> {
-  try {
-    const list = JSON.parse(await readFile(path, "utf8")) as unknown;
-    if (typeof list === "object" && list !== null) return list as BudgetList | HeadScores;
-  } catch (error) {
-    throw new PyramidKVError("BAD_FILE", `${path} cannot be read as JSON`, { cause: error });
-  }
+  const list = await readJson(path);
+  if (typeof list === "object" && list !== null) return list as BudgetList | HeadScores;
   throw new PyramidKVError("BAD_FILE", `${path} holds neither a list of budgets nor head scores`);
 }
 

@@ -1,14 +1,15 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PyramidKVError } from "../errors.ts";
+import { cannotRead, readText } from "../files.ts";
 
 /** The text that comes with the package: the Declaration of Independence and Article I, public domain. */
 const EMBEDDED = new URL("../../assets/founding-documents.txt", import.meta.url);
 
 /** A text file; of a .jsonl file the `context` of its lines, as LongBench has them. */
-async function readText(path: string): Promise<string> {
-  const text = await readFile(path, "utf8");
+async function readContexts(path: string): Promise<string> {
+  const text = await readText(path);
   if (!path.endsWith(".jsonl")) return text;
   const contexts = text.split("\n").flatMap((line, i) => {
     if (line.trim() === "") return [];
@@ -27,15 +28,13 @@ async function readText(path: string): Promise<string> {
 export async function readHaystack(path?: string): Promise<string> {
   const source = path ?? fileURLToPath(EMBEDDED);
   try {
-    if (!(await stat(source)).isDirectory()) return requireText(await readText(source), source);
+    if (!(await stat(source)).isDirectory()) return requireText(await readContexts(source), source);
     const files = (await readdir(source)).filter((f) => f.endsWith(".txt")).sort();
     if (files.length === 0) throw new PyramidKVError("BAD_FILE", `${source} holds no .txt files`);
-    const texts = await Promise.all(files.map((f) => readFile(join(source, f), "utf8")));
+    const texts = await Promise.all(files.map((f) => readText(join(source, f))));
     return requireText(texts.join("\n\n"), source);
   } catch (error) {
-    if (error instanceof PyramidKVError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    throw new PyramidKVError("BAD_FILE", `${source} cannot be read (${code})`, { cause: error });
+    throw cannotRead(source, error);
   }
 }
 

@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { PyramidKVError } from "../errors.ts";
+import { cannotRead } from "../files.ts";
 import type { Truth } from "./metrics.ts";
 
 /** A line of predictions made elsewhere. */
@@ -39,9 +40,7 @@ export async function* linesOf(path: string): AsyncGenerator<string, void, undef
       yield* lines;
     }
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined || error instanceof PyramidKVError) throw error;
-    throw new PyramidKVError("BAD_FILE", `${path} cannot be read (${code})`, { cause: error });
+    throw cannotRead(path, error);
   }
   if (rest !== "") yield rest;
 }

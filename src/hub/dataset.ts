@@ -2,10 +2,10 @@ import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { HubApiError, pathsInfo } from "@huggingface/hub";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
-import { authorization, hubUrl } from "./address.ts";
+import { ownCacheFolder } from "../user-folders.ts";
+import { authorization, hubToken, hubUrl } from "./address.ts";
 import { download, exists, explain, reasonOf, withTimeout, type FetchOptions } from "./download.ts";
 import { extract } from "./unzip.ts";
-import { ownCacheFolder } from "./wheel.ts";
 
 /** A file in a dataset repository on the hub. */
 export interface DatasetFile {
@@ -57,7 +57,7 @@ export async function datasetFile(file: DatasetFile, options: FetchOptions = {})
   const local = join(folderOf(file), path);
   if (await exists(local)) return local;
   const where = `${hubUrl()}/datasets/${repo}`;
-  const token = process.env.HF_TOKEN;
+  const token = hubToken();
   let found;
   try {
     [found] = await pathsInfo({

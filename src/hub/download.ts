@@ -1,16 +1,20 @@
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { access, mkdir, rename, rm, stat } from "node:fs/promises";
+import { access, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
+import { cannotWrite, makeFolder } from "../files.ts";
+import { FileLock } from "../lock.ts";
 
 export type ByteProgress = (doneBytes: number, totalBytes: number) => void;
 
 export interface FetchOptions {
   readonly onProgress?: ByteProgress | undefined;
+  /** Told, in a sentence, where something is fetched from and what is done instead. */
+  readonly onNote?: ((message: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -28,35 +32,39 @@ const MAX_ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 250;
 
 /**
- * Downloads a file to `path`. What arrived stays beside it as `.incomplete`, so that a cut connection,
- * a full disk or a stopped process costs only the rest; size and SHA-256 are checked at the end.
+ * Downloads a file to `path`, or waits for another process that does. What arrived stays beside it as `.incomplete`, so
+ * that a cut connection, a full disk or a stopped process costs only the rest; size and SHA-256 are checked at the end.
  *
- * @throws `NETWORK` with the status or cause, `BAD_FILE` on a wrong hash, `ABORTED`
+ * @throws `NETWORK` with the status or cause, `BAD_FILE` on a wrong hash or a folder that cannot be written, `ABORTED`
  */
 export async function download(request: DownloadRequest): Promise<void> {
-  const partial = `${request.path}.incomplete`;
-  await makeFolder(dirname(request.path));
+  const { path, signal, onNote } = request;
+  await makeFolder(dirname(path));
+  await using _lock = await FileLock.take(path, {
+    signal,
+    onWait: () => onNote?.(`another process fetches ${path}; waiting for it`),
+  });
+  // Finished by that process, or left by one that could not unpack it.
+  if ((await sizeOf(path)) === request.bytes) return;
+  const partial = `${path}.incomplete`;
   for (let attempt = 1; (await sizeOf(partial)) < request.bytes; attempt++) {
     try {
       await fetchRest(request, partial);
       const have = await sizeOf(partial);
       if (have < request.bytes) throw new Error(`the answer ended after ${have} bytes`);
     } catch (error) {
-      throwIfAborted(request.signal);
-      const isFull = (error as NodeJS.ErrnoException).code === "ENOSPC";
-      if (error instanceof PyramidKVError || isFull || attempt >= MAX_ATTEMPTS) {
+      throwIfAborted(signal);
+      if (error instanceof PyramidKVError || isOfFiles(error) || attempt >= MAX_ATTEMPTS) {
         throw asDownloadError(error, request, await sizeOf(partial));
       }
       const pause = FIRST_PAUSE_MS * 2 ** (attempt - 1);
-      await delay(
-        pause,
-        undefined,
-        request.signal === undefined ? {} : { signal: request.signal },
-      ).catch(() => throwIfAborted(request.signal));
+      await delay(pause, undefined, signal === undefined ? {} : { signal }).catch(() => {
+        throwIfAborted(signal);
+      });
     }
   }
   await verifyFile(partial, request);
-  await rename(partial, request.path);
+  await rename(partial, path);
 }
 
 /** Asks for what is missing and appends it; a server that ignores ranges starts the file anew. */
@@ -67,16 +75,32 @@ async function fetchRest(request: DownloadRequest, partial: string): Promise<voi
     headers: { ...request.headers, ...range },
     signal: request.signal ?? null,
   });
-  if (!response.ok || response.body === null) {
-    throw new PyramidKVError("NETWORK", `${request.url} answered ${explain(response.status)}`);
-  }
+  const body = requireFile(response, request, have);
   const resumed = response.status === 206;
   let done = resumed ? have : 0;
-  const counted = Readable.fromWeb(response.body).on("data", (chunk: Buffer) => {
+  const counted = Readable.fromWeb(body).on("data", (chunk: Buffer) => {
     done += chunk.length;
     request.onProgress?.(Math.min(done, request.bytes), request.bytes);
   });
   await pipeline(counted, createWriteStream(partial, { flags: resumed ? "a" : "w" }));
+}
+
+/** The answer's body, unless it is no file or would replace what is there already by another one. */
+function requireFile(response: Response, { url, bytes }: DownloadRequest, have: number) {
+  if (!response.ok || response.body === null) {
+    throw new PyramidKVError("NETWORK", `${url} answered ${explain(response.status)}`);
+  }
+  if (/^text\/html\b/i.test(response.headers.get("content-type") ?? "")) {
+    throw new PyramidKVError(
+      "NETWORK",
+      `${url} answered with a web page instead of the file; is there a login or a proxy between?`,
+    );
+  }
+  const length = response.headers.get("content-length");
+  if (response.status === 200 && length !== null && Number(length) < Math.min(have, bytes)) {
+    throw new Error(`the answer has ${length} bytes, the file ${bytes}`);
+  }
+  return response.body;
 }
 
 export interface StartRequest {
@@ -142,12 +166,22 @@ export async function verifyFile(
   );
 }
 
+/** What is wrong with the folder or the disk, not with the connection. */
+const FILE_CODES = ["ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "EISDIR", "ENOTDIR", "EIO"];
+
+function isOfFiles(error: unknown): boolean {
+  return FILE_CODES.includes((error as NodeJS.ErrnoException).code ?? "");
+}
+
 function asDownloadError(error: unknown, request: DownloadRequest, have: number): Error {
   if (error instanceof PyramidKVError) return error;
-  const { code } = error as NodeJS.ErrnoException;
   const kept = `${have} of ${request.bytes} bytes are kept and the next run goes on from there`;
-  if (code === "ENOSPC") {
+  if ((error as NodeJS.ErrnoException).code === "ENOSPC") {
     return new PyramidKVError("BAD_FILE", `the disk is full: ${kept}`, { cause: error });
+  }
+  if (isOfFiles(error)) {
+    const { message } = cannotWrite(request.path, error);
+    return new PyramidKVError("BAD_FILE", `${message}; ${kept}`, { cause: error });
   }
   return new PyramidKVError("NETWORK", `${request.url}: ${reasonOf(error)}; ${kept}`, {
     cause: error,
@@ -160,16 +194,6 @@ export function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** Makes a folder for downloads; throws `BAD_FILE` where that is not allowed. */
-export async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new PyramidKVError("BAD_FILE", `the folder ${path} cannot be made (${code})`, { cause });
-  }
 }
 
 /** A first question that is not answered in this time means out of reach. */

@@ -1,43 +1,30 @@
 import { copyFile, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import {
-  getHFHubCachePath,
-  getRepoFolderName,
-  HubApiError,
-  listFiles,
-  type ListFileEntry,
-} from "@huggingface/hub";
+import { getRepoFolderName, HubApiError, listFiles, type ListFileEntry } from "@huggingface/hub";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
-import { authorization, hubUrl } from "./address.ts";
+import { makeFolder } from "../files.ts";
+import { hubCacheFolder } from "../user-folders.ts";
+import { authorization, hubToken, hubUrl } from "./address.ts";
+import { chooseFile, type HubModel } from "./choose-file.ts";
 import {
   download,
   exists,
   explain,
   fetchStart,
-  makeFolder,
   reasonOf,
   withTimeout,
   type FetchOptions,
 } from "./download.ts";
 
-/** A model on the hub: `owner/repo`, and which of its GGUF files. */
-export interface HubModel {
-  readonly repo: string;
-  /** Part of the file name, such as `Q4_K_M`. */
-  readonly quant: string | undefined;
-}
-
 const REVISION = "main";
-/** Which file to take when none is named, best first. */
-const PREFERRED = ["Q4_K_M", "Q4_0", "Q4_1", "Q8_0", "F16"];
 
 /** The path of a hub model in the standard cache folder, downloaded first if it is not there. */
 export async function fetchHubModel(model: HubModel, options: FetchOptions): Promise<string> {
   const cached = await cachedHubModel(model);
   if (cached !== undefined) return cached;
 
-  const files = await listGgufs(model.repo, options.signal);
-  const file = choose(model, files, (f) => f.path);
+  const files = await listAll(model.repo, options.signal);
+  const file = chooseFile(model, files, (f) => f.path);
   if (file.lfs === undefined) {
     throw new PyramidKVError("UNSUPPORTED", `${model.repo}/${file.path} has no SHA-256 on the hub`);
   }
@@ -46,6 +33,7 @@ export async function fetchHubModel(model: HubModel, options: FetchOptions): Pro
   const blob = join(folder, "blobs", file.lfs.oid);
   const snapshot = join(folder, "snapshots", commit, file.path);
   if (!(await exists(blob))) {
+    options.onNote?.(`fetching ${model.repo}/${file.path} from ${hubUrl()}`);
     await download({
       ...options,
       url: fileUrl(model.repo, file.path),
@@ -72,7 +60,7 @@ export interface RemoteFile {
 
 /** A hub model's file, without fetching it. */
 export async function remoteHubModel(model: HubModel, signal?: AbortSignal): Promise<RemoteFile> {
-  const file = choose(model, await listGgufs(model.repo, signal), (f) => f.path);
+  const file = chooseFile(model, await listAll(model.repo, signal), (f) => f.path);
   const url = fileUrl(model.repo, file.path);
   return {
     name: `${model.repo}/${file.path}`,
@@ -87,9 +75,9 @@ export async function cachedHubModel(model: HubModel): Promise<string | undefine
   try {
     const commit = (await readFile(join(folder, "refs", REVISION), "utf8")).trim();
     const snapshot = join(folder, "snapshots", commit);
-    const files = (await readdir(snapshot, { recursive: true })).filter(isModelFile);
-    const file = files.length === 0 ? undefined : choose(model, files, (f) => f);
-    return file === undefined ? undefined : join(snapshot, file);
+    const file = chooseFile(model, await readdir(snapshot, { recursive: true }), (f) => f);
+    // A link to what is gone is no file.
+    return (await exists(join(snapshot, file))) ? join(snapshot, file) : undefined;
   } catch {
     return undefined;
   }
@@ -118,8 +106,8 @@ async function linkOrCopy(blob: string, snapshot: string): Promise<void> {
   }
 }
 
-async function listGgufs(repo: string, signal?: AbortSignal): Promise<ListFileEntry[]> {
-  const token = process.env.HF_TOKEN;
+async function listAll(repo: string, signal?: AbortSignal): Promise<ListFileEntry[]> {
+  const token = hubToken();
   const files: ListFileEntry[] = [];
   try {
     for await (const file of listFiles({
@@ -130,7 +118,7 @@ async function listGgufs(repo: string, signal?: AbortSignal): Promise<ListFileEn
       fetch: (url, init) => fetch(url, { ...init, signal: withTimeout(signal) }),
       ...(token ? { accessToken: token } : {}),
     })) {
-      if (file.type === "file" && isModelFile(file.path)) files.push(file);
+      if (file.type === "file") files.push(file);
     }
   } catch (error) {
     const where = `${hubUrl()}/${repo}`;
@@ -146,29 +134,8 @@ async function listGgufs(repo: string, signal?: AbortSignal): Promise<ListFileEn
   return files;
 }
 
-/** The file that the name asks for; throws with the files there are. */
-function choose<T>({ repo, quant }: HubModel, files: readonly T[], pathOf: (f: T) => string): T {
-  const wanted = quant === undefined ? PREFERRED : [quant];
-  for (const name of wanted) {
-    const found = files.find((f) => pathOf(f).toLowerCase().endsWith(`${name.toLowerCase()}.gguf`));
-    if (found !== undefined) return found;
-  }
-  const [only] = files;
-  if (quant === undefined && files.length === 1 && only !== undefined) return only;
-  const known = files.map(pathOf).join(", ") || "none";
-  throw new PyramidKVError(
-    "USAGE",
-    `${repo} has no .gguf ${quant === undefined ? "that is preferred" : `for "${quant}"`}; its files: ${known}`,
-  );
-}
-
-/** Whether a file is a whole model: not a vision projector, and not one part of several. */
-function isModelFile(path: string): boolean {
-  return path.endsWith(".gguf") && !/mmproj|-of-\d{5}\.gguf$/.test(path);
-}
-
 function repoFolder(repo: string): string {
-  return join(getHFHubCachePath(), getRepoFolderName({ type: "model", name: repo }));
+  return join(hubCacheFolder(), getRepoFolderName({ type: "model", name: repo }));
 }
 
 function fileUrl(repo: string, path: string): string {

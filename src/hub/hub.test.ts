@@ -1,11 +1,14 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, utimesSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { sendFile, StandInServer } from "../../test/helpers/hub-server.ts";
 import { normals, seededRandom } from "../../test/helpers/random.ts";
 import { TestFolder } from "../../test/helpers/tiny-model.ts";
+import { hubCacheFolder, ownCacheFolder } from "../user-folders.ts";
+import { chooseFile } from "./choose-file.ts";
 import { download } from "./download.ts";
 import { resolveModel } from "./resolve.ts";
 
@@ -76,6 +79,67 @@ describe("download", () => {
     await using server = await StandInServer.start((_, r) => r.end(content.subarray(0, 10)));
     await expect(download(request(server))).rejects.toThrow(/the answer ended after 10 bytes/);
     expect(server.requests).toHaveLength(5);
+  });
+
+  it("lets two processes, or two calls, fetch a file once", async () => {
+    await using server = await StandInServer.start((q, r) => {
+      setTimeout(() => sendFile(q, r, content), 100);
+    });
+    const notes: string[] = [];
+    const onNote = (note: string) => notes.push(note);
+    const both = [download(request(server, { onNote })), download(request(server, { onNote }))];
+    await Promise.all(both);
+    expect(readFileSync(join(folder.path, "model.gguf")).equals(content)).toBe(true);
+    expect(server.requests).toHaveLength(1);
+    expect(notes).toMatchObject([/another process fetches .*; waiting for it/]);
+    expect(readdirSync(folder.path)).toEqual(["model.gguf"]);
+  });
+
+  it("takes over what a killed process was fetching", async () => {
+    await using server = await StandInServer.start((q, r) => sendFile(q, r, content));
+    const lock = folder.file("model.gguf.lock", "1");
+    const longAgo = new Date(Date.now() - 60_000);
+    utimesSync(lock, longAgo, longAgo);
+    await download(request(server));
+    expect(existsSync(lock)).toBe(false);
+  });
+
+  it("does not take a web page for a file, nor lose what it has to one", async () => {
+    await using server = await StandInServer.start((_, r) => {
+      r.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end("<html>log in</html>");
+    });
+    const partial = folder.file("model.gguf.incomplete", content.subarray(0, 1234));
+    await expect(download(request(server))).rejects.toThrow(/answered with a web page/);
+    expect(server.requests).toHaveLength(1);
+    expect(readFileSync(partial)).toHaveLength(1234);
+  });
+
+  it("keeps what it has where another file is offered", async () => {
+    await using server = await StandInServer.start((_, r) => r.end(content.subarray(0, 10)));
+    const partial = folder.file("model.gguf.incomplete", content.subarray(0, 1234));
+    await expect(download(request(server))).rejects.toThrow(/has 10 bytes, the file 200000/);
+    expect(readFileSync(partial)).toHaveLength(1234);
+  });
+
+  it("says at once that a folder cannot be written", async () => {
+    await using server = await StandInServer.start((q, r) => sendFile(q, r, content));
+    mkdirSync(join(folder.path, "model.gguf.incomplete"));
+    const error = {
+      code: "BAD_FILE",
+      message: expect.stringMatching(/cannot be written/) as string,
+    };
+    await expect(download(request(server))).rejects.toMatchObject(error);
+    expect(server.requests).toHaveLength(1);
+    await expect(download(request(server, { path: "/dev/null/model.gguf" }))).rejects.toMatchObject(
+      error,
+    );
+  });
+
+  it("does not fetch again what could not be unpacked", async () => {
+    await using server = await StandInServer.start((q, r) => sendFile(q, r, content));
+    folder.file("model.gguf", content);
+    await download(request(server));
+    expect(server.requests).toEqual([]);
   });
 
   it("refuses a wrong hash and leaves nothing behind", async () => {
@@ -193,9 +257,60 @@ describe("a model on the hub", () => {
   });
 });
 
+describe("the file of a repository", () => {
+  const choose = (files: string[], quant?: string) => {
+    return chooseFile({ repo: "someone/x", quant }, files, (file) => file);
+  };
+
+  it.each([
+    [["x-BF16.gguf", "x-F16.gguf"], "F16", "x-F16.gguf"],
+    [["x-F16.gguf", "x-BF16.gguf"], "bf16", "x-BF16.gguf"],
+    [["x-UD-Q4_K_M.gguf", "x-Q4_K_M.gguf"], "Q4_K_M", "x-Q4_K_M.gguf"],
+    [["x-Q4_K_M.gguf", "x-UD-Q4_K_M.gguf"], "UD-Q4_K_M", "x-UD-Q4_K_M.gguf"],
+    [["draft/x-draft-Q8_0.gguf", "x-Q8_0.gguf"], "Q8_0", "x-Q8_0.gguf"],
+    [["X.Q4_1.GGUF", "README.md"], undefined, "X.Q4_1.GGUF"],
+    [["mmproj-F16.gguf", "imatrix.gguf", "odd-name.gguf"], undefined, "odd-name.gguf"],
+    [["x-q4_k_m.gguf", "x-q8_0.gguf"], undefined, "x-q4_k_m.gguf"],
+    [["x-draft-Q8_0.gguf"], "x-draft-Q8_0", "x-draft-Q8_0.gguf"],
+    [["x-instruct.gguf", "x-base.gguf"], "base", "x-base.gguf"],
+  ])("of %j for %j is %j", (files, quant, expected) => {
+    expect(choose(files, quant)).toBe(expected);
+  });
+
+  it.each([
+    [["x-BF16.gguf"], "F16", /no .gguf for "F16"; did you mean BF16\?; its files: x-BF16.gguf/],
+    [["x-UD-Q4_K_M.gguf"], "Q4_K_M", /did you mean UD-Q4_K_M/],
+    [
+      ["x-Q4_K_M-00001-of-00002.gguf", "x-Q4_K_M-00002-of-00002.gguf", "imatrix.gguf"],
+      "Q4_K_M",
+      /its files: none; x-Q4_K_M-00001-of-00002.gguf and the like are parts .* --merge/,
+    ],
+    [["imatrix.gguf"], undefined, /no .gguf that is preferred; its files: none/],
+    [["a.gguf", "b.gguf"], undefined, /its files: a.gguf, b.gguf/],
+  ])("of %j for %j is none", (files, quant, message) => {
+    expect(() => choose(files, quant)).toThrow(message);
+  });
+});
+
+describe("folders of the user", () => {
+  it("are not where variables are set but empty, or relative", () => {
+    for (const name of ["PYRAMIDKV_CACHE", "XDG_CACHE_HOME", "HF_HUB_CACHE", "HF_HOME"]) {
+      vi.stubEnv(name, "");
+    }
+    const home = join(homedir(), ".cache");
+    expect(ownCacheFolder()).toBe(join(home, "pyramidkv"));
+    expect(hubCacheFolder()).toBe(join(home, "huggingface", "hub"));
+    vi.stubEnv("XDG_CACHE_HOME", "relative");
+    expect(ownCacheFolder()).toBe(join(home, "pyramidkv"));
+    vi.stubEnv("XDG_CACHE_HOME", "/absolute");
+    expect(ownCacheFolder()).toBe("/absolute/pyramidkv");
+  });
+});
+
 describe("resolveModel", () => {
   it.each([
     ["nonsense", /unknown model "nonsense"; give the path .* one of: smollm2-135m/],
+    ["smollm2-135M", /unknown model "smollm2-135M"; did you mean smollm2-135m\?/],
     ["", /the model's name is empty/],
   ])("refuses %j", async (name, message) => {
     await expect(resolveModel(name)).rejects.toThrow(message);

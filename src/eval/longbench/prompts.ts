@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { PyramidKVError } from "../../errors.ts";
+import { readJson } from "../../files.ts";
 import type { TextParts } from "../run/sample.ts";
 import { DATASETS } from "./datasets.ts";
 import type { Example } from "./examples.ts";
@@ -27,12 +27,7 @@ export const OWN_PROMPTS: Prompts = {
  * @throws `BAD_FILE`
  */
 export async function readPrompts(path: string): Promise<Prompts> {
-  let value: unknown;
-  try {
-    value = JSON.parse(await readFile(path, "utf8"));
-  } catch (error) {
-    throw new PyramidKVError("BAD_FILE", `${path} cannot be read as JSON`, { cause: error });
-  }
+  const value = await readJson(path);
   const { datasets = value } = (value ?? {}) as { datasets?: unknown };
   const templates = Object.entries((datasets ?? {}) as Record<string, unknown>).flatMap(
     ([name, given]) => {

@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { PyramidKVError } from "../../errors.ts";
+import { readText } from "../../files.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { parseObject } from "../predictions.ts";
 import { promptParts, type Sample } from "../run/sample.ts";
@@ -54,13 +54,7 @@ async function readEntries(
   path: string,
   limit: number,
 ): Promise<{ entries: Entry[]; problems: string[] }> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new PyramidKVError("BAD_FILE", `${path} cannot be read (${code})`, { cause: error });
-  }
+  const text = await readText(path);
   const entries: Entry[] = [];
   const problems: string[] = [];
   for (const [i, object] of objectsOf(text, path).entries()) {

@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { PyramidKVError } from "../../errors.ts";
+import { readJson } from "../../files.ts";
 import type { Phrases } from "./generators.ts";
 import type { Wording } from "./tasks.ts";
 
@@ -29,12 +29,7 @@ export const OWN_RULER_PROMPTS: RulerPrompts = {
  * @throws `BAD_FILE`
  */
 export async function readRulerPrompts(path: string): Promise<RulerPrompts> {
-  let value: unknown;
-  try {
-    value = JSON.parse(await readFile(path, "utf8"));
-  } catch (error) {
-    throw new PyramidKVError("BAD_FILE", `${path} cannot be read as JSON`, { cause: error });
-  }
+  const value = await readJson(path);
   const { tasks, generation } = objectOf(value);
   const { needle, noise } = objectOf(generation);
   const name = basename(path);

@@ -1,17 +1,19 @@
-import { open, readFile, truncate } from "node:fs/promises";
+import { open, truncate } from "node:fs/promises";
 import { PyramidKVError } from "../../errors.ts";
+import { cannotRead, cannotWrite } from "../../files.ts";
+import { FileLock } from "../../lock.ts";
 import { parseObject } from "../predictions.ts";
 import { keyOf, type ResultRow } from "./result-row.ts";
 
 /**
- * Results as lines of JSON that are only ever added to: what is there is not done again. A line that was being
- * written when the process died is cut off before the next one is added.
+ * Results as lines of JSON that are only ever added to: what is there is not done again. Several processes may add to
+ * one file. A line that was being written when a process died is cut off before the next one is added.
  */
 export class ResultFile {
   readonly rows: ResultRow[] = [];
   readonly #keys = new Set<string>();
-  /** Where the whole lines end, while what follows has still to be cut off. */
-  #end: number | undefined;
+  /** Bytes of the file that were read. */
+  #end = 0;
 
   private constructor(readonly path: string | undefined) {}
 
@@ -25,11 +27,9 @@ export class ResultFile {
     if (path === undefined) return file;
     try {
       await (await open(path, "a")).close();
-      const { rows, end, isTorn } = await readLines(path);
-      if (isTorn) file.#end = end;
-      for (const row of rows) file.#add(row);
+      await file.#readNew(path);
     } catch (error) {
-      throw error instanceof PyramidKVError ? error : notWritable(path, error);
+      throw cannotWrite(path, error);
     }
     return file;
   }
@@ -40,31 +40,42 @@ export class ResultFile {
 
   /** Adds rows by one write, those that are there already left out. */
   async append(rows: readonly ResultRow[]): Promise<void> {
-    const fresh = [...new Map(rows.map((row) => [keyOf(row), row]))]
-      .filter(([key]) => !this.#keys.has(key))
-      .map(([, row]) => row);
-    if (this.path !== undefined && fresh.length > 0) {
-      const lines = fresh.map((row) => `${JSON.stringify(row)}\n`).join("");
-      try {
-        if (this.#end !== undefined) await truncate(this.path, this.#end);
-        this.#end = undefined;
-        const handle = await open(this.path, "a");
-        try {
-          await handle.appendFile(lines);
-          await handle.datasync();
-        } finally {
-          await handle.close();
-        }
-      } catch (error) {
-        throw notWritable(this.path, error);
-      }
+    const { path } = this;
+    if (path === undefined) {
+      for (const row of rows) this.#add(row);
+      return;
     }
-    for (const row of fresh) this.#add(row);
+    try {
+      await using _lock = await FileLock.take(path, {});
+      const { isTorn } = await this.#readNew(path);
+      const fresh = rows.filter((row) => this.#add(row));
+      if (fresh.length === 0) return;
+      const lines = Buffer.from(fresh.map((row) => `${JSON.stringify(row)}\n`).join(""));
+      if (isTorn) await truncate(path, this.#end);
+      await using handle = await open(path, "a");
+      await handle.appendFile(lines);
+      await handle.datasync();
+      this.#end += lines.length;
+    } catch (error) {
+      throw cannotWrite(path, error);
+    }
   }
 
-  #add(row: ResultRow): void {
+  /** Takes over what was added to the file since. */
+  async #readNew(path: string): Promise<{ isTorn: boolean }> {
+    const { rows, end, isTorn } = await readLines(path, this.#end);
+    for (const row of rows) this.#add(row);
+    this.#end = end;
+    return { isTorn };
+  }
+
+  /** @returns whether it is new */
+  #add(row: ResultRow): boolean {
+    const key = keyOf(row);
+    if (this.#keys.has(key)) return false;
     this.rows.push(row);
-    this.#keys.add(keyOf(row));
+    this.#keys.add(key);
+    return true;
   }
 }
 
@@ -73,24 +84,26 @@ export async function readResults(path: string): Promise<readonly ResultRow[]> {
   try {
     return (await readLines(path)).rows;
   } catch (error) {
-    throw error instanceof PyramidKVError ? error : notWritable(path, error);
+    throw cannotRead(path, error);
   }
 }
 
 /** How every row begins. */
 const BEGINNING = '{"task":"';
 
-/** Whole lines, where they end, and whether an unfinished one follows. */
+/** Whole lines from byte `from` on, where they end, and whether an unfinished one follows. */
 async function readLines(
   path: string,
+  from = 0,
 ): Promise<{ rows: ResultRow[]; end: number; isTorn: boolean }> {
-  const bytes = await readFile(path);
-  const end = bytes.lastIndexOf(10) + 1;
-  const text = bytes.subarray(0, end).toString("utf8");
+  const bytes = await readBytes(path, from);
+  const whole = bytes.lastIndexOf(10) + 1;
+  const text = bytes.subarray(0, whole).toString("utf8");
+  const where = (i: number) => (from === 0 ? `line ${i + 1}` : `line ${i + 1} after byte ${from}`);
   const rows = text.split("\n").flatMap((line, i) => {
-    return line === "" ? [] : [parseRow(line, `${path}: line ${i + 1}`)];
+    return line === "" ? [] : [parseRow(line, `${path}: ${where(i)}`)];
   });
-  const rest = bytes.subarray(end).toString("utf8");
+  const rest = bytes.subarray(whole).toString("utf8");
   // Another file is not ours to cut.
   if (!rest.startsWith(BEGINNING) && !BEGINNING.startsWith(rest)) {
     throw new PyramidKVError(
@@ -98,13 +111,14 @@ async function readLines(
       `${path} holds something else than results of pyramidkv eval`,
     );
   }
-  return { rows, end, isTorn: rest !== "" };
+  return { rows, end: from + whole, isTorn: rest !== "" };
 }
 
-function notWritable(path: string, error: unknown): PyramidKVError {
-  const { code } = error as NodeJS.ErrnoException;
-  const message = `${path} cannot be read or written (${code})`;
-  return new PyramidKVError("BAD_FILE", message, { cause: error });
+async function readBytes(path: string, from: number): Promise<Buffer> {
+  await using handle = await open(path, "r");
+  const bytes = Buffer.alloc(Math.max(0, (await handle.stat()).size - from));
+  const { bytesRead } = await handle.read(bytes, 0, bytes.length, from);
+  return bytes.subarray(0, bytesRead);
 }
 
 const TEXTS = [
@@ -127,7 +141,9 @@ function parseRow(line: string, where: string): ResultRow {
   const { kv, options, answers } = row;
   const isRow =
     TEXTS.every((name) => typeof row[name] === "string") &&
-    [row.score, row.promptTokens, row.version ?? FIRST_VERSION].every((n) => typeof n === "number") &&
+    [row.score, row.promptTokens, row.version ?? FIRST_VERSION].every(
+      (n) => typeof n === "number",
+    ) &&
     typeof options === "object" &&
     (options as object | null) !== null &&
     Array.isArray(answers) &&

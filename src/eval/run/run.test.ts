@@ -1,4 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -161,6 +169,25 @@ it("does not take one quantization's answers for another's", async () => {
   expect([names.size, prints.size]).toEqual([2, 1]);
 });
 
+it("is shared by several processes: each answer once, whoever was cut off", () =>
+  withEngine(async (engine, o, path) => {
+    const [one, other] = [await ResultFile.open(path), await ResultFile.open(path)];
+    const both = [
+      runSamples(engine, { ...o, results: one }),
+      runSamples(engine, { ...o, results: other }),
+    ];
+    await Promise.all(both);
+    const whole = lasting(await runSamples(engine, o));
+    expect(await rowsOf(path)).toEqual(whole);
+    expect(lasting(other.rows)).toEqual(lasting(one.rows));
+    // A third one died within a line.
+    appendFileSync(path, '{"task":"needle/40');
+    const [row] = one.rows as [ResultRow];
+    await one.append([{ ...row, sample: "one more" }]);
+    await other.append([{ ...row, sample: "and another" }]);
+    expect(await rowsOf(path)).toHaveLength(whole.length + 2);
+  }));
+
 describe("a file of results", () => {
   it.each([
     ["not json\n", "line 1 is no JSON object"],
@@ -175,7 +202,7 @@ describe("a file of results", () => {
       await expect(ResultFile.open(path)).rejects.toThrow(message);
       expect(readFileSync(path, "utf8")).toBe(text);
       await expect(ResultFile.open(join(folder, "none", "x"))).rejects.toThrow("(ENOENT)");
-      await expect(ResultFile.open(folder)).rejects.toThrow("cannot be read or written (EISDIR)");
+      await expect(ResultFile.open(folder)).rejects.toThrow("cannot be written (EISDIR)");
     } finally {
       rmSync(folder, { recursive: true });
     }
