@@ -3,6 +3,7 @@ import { requireText } from "../analysis/sample.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PyramidKVError } from "../errors.ts";
 import {
+  DOCUMENT_TOKENS,
   documentCases,
   encodeTexts,
   needleCases,
@@ -62,10 +63,15 @@ export function taskPrompt({ tokenizer, model }: Engine, task: Task, texts: read
     texts.map(({ content }) => content),
   );
   const most = model.nCtx - ANSWER_TOKENS;
+  // A short text is studied as it is.
+  const held = sources[0]?.length ?? 0;
+  const document = Math.min(DOCUMENT_TOKENS.shortest, held);
   const cases = {
-    summary: () => documentCases(tokenizer, sources, 1),
+    summary: () => {
+      return documentCases(tokenizer, sources, 1, { shortest: document, longest: document });
+    },
     needle: () => {
-      const lengths = [Math.min(NEEDLE_TOKENS, most)];
+      const lengths = [Math.min(NEEDLE_TOKENS, most, held)];
       return needleCases(tokenizer, sources, { lengths, depths: [0.5] });
     },
   };

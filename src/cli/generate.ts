@@ -38,8 +38,11 @@ type Flags = ModelFlags &
 export function generateCommand(command: Command): void {
   command
     .description("answer a prompt from a compressed KV cache")
-    .option("-p, --prompt <text>", "the prompt")
-    .option("-f, --prompt-file <path>", "read the prompt from a file (default: from stdin)")
+    .option("-p, --prompt <text>", "the prompt, or the question on a document")
+    .option(
+      "-f, --prompt-file <path>",
+      "a document, or the prompt (-: stdin, as where text comes there)",
+    )
     .option("--raw", "take the prompt as it is, without the chat template")
     .option("--system <text>", "system message of the chat template")
     .option("-n, --max-tokens <n>", "most tokens to generate (default: 256)", integer);
@@ -57,18 +60,18 @@ export function generateCommand(command: Command): void {
       `
 Examples:
   pyramidkv generate --prompt "What is a KV cache?"
-  pyramidkv generate --prompt-file book.txt --method pyramidkv --kv-size 512 --json
-  cat notes.txt | pyramidkv generate --method snapkv --kv-size 1024 --kv-type q8_0`,
+  pyramidkv generate -f book.txt -p "Who is the narrator?" --kv-size 512 --json
+  cat notes.txt | pyramidkv generate -p "Summarize." --method snapkv --kv-size 1024`,
     )
     .action((flags: Flags) => generate(flags));
 }
 
 async function generate(flags: Flags): Promise<void> {
-  const text = await readPrompt(flags);
-  // What is wrong with the options is said before a model is fetched and loaded.
+  // What is wrong with the options is said before a document is waited for and a model is fetched.
   const options = await sessionOptions(flags);
   resolveCompression(options);
   checkSampling(samplingOptions(flags));
+  const text = await readPrompt(flags);
   using interrupt = new Interrupt();
   await using engine = await loadEngine(flags, interrupt.signal);
   using session = engine.createSession(options);

@@ -1,6 +1,9 @@
-import { readFile } from "node:fs/promises";
+import { fstatSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { PyramidKVError } from "../errors.ts";
+import { decodeText, readText } from "../files.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { note } from "./io.ts";
 
 export interface PromptFlags {
   readonly prompt?: string;
@@ -9,19 +12,20 @@ export interface PromptFlags {
   readonly system?: string;
 }
 
-/** The prompt's text: from `--prompt`, `--prompt-file` or stdin, in this order. */
+const STDIN = "-";
+
+/**
+ * The prompt's text: a document and a question on it, or one of them. The document is `--prompt-file`, or what comes on
+ * stdin; the question, `--prompt`, comes after it.
+ */
 export async function readPrompt({ prompt, promptFile }: PromptFlags): Promise<string> {
-  if (prompt !== undefined && promptFile !== undefined) {
-    throw new PyramidKVError("USAGE", "give --prompt or --prompt-file, not both");
-  }
-  if (prompt !== undefined) return requireText(prompt, "--prompt");
-  if (promptFile !== undefined) return requireText(await readText(promptFile), promptFile);
-  if (process.stdin.isTTY) {
+  if (prompt !== undefined) requireText(prompt, "--prompt");
+  const document = await readDocument(promptFile, prompt !== undefined);
+  if (document === undefined) {
+    if (prompt !== undefined) return prompt;
     throw new PyramidKVError("USAGE", "no prompt: give --prompt, --prompt-file or text on stdin");
   }
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return requireText(decode(Buffer.concat(chunks), "stdin"), "stdin");
+  return prompt === undefined ? document : `${document.trimEnd()}\n\n${prompt}`;
 }
 
 /** The prompt's tokens: in the model's chat form, or as it is. */
@@ -37,31 +41,48 @@ export function encodePrompt(tokenizer: Tokenizer, text: string, flags: PromptFl
   return tokenizer.encodeChat([...system, { role: "user", content: text }]);
 }
 
-async function readText(path: string): Promise<string> {
-  try {
-    return decode(await readFile(path), path);
-  } catch (error) {
-    if (error instanceof PyramidKVError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === "EISDIR"
-        ? "is a directory"
-        : code === "ENOENT"
-          ? "no such file"
-          : `cannot be read (${code})`;
-    throw new PyramidKVError("BAD_FILE", `${path}: ${why}`, { cause: error });
-  }
+async function readDocument(
+  path: string | undefined,
+  hasQuestion: boolean,
+): Promise<string | undefined> {
+  if (path !== undefined && path !== STDIN) return requireText(await readText(path), path);
+  if (process.stdin.isTTY && path === undefined) return undefined;
+  const bytes = await readStdin(hasQuestion && path === undefined);
+  if (bytes.length > 0) return requireText(decodeText(bytes, "stdin"), "stdin");
+  return hasQuestion && path === undefined ? undefined : requireText("", "stdin");
 }
 
-function decode(bytes: Buffer, source: string): string {
+/** Programs start others with an open socket on stdin that nobody writes to: text comes within this time, or none. */
+const SILENT_MS = 1_000;
+/** People who wait are told what for. */
+const TOLD_MS = 3_000;
+
+/** All of stdin; nothing where it is optional and a socket that stays silent. */
+async function readStdin(isOptional: boolean): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  const { stdin } = process;
+  const told = setTimeout(() => {
+    if (chunks.length === 0) note("waiting for text on stdin (Ctrl-D ends it)");
+  }, TOLD_MS).unref();
+  const all = (async () => {
+    for await (const chunk of stdin) chunks.push(chunk as Buffer);
+  })();
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new PyramidKVError("BAD_FILE", `${source} is not valid UTF-8`, { cause });
+    if (isOptional && fstatSync(0).isSocket()) {
+      await Promise.race([all, delay(SILENT_MS)]);
+      if (chunks.length === 0) {
+        stdin.destroy();
+        return Buffer.alloc(0);
+      }
+    }
+    await all;
+    return Buffer.concat(chunks);
+  } finally {
+    clearTimeout(told);
   }
 }
 
 function requireText(text: string, source: string): string {
-  if (text === "") throw new PyramidKVError("USAGE", `the prompt is empty (${source})`);
+  if (text.trim() === "") throw new PyramidKVError("USAGE", `the prompt is empty (${source})`);
   return text;
 }

@@ -1,7 +1,7 @@
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { needleNumber, type NeedleUse } from "./needle/facts.ts";
 import { insertNeedle } from "./needle/prompt.ts";
-import { chatParts } from "./run/sample.ts";
+import { chatParts, requireTokens } from "./run/sample.ts";
 
 /** What the question asks for. */
 export const TASKS = ["summary", "needle"] as const;
@@ -19,23 +19,29 @@ export interface EvalCase {
 
 const SUMMARY = "Summarize the text above in a few sentences.";
 /** Tokens of the shortest and the longest document. */
-const DOCUMENT = { shortest: 3000, longest: 4000 };
+export const DOCUMENT_TOKENS = { shortest: 3000, longest: 4000 };
 
 /** The texts' tokens, which documents and haystacks are cut from. */
 export function encodeTexts(tokenizer: Tokenizer, texts: readonly string[]): Int32Array[] {
   return texts.map((text) => tokenizer.encodePlain(text));
 }
 
-/** Documents of 3,000 to 4,000 tokens, spread over the texts, each with a request for a summary. */
+/**
+ * Documents of 3,000 to 4,000 tokens, spread over the texts, each with a request for a summary.
+ *
+ * @throws `USAGE` on a text with fewer tokens than a document of it
+ */
 export function documentCases(
   tokenizer: Tokenizer,
   sources: readonly Int32Array[],
   count: number,
+  { shortest, longest } = DOCUMENT_TOKENS,
 ): EvalCase[] {
   return Array.from({ length: count }, (_, i) => {
     const source = sources[i % sources.length] as Int32Array;
-    const step = (DOCUMENT.longest - DOCUMENT.shortest) / Math.max(1, count - 1);
-    const length = Math.min(source.length, Math.round(DOCUMENT.shortest + i * step));
+    const step = (longest - shortest) / Math.max(1, count - 1);
+    const length = Math.round(shortest + i * step);
+    requireTokens(source.length, length, "a document");
     const place = (Math.floor(i / sources.length) + 0.5) / Math.ceil(count / sources.length);
     const from = Math.floor(place * (source.length - length));
     const text = tokenizer.decode(source.slice(from, from + length));
@@ -47,7 +53,11 @@ export function documentCases(
   });
 }
 
-/** A number hidden in the texts, for every length and depth; each case has a needle of its own. */
+/**
+ * A number hidden in the texts, for every length and depth; each case has a needle of its own.
+ *
+ * @throws `USAGE` on a text with fewer tokens than a prompt of it
+ */
 export function needleCases(
   tokenizer: Tokenizer,
   sources: readonly Int32Array[],
@@ -59,7 +69,9 @@ export function needleCases(
     const source = sources[i % sources.length] as Int32Array;
     const needle = needleNumber(i, use);
     const overhead = tokenizer.encodePlain(`${needle.text} ${needle.question}`).length + 48;
-    const wanted = Math.min(source.length, Math.max(0, length - overhead));
+    requireTokens(length, overhead + 1, "the needle's prompt", "ask for a longer one");
+    const wanted = length - overhead;
+    requireTokens(source.length, wanted, `a prompt of ${length}`);
     const from = Math.floor(((i + 0.5) / cells.length) * (source.length - wanted));
     const text = tokenizer.decode(source.slice(from, from + wanted));
     const hidden = insertNeedle(text, needle.text, depth);

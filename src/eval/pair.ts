@@ -7,7 +7,7 @@ import { rougeL } from "./metrics/rouge-l.ts";
 import { needleNumber } from "./needle/facts.ts";
 import { insertNeedle, type Needle } from "./needle/prompt.ts";
 import type { Way } from "./run/run.ts";
-import { chatParts, joined } from "./run/sample.ts";
+import { chatParts, joined, requireTokens } from "./run/sample.ts";
 import { answerText, readTogether } from "./share-prefill.ts";
 
 export interface PairOptions {
@@ -64,7 +64,8 @@ export async function runPairs(engine: Engine, o: PairOptions): Promise<PairRow[
 
 function articleOf(engine: Engine, o: PairOptions, i: number, needle: Needle): string {
   const tokens = engine.tokenizer.encodePlain(o.haystack);
-  const length = Math.min(o.length, tokens.length);
+  const { length } = o;
+  requireTokens(tokens.length, length, "an article");
   const from = Math.floor(((i + 0.5) / o.articles) * (tokens.length - length));
   const text = engine.tokenizer.decode(tokens.slice(from, from + length));
   return insertNeedle(text, needle.text, (i + 1) / (o.articles + 1));

@@ -38,6 +38,25 @@ it("quality: nothing is lost where nothing is evicted, and something where much 
     }
   }));
 
+it("quality: a text that is shorter than what is made of it is refused", () =>
+  withEngine(async (engine) => {
+    const o = { runs: [], modes: ["aware"], texts: ["Too short. ".repeat(20)], steps: 1 } as const;
+    const none = { documents: 0, lengths: [], depths: [0.5] };
+    await expect(runQuality(engine, { ...o, ...none, documents: 2 })).rejects.toThrow(
+      /a document needs 3000 tokens, there are 221; give a longer text/,
+    );
+    await expect(runQuality(engine, { ...o, ...none, lengths: [1000] })).rejects.toThrow(
+      /a prompt of 1000 needs \d+ tokens, there are 221/,
+    );
+    await expect(runQuality(engine, { ...o, ...none, lengths: [10] })).rejects.toThrow(
+      /the needle's prompt needs \d+ tokens, there are 10; ask for a longer one/,
+    );
+    const pairs = { haystack: "short", articles: 1, length: 100, reportTokens: 1, ways: [] };
+    await expect(runPairs(engine, pairs)).rejects.toThrow(
+      /an article needs 100 tokens, there are 6/,
+    );
+  }));
+
 it("quality: the observation window may differ by task", () =>
   withEngine(async (engine) => {
     const run = { name: "snapkv", size: 64, options: { method: "snapkv", kvSize: 64 } };

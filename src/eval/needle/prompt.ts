@@ -1,4 +1,5 @@
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
+import { requireTokens } from "../run/sample.ts";
 
 /** A fact to hide, how it is asked for, and what a right answer contains. */
 export interface Needle {
@@ -21,9 +22,14 @@ export const DEMO_NEEDLE: Needle = {
   question: "What is the special magic number for San Francisco? Answer with the number only.",
 };
 
+/** Tokens for what joining texts may add. */
+const ROOM = 8;
+
 /**
  * A message of which the chat prompt is at most `length` tokens: as much of the haystack as fits, over again where it
  * is shorter, the needle at `depth` (0 start, 1 end, moved back to the end of a sentence), then the question.
+ *
+ * @throws `USAGE` on a length that needle and question alone exceed
  */
 export function needleText(
   tokenizer: Tokenizer,
@@ -34,7 +40,8 @@ export function needleText(
 ): string {
   const content = (text: string) => `${text}\n\n${needle.question}`;
   const overhead = tokenizer.encodeChat([{ role: "user", content: content(needle.text) }]).length;
-  const wanted = Math.max(0, length - overhead - 8);
+  requireTokens(length, overhead + ROOM + 1, "the needle's prompt", "ask for a longer one");
+  const wanted = length - overhead - ROOM;
   const tokens = tokenizer.encodePlain(haystack);
   const text = Int32Array.from({ length: tokens.length === 0 ? 0 : wanted }, (_, i) => {
     return tokens[i % tokens.length] as number;

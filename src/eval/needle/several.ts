@@ -1,6 +1,6 @@
 import { seededRandom } from "../../random.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import { chatParts, type Sample } from "../run/sample.ts";
+import { chatParts, requireTokens, type Sample } from "../run/sample.ts";
 import { drawer, KINDS } from "../ruler/words.ts";
 import { insertNeedle } from "./prompt.ts";
 
@@ -39,7 +39,10 @@ export function severalQuestions(tokenizer: Tokenizer, o: SeveralOptions): Sampl
       const { place: name = "" } = facts[0] ?? {};
       const rest = `${lines.join(" ")}\n\n${question(name)}\n${begun(name)}`;
       const taken = tokenizer.encodeChat([{ role: "user", content: rest }]).length + 16;
-      const wanted = Math.min(tokens.length, Math.max(0, length - taken));
+      const least = taken + o.questions;
+      requireTokens(length, least, `a text with ${o.questions} questions`, "ask for a longer one");
+      const wanted = length - taken;
+      requireTokens(tokens.length, wanted, `a prompt of ${length}`);
       const from = Math.floor((i / o.texts) * (tokens.length - wanted));
       let text = tokenizer.decode(tokens.slice(from, from + wanted));
       // From the end on, so that places before stay what they are.

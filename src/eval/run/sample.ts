@@ -92,6 +92,17 @@ function cutAt(tokenizer: Tokenizer, prompt: PromptText, place: number): PromptP
   return { context: before, question: after };
 }
 
+/** Throws `USAGE` where a text or a length has fewer tokens than are needed: what came of it would not be what it is called. */
+export function requireTokens(
+  n: number,
+  least: number,
+  what: string,
+  advice = "give a longer text",
+): void {
+  if (n >= least) return;
+  throw new PyramidKVError("USAGE", `${what} needs ${least} tokens, there are ${n}; ${advice}`);
+}
+
 /** All tokens of a prompt. */
 export function joined({ context, question }: PromptParts): Int32Array {
   const all = new Int32Array(context.length + question.length);
