@@ -73,7 +73,7 @@ export function requireOneOf<T extends string>(
     const near = typeof value === "string" ? suggestion(value, known) : "";
     throw new PyramidKVError(
       "USAGE",
-      `unknown ${name} ${describeValue(value)}${near}; known: ${known.join(", ")}`,
+      `unknown ${name} ${describeValue(value)}; known: ${known.join(", ")}${near}`,
     );
   }
   return value as T;

@@ -40,7 +40,12 @@ describe("composeMethod", () => {
     ["ada(rerotate(snapkv))", /rerotate needs budgets that are known before/],
     ["probe(carry(snapkv))", /carry and a probe do not go together/],
     ["carry(probe(snapkv))", /carry and a probe do not go together/],
-    ["snapkv(", /unknown method "snapkv\("/],
+    ["snapkv(", /unknown method "snapkv\(": a closing parenthesis is missing/],
+    ["ada(snapkv", /a closing parenthesis is missing/],
+    ["ada(snapkv))", /an? opening parenthesis is missing/],
+    ["snpakv", /unknown method "snpakv"; known: .*; did you mean snapkv\?/],
+    ["evry:8(snapkv)", /unknown wrapper "evry"; known: .*; did you mean every\?/],
+    ["ada", /ada goes around one of them, as in ada\(snapkv\)/],
     ["", /unknown method ""/],
   ])("refuses %s", (text, message) => {
     expect(() => composeMethod(text)).toThrow(message);

@@ -25,7 +25,7 @@ export interface Known {
 export function composeMethod(text: string, known: Known = {}): Method {
   const match = PART.exec(text.trim());
   if (match === null) {
-    const name = requireOneOf("method", text.trim(), Object.keys(METHODS) as MethodName[]);
+    const name = methodName(text.trim());
     const { profile, budget } = known;
     const method: Method = METHODS[name];
     const own = profile === undefined ? method : calibrated(method, profile);
@@ -48,6 +48,23 @@ export function composeMethod(text: string, known: Known = {}): Method {
   const wrapped = wrapper.wrap(composeMethod(inner, within), value);
   requireTogether(wrapped);
   return { ...wrapped, name: text.trim() };
+}
+
+function methodName(text: string): MethodName {
+  const [opened, closed] = [text.split("(").length, text.split(")").length];
+  if (opened !== closed) {
+    const which = opened > closed ? "a closing" : "an opening";
+    throw new PyramidKVError("USAGE", `unknown method "${text}": ${which} parenthesis is missing`);
+  }
+  const known = Object.keys(METHODS) as MethodName[];
+  const [name = ""] = text.split(":");
+  if (Object.hasOwn(WRAPPERS, name) && !Object.hasOwn(METHODS, name)) {
+    throw new PyramidKVError(
+      "USAGE",
+      `unknown method "${text}"; known: ${known.join(", ")}; ${name} goes around one of them, as in ${text}(snapkv)`,
+    );
+  }
+  return requireOneOf("method", text, known);
 }
 
 const calibratedMethods = new WeakMap<HeadProfile, Map<Method, Method>>();

@@ -2,6 +2,7 @@ import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
 import type { BudgetPolicy } from "./budgets/budget.ts";
 import { headScored, type HeadScores } from "./budgets/head-scores.ts";
 import { listed, meanBudget, type BudgetList } from "./budgets/listed.ts";
+import { checkMethod } from "./check.ts";
 import { composeMethod } from "./compose.ts";
 import type { Method } from "./method.ts";
 import type { MethodName } from "./methods.ts";
@@ -37,6 +38,7 @@ export function resolveCompression(
   const used = typeof asked.profile === "object" ? asked.profile : ofModel(asked.profile, profile);
   const wanted = asked.method ?? DEFAULT_METHOD;
   const budget = asked.budgets && policyOf(asked.budgets);
+  if (typeof wanted !== "string") checkMethod(wanted);
   const method =
     typeof wanted === "string"
       ? composeMethod(wanted, { profile: used, budget })
@@ -93,10 +95,18 @@ export function effectiveOptions({ method, options }: Compression): Partial<Reso
   return Object.fromEntries(method.options.map((name) => [name, options[name]]));
 }
 
+/** Tokens that a head keeps whatever their scores: the sinks and the window, as far as the method has them. */
+export function forcedTokens({ method, options }: Pick<Compression, "method" | "options">): number {
+  return forcedNames(method).reduce((sum, name) => sum + options[name], 0);
+}
+
+function forcedNames(method: Method) {
+  return (["window", "sinks"] as const).filter((name) => method.options.includes(name));
+}
+
 function checkForced(method: Method, o: ResolvedOptions): void {
-  const counted = (["window", "sinks"] as const).filter((name) => method.options.includes(name));
-  const forced = counted.reduce((sum, name) => sum + o[name], 0);
-  if (counted.length > 0 && o.kvSize <= forced) {
+  const counted = forcedNames(method);
+  if (counted.length > 0 && o.kvSize <= forcedTokens({ method, options: o })) {
     const parts = counted.map((name) => `${name} (${o[name]})`).join(" + ");
     throw new PyramidKVError(
       "USAGE",

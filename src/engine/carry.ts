@@ -8,7 +8,6 @@ import type { Reading } from "./reading.ts";
 
 /** Of the layers, the share that read all tokens before the others read the carried ones: FastKV's half. */
 const READ_IN_FULL = 0.5;
-const SINKS = 4;
 
 /** The first layer that reads carried tokens alone. */
 export function carryLayer(nLayer: number): number {
@@ -31,7 +30,7 @@ export function carriedShare(targets: readonly PrefillTarget[]): number | undefi
 
 /**
  * The tokens that the last queries attend to in the layer just read, all its heads together: those alone are carried
- * through the layers above, besides the first and the last ones.
+ * through the layers above, besides the sinks and the last ones.
  *
  * Paper: FastKV, arXiv 2502.01068 (token-selective propagation). Pooled and chosen as SnapKV does.
  *
@@ -45,15 +44,15 @@ export function carriedTokens(
 ): Int32Array {
   const { of, alpha } = windowOf(target, reading.lengths);
   const n = reading.lengths.prompt;
-  const { pool: kind, kernel } = target.compression.options;
+  const { pool: kind, kernel, sinks, window: kept } = target.compression.options;
   const scores = new Float32Array(n);
   for (const run of runs) {
     const seen = reading.observation.windowScores(of, alpha, run) as Float32Array;
     const own = reduceGroup(seen, n, "mean");
     own.forEach((x, i) => (scores[i] = (scores[i] as number) + x * run.nHeadKv));
   }
-  const window = Math.min(n - SINKS, Math.max(alpha, target.compression.options.window));
-  const pooled = pool(scores, SINKS, Math.max(SINKS, n - window), kind, kernel);
-  const budget = Math.max(Math.ceil(share * n), SINKS + window);
-  return keepTokens({ scores: pooled }, n, budget, { sinks: SINKS, window });
+  const window = Math.max(0, Math.min(n - sinks, Math.max(alpha, kept)));
+  const pooled = pool(scores, sinks, Math.max(sinks, n - window), kind, kernel);
+  const budget = Math.max(Math.ceil(share * n), sinks + window);
+  return keepTokens({ scores: pooled }, n, budget, { sinks, window });
 }

@@ -1,3 +1,4 @@
+import { checkRankings } from "../compression/check.ts";
 import { BudgetPlan } from "../compression/budgets/plan.ts";
 import type { LayerEvidence } from "../compression/evidence.ts";
 import { keepByHead, type RankedTokens } from "../compression/keep.ts";
@@ -232,7 +233,10 @@ function ranked(
 ): readonly (Ranking | null)[] {
   const own = known.get(method.score) ?? new Map<string, readonly (Ranking | null)[]>();
   const key = JSON.stringify({ ...options, kvSize: 0, probe: method.probe });
-  const rankings = own.get(key) ?? method.score(evidence, options);
+  const found = own.get(key);
+  if (found !== undefined) return found;
+  const rankings: unknown = method.score(evidence, options);
+  checkRankings(method.name, evidence, rankings);
   known.set(method.score, own.set(key, rankings));
   return rankings;
 }

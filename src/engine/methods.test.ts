@@ -216,6 +216,38 @@ describe.each(Object.keys(GROUPS))("%s", (group) => {
   });
 });
 
+it.each([
+  ["pyramidkv", { kvSize: 64, sinks: 6, window: 0 }],
+  ["pyramidkv", { kvSize: 16, sinks: 3, window: 8 }],
+  ["pyramid(lagkv)", { kvSize: 48 }],
+  ["pyramid(lagkv)", { kvSize: 8, window: 2, sinks: 1 }],
+  ["inverted(h2o)", { kvSize: 40 }],
+  ["ada:0(snapkv)", { kvSize: 20, sinks: 4 }],
+  ["ada:0(pyramidkv)", { kvSize: 20, sinks: 4 }],
+  ["cake(snapkv)", { kvSize: 14, sinks: 4 }],
+  ["funnel", { kvSize: 24, sinks: 12, window: 8 }],
+  ["carry:0.1(snapkv)", { kvSize: 24, sinks: 9 }],
+  ["carry:0.1(snapkv)", { kvSize: 24, sinks: 0 }],
+] as const)("%s keeps what is kept by force in every head, of %o", async (method, options) => {
+  using folder = new TestFolder();
+  const model = folder.tiny({ nLayer: 12, nEmbd: 32, nHead: 2, nHeadKv: 2, vocabulary: true });
+  await using engine = await Engine.load({ model, threads: 1 });
+  using session = engine.createSession({ method, ...options });
+  await session.prefill(randomTokens(400));
+  const { sinks, window } = session.compression.options;
+  const least = sinks + window + 1;
+  eachHead(session, (positions) => {
+    expect(positions.length).toBeGreaterThanOrEqual(least);
+    expect(Array.from(positions.subarray(0, sinks))).toEqual([...Array(sinks).keys()]);
+    // What is asked for by force, and the newest token of methods that rank by recency where nothing else says.
+    const newest = Math.max(window, method.includes("lagkv") ? 1 : 0);
+    const last = Array.from({ length: newest }, (_, i) => 400 - newest + i);
+    expect(Array.from(positions.subarray(positions.length - newest))).toEqual(last);
+  });
+  const total = session.cache.layers.reduce((sum, l) => sum + l.kept, 0);
+  if (!method.startsWith("carry")) expect(total).toBeCloseTo(12 * options.kvSize, 6);
+});
+
 it("reads a second prompt in long chunks with ragged heads that are all sampled", async () => {
   using folder = new TestFolder();
   const shape = { nLayer: 2, nHead: 8, nHeadKv: 8, nEmbd: 128, nCtx: 16_384 };

@@ -7,6 +7,13 @@ export function summedKinds(needs: readonly string[]): SummedKind[] {
   return kinds.filter((kind): kind is SummedKind => kind !== "peaks" && needs.includes(kind));
 }
 
+/** The tokens that a head holds, and how many of the last queries were asked what they attend to. */
+export interface AskedTokens {
+  readonly positions: Int32Array;
+  readonly nextPosition: number;
+  readonly nNew: number;
+}
+
 /** Of one kv head's tokens. */
 interface HeadSums {
   readonly n: number;
@@ -60,17 +67,13 @@ export class Received {
     return out;
   }
 
-  /** Of the queries summed, how many could add to each of a head's `n` tokens; the last `nNew` are not counted yet. */
-  counted(
-    kind: SummedKind,
-    il: number,
-    kvHead: number,
-    { n, nNew }: { readonly n: number; readonly nNew: number },
-  ): Float32Array {
+  /** Of the queries summed, how many could add to each of the tokens that a head holds; the last ones are not counted yet. */
+  counted(kind: SummedKind, il: number, kvHead: number, asked: AskedTokens): Float32Array {
     const before = this.#layers[il]?.[kvHead]?.counted.get(kind);
     const { distance, share } = ACCUMULATIONS[kind];
-    return Float32Array.from({ length: n }, (_, j) => {
-      const now = Math.min(nNew, Math.max(0, n - j - distance));
+    return Float32Array.from(asked.positions, (position, j) => {
+      const far = asked.nextPosition - position - distance;
+      const now = Math.min(asked.nNew, Math.max(0, far));
       return (before?.[j] ?? 0) + now * share;
     });
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { KERNELS } from "../../test/helpers/kernels.ts";
-import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
+import { buildGguf } from "../../test/helpers/gguf-writer.ts";
+import { randomTokens, TestFolder, tinyModel } from "../../test/helpers/tiny-model.ts";
 import { composeMethod } from "../compression/compose.ts";
 import type { HeadEvidence } from "../compression/evidence.ts";
 import type { Method } from "../compression/method.ts";
@@ -66,6 +67,20 @@ describe.each(cases)("every:8(%s) with %s", (method, kernels) => {
       expect(session.logits.every(Number.isFinite)).toBe(true);
     }));
 
+  it("keeps something of what was decoded last", () =>
+    withEngine(kernels, 2048, async (engine) => {
+      using session = engine.createSession({
+        method: `every:${EVERY}(${method})`,
+        kvSize: KV_SIZE,
+      });
+      await session.prefill(randomTokens(200));
+      await decode(session, 20 * EVERY);
+      for (const layer of session.cache.layers) {
+        const decoded = layer.heads.flatMap(({ positions }) => positions.filter((p) => p >= 200));
+        expect(decoded.length).toBeGreaterThan(0);
+      }
+    }));
+
   it("holds the cache at its size however long the output", () =>
     withEngine(kernels, 2048, async (engine) => {
       using session = engine.createSession({
@@ -89,6 +104,74 @@ describe.each(cases)("every:8(%s) with %s", (method, kernels) => {
       expect(session.logits.every(Number.isFinite)).toBe(true);
     }));
 });
+
+/** A model whose queries are 0: each gives the same attention to all tokens that it sees. */
+function levelModel(folder: TestFolder): string {
+  const { metadata, tensors } = tinyModel({ nLayer: 2 });
+  for (const { name, data } of tensors) if (name.includes("attn_q")) data.fill(0);
+  return folder.file("level.gguf", buildGguf(metadata, tensors));
+}
+
+it.each([
+  ["window", 24],
+  ["sums", 8],
+  ["far-sums", 8],
+] as const)(
+  "%s: queries see the tokens that stand before them, wherever these lie",
+  async (kind, asked) => {
+    using folder = new TestFolder();
+    const model = levelModel(folder);
+    await using engine = await Engine.load({ model, threads: 1 });
+    const distance = kind === "far-sums" ? 64 : 0;
+    const seen: { il: number; received: Float32Array; counted: Float32Array; held: Int32Array }[] =
+      [];
+    const method: Method = {
+      ...METHODS.h2o,
+      ...{ name: "mine", needs: [kind], every: 8, options: ["kvSize", "alpha", "window"] },
+      score: ({ il, heads }) => {
+        const [head] = heads as [HeadEvidence];
+        const held = session.cache.layers[il]?.positions(0) ?? new Int32Array(0);
+        const received = head.attention(kind).slice(0, head.n);
+        const counted = kind === "window" ? new Float32Array(0) : head.counted(kind);
+        seen.push({ il, received, counted, held });
+        // Keeps tokens here and there, newest and oldest ones, so that rows are no positions.
+        return heads.map(({ n }) => ({
+          scores: Float32Array.from({ length: n }, (_, i) => (i * 7919) % 101),
+        }));
+      },
+    };
+    const session = engine.createSession({ method, kvSize: 64, window: 4, alpha: 24 });
+    using _session = session;
+    await session.prefill(randomTokens(200));
+    seen.length = 0;
+    await decode(session, 40);
+    const cuts = seen.filter(({ il }) => il === 1);
+    expect(cuts).toHaveLength(5);
+    let before = new Map<number, number>();
+    for (const [i, { received, counted, held }] of cuts.entries()) {
+      const next = 200 + 8 * (i + 1);
+      const n = Math.min(asked, 8 * (i + 1));
+      const queries = Array.from({ length: n }, (_, q) => next - n + q);
+      const expected = Array.from(held, (position) => {
+        const gives = (query: number) => {
+          const visible = held.filter((p) => p <= query).length;
+          return position <= query - distance && visible > 0 ? 1 / visible : 0;
+        };
+        return queries.reduce((sum, query) => sum + gives(query), 0);
+      });
+      for (const [j, position] of held.entries()) {
+        // Sums go on from what a token had received before.
+        const own = (received[j] ?? NaN) - (before.get(position) ?? (i === 0 ? NaN : 0));
+        if (kind === "window") expect(received[j]).toBeCloseTo(expected[j] ?? NaN, 5);
+        else if (i > 0) expect(own).toBeCloseTo(expected[j] ?? NaN, 5);
+        if (kind !== "window" && position >= 200) {
+          expect(counted[j]).toBe(Math.max(0, next - position - distance));
+        }
+      }
+      before = new Map(Array.from(held, (position, j) => [position, received[j] ?? NaN]));
+    }
+  },
+);
 
 describe.each(KERNELS)("with %s", (kernels) => {
   it("changes nothing before it is time", () =>

@@ -1,3 +1,4 @@
+import { checkRankings } from "../compression/check.ts";
 import { listed } from "../compression/budgets/listed.ts";
 import { BudgetPlan } from "../compression/budgets/plan.ts";
 import { uniform } from "../compression/budgets/uniform.ts";
@@ -38,6 +39,8 @@ interface ScoredQueries {
   readonly nextPosition: number;
   /** Only attention from at least so far away counts. */
   readonly distance: number;
+  /** Of the tokens that each of the heads holds. */
+  readonly positions: readonly Int32Array[];
 }
 
 /**
@@ -145,7 +148,10 @@ export class Recompression extends NativeOwner {
     for (const [il, layer] of cache.layers.entries()) {
       const evidence = await this.#observe(il, layer, nextPosition);
       const ranks = !plan.keepsAll(il, evidence.heads);
-      const rankings = ranks ? method.score(evidence, options) : evidence.heads.map(() => null);
+      const rankings: unknown = ranks
+        ? method.score(evidence, options)
+        : evidence.heads.map(() => null);
+      checkRankings(method.name, evidence, rankings);
       seen.push({ evidence, rankings });
       budgets = plan.add(il, { evidence, rankings });
     }
@@ -181,10 +187,12 @@ export class Recompression extends NativeOwner {
     const { hp } = this.model;
     const { method, options } = this.compression;
     const needs = new Set(neededWhileDecoding(method));
-    const held = Math.min(this.#count, this.size);
+    const nQueries = Math.min(this.#count, this.size);
+    // As they are now: evidence is asked for after the cut, too.
+    const held = layer.heads.map(({ positions }) => positions);
     const wanted = {
-      window: needs.has("window") ? Math.min(options.alpha, held) : 0,
-      sums: this.#summed.length > 0 ? Math.min(this.#count - this.#before, held) : 0,
+      window: needs.has("window") ? Math.min(options.alpha, nQueries) : 0,
+      sums: this.#summed.length > 0 ? Math.min(this.#count - this.#before, nQueries) : 0,
     };
     const group = hp.nHead / hp.nHeadKv;
     const rows = needs.has("keys") || needs.has("values");
@@ -193,11 +201,10 @@ export class Recompression extends NativeOwner {
       (g) => {
         const reads = layer.groups().flatMap((heads) => {
           const k = this.#rowsOf(g, layer, layer.k, heads);
-          const scored = (queries: number, distance = 0) => {
-            // Queries that have nothing so far away receive nothing.
-            const n = Math.min(queries, heads.length - distance);
+          const positions = held.slice(heads.firstHead, heads.firstHead + heads.nHeadKv);
+          const scored = (n: number, distance = 0) => {
             if (n <= 0) return undefined;
-            return this.#scores(g, il, { heads, k, n, nextPosition, distance });
+            return this.#scores(g, il, { heads, k, n, nextPosition, distance, positions });
           };
           const window = scored(wanted.window);
           const summed = this.#summed.map((kind) =>
@@ -229,7 +236,10 @@ export class Recompression extends NativeOwner {
           const summed = given(this.#summed[at], kind);
           return this.#received.sum(summed, il, h, { n: head.n, group }, head.sums[at]);
         },
-        counted: (kind) => this.#received.counted(kind, il, h, { n: head.n, nNew: wanted.sums }),
+        counted: (kind) => {
+          const asked = { positions: held[h] as Int32Array, nextPosition, nNew: wanted.sums };
+          return this.#received.counted(kind, il, h, asked);
+        },
         keys: () => given(head.keys, "keys"),
         plainKeys: () => given(head.plainKeys, "plain-keys"),
         values: () => given(head.values, "values"),
@@ -273,7 +283,7 @@ export class Recompression extends NativeOwner {
   #scores(
     g: InputGraph,
     il: number,
-    { heads, k, n, nextPosition, distance }: ScoredQueries,
+    { heads, k, n, nextPosition, distance, positions: held }: ScoredQueries,
   ): Tensor {
     const { hp, graph } = this.model;
     const last = Array.from({ length: n }, (_, i) => (this.#count - n + i) % this.size);
@@ -288,14 +298,59 @@ export class Recompression extends NativeOwner {
     const nHead = queryHeads(heads, hp);
     const q = queriesOf(g, turned, heads, { ...hp, n });
     const ones = () => g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1));
-    const nPast = heads.length - n;
     const scale = hp.attentionScale;
-    return g.output(attentionScores(g, { k, q, ones, nPast, scale, distance }));
+    const isWhole = distance === 0 && held.every((own) => endsWith(own, positions));
+    if (isWhole)
+      return g.output(attentionScores(g, { k, q, ones, nPast: heads.length - n, scale }));
+    const seen = visibility({ held, queries: positions, distance, group: hp.nHead / hp.nHeadKv });
+    const shape = [heads.length, n, nHead];
+    const nPast = {
+      bias: g.constant(TYPES.f32, shape, seen.bias),
+      counts: g.constant(TYPES.f32, shape, seen.counts),
+    };
+    return g.output(attentionScores(g, { k, q, ones, nPast, scale }));
   }
 
   protected release(): void {
     this.#buffer[Symbol.dispose]();
   }
+}
+
+/** Whether the last tokens held are just these. */
+function endsWith(held: Int32Array, last: readonly number[]): boolean {
+  return last.every((position, i) => held[held.length - last.length + i] === position);
+}
+
+/** Far below any logit, and finite: a query that sees no key at all gives nothing, not NaN. */
+const UNSEEN = -1e30;
+
+/**
+ * Which of the tokens held each query sees, by their positions: since tokens were evicted, rows do not tell. [tokens,
+ * queries, heads of the group after each other].
+ */
+function visibility(o: {
+  readonly held: readonly Int32Array[];
+  readonly queries: readonly number[];
+  readonly distance: number;
+  readonly group: number;
+}): { bias: Float32Array; counts: Float32Array } {
+  const n = o.held[0]?.length ?? 0;
+  const perHead = n * o.queries.length;
+  const bias = new Float32Array(perHead * o.held.length * o.group);
+  const counts = new Float32Array(bias.length);
+  for (const [h, positions] of o.held.entries()) {
+    for (let i = 0; i < o.group; i++) {
+      const first = (h * o.group + i) * perHead;
+      for (const [row, query] of o.queries.entries()) {
+        for (let j = 0; j < n; j++) {
+          const away = query - (positions[j] as number);
+          if (away < 0) bias[first + row * n + j] = UNSEEN;
+          else if (away >= o.distance) counts[first + row * n + j] = 1;
+        }
+      }
+    }
+  }
+  return { bias, counts };
 }
 
 function part(tensor: Tensor | undefined, i: number, size: number): Float32Array | undefined {

@@ -11,8 +11,11 @@ const DEFAULT_FLOOR = 0.2;
  * A layer's tokens go to those of its kv heads whose scores are spread widest: the best-scored tokens of all heads
  * together are kept, and each head at least `floor` of an even share.
  *
- * Paper: Ada-KV, arXiv 2407.11550: budgets = (1 − floor) · tokens of each head among the layer's top-k + floor · even.
- * Scores are compared over their sums, so that no head wins by its scale. Heads become ragged, and really that small.
+ * Paper: Ada-KV, arXiv 2407.11550 (snapkv_utils.py of FFY0/AdaKV): without what is kept by force, a head's budget is
+ * (1 − floor) · its tokens among the layer's top k + floor · k / heads. Scores are compared as the method gives them.
+ * Deviations: real-valued budgets are rounded so that a layer's sum is exact (the authors round each), and equal scores
+ * at the threshold count for the lower head first; the authors' runner weights a head's scores by the share that its
+ * own best k hold (`normalize`). Heads become ragged, and really that small.
  */
 export function ada(method: Method, argument?: number): Method {
   const floor = argument ?? DEFAULT_FLOOR;
@@ -38,30 +41,41 @@ function splitByScores(
     summary: "a layer's budget goes to the heads whose scores are spread widest",
     kind: "split",
     layers,
-    split({ evidence, rankings }, total, { options }) {
+    split({ evidence, rankings }, total, { options: { sinks, window } }) {
       const caps = evidence.heads.map(({ n }) => n);
-      const even = total / caps.length;
-      const forced = options.sinks + options.window;
+      const forced = sinks + window;
       const wanted = Math.max(0, Math.min(total, sum(caps)) - forced * caps.length);
       const scores = rankings.map((ranking, h) => {
-        const n = caps[h] as number;
-        const own = ranking?.scores.slice(
-          options.sinks,
-          Math.max(options.sinks, n - options.window),
-        );
-        const whole = sum(own ?? []) || 1;
-        return own?.map((x) => Math.max(0, x) / whole) ?? new Float32Array(0);
+        const end = Math.max(sinks, (caps[h] as number) - window);
+        return ranking?.scores.subarray(sinks, end) ?? new Float32Array(0);
       });
-      const all = new Float32Array(sum(scores.map((s) => s.length)));
-      let at = 0;
-      for (const s of scores) all.set(s, (at += s.length) - s.length);
-      if (wanted === 0 || all.length === 0) return share(total, caps, 0, caps);
-      const least = kthLargest(all, Math.min(wanted, all.length));
-      const counts = scores.map((s) => s.reduce((n, x) => n + Number(x >= least), 0));
-      const weights = counts.map((n) => (1 - floor) * (n + forced) + floor * even);
-      return share(total, weights, Math.min(forced + 1, Math.floor(even)), caps);
+      const counts = countsOfBest(scores, wanted);
+      if (counts === undefined) return share(total, caps, 0, caps);
+      const even = wanted / caps.length;
+      const weights = counts.map((n) => forced + (1 - floor) * n + floor * even);
+      return share(total, weights, 0, caps);
     },
   };
+}
+
+/** How many of the `k` best scores of all heads are each head's; undefined where there is nothing to count. */
+function countsOfBest(scores: readonly Float32Array[], k: number): number[] | undefined {
+  const all = new Float32Array(sum(scores.map((own) => own.length)));
+  let at = 0;
+  for (const own of scores) all.set(own, (at += own.length) - own.length);
+  if (k === 0 || all.length === 0) return undefined;
+  const best = Math.min(k, all.length);
+  const least = kthLargest(all, best);
+  const above = scores.map((own) => own.reduce((n, x) => n + Number(x > least), 0));
+  let ties = best - sum(above);
+  return scores.map((own, h) => {
+    const equal = Math.min(
+      ties,
+      own.reduce((n, x) => n + Number(x === least), 0),
+    );
+    ties -= equal;
+    return (above[h] as number) + equal;
+  });
 }
 
 function sum(values: ArrayLike<number>): number {

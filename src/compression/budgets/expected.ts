@@ -1,4 +1,5 @@
 import type { Compression } from "../resolve.ts";
+import { knownBudgets } from "./known.ts";
 import type { PlanShape } from "./plan.ts";
 
 /**
@@ -15,9 +16,10 @@ export interface ExpectedBudgets {
 
 /** What a prompt of so many tokens leaves in each kv head, as far as that is known before it is read. */
 export function expectedBudgets(
-  { method, options }: Compression,
+  compression: Compression,
   { nLayer, nHeadKv, nTokens }: PlanShape,
 ): ExpectedBudgets {
+  const { method, options } = compression;
   const { budget } = method;
   const heads = (n: number) => new Array<number>(nHeadKv).fill(Math.min(n, nTokens));
   const everywhere = (n: number) => Array.from({ length: nLayer }, () => heads(n));
@@ -25,17 +27,8 @@ export function expectedBudgets(
   if (!method.options.includes("kvSize") || nTokens <= options.kvSize) {
     return { tokens: everywhere(nTokens), foresight: "known" };
   }
-  const input = { nLayer, nHeadKv, nTokens, options };
-  switch (budget.kind) {
-    case "layers":
-      return { tokens: budget.layers(input).map(heads), foresight: "known" };
-    case "split":
-      return { tokens: budget.layers(input).map(heads), foresight: "even" };
-    case "heads": {
-      const tokens = budget.heads(input).map((own) => own.map((n) => Math.min(n, nTokens)));
-      return { tokens, foresight: "known" };
-    }
-    case "weighed":
-      return { tokens: everywhere(options.kvSize), foresight: "even" };
-  }
+  const known = knownBudgets(compression, { nLayer, nHeadKv, nTokens, options });
+  if (known === undefined) return { tokens: everywhere(options.kvSize), foresight: "even" };
+  const tokens = known.map((own) => own.map((n) => Math.min(n, nTokens)));
+  return { tokens, foresight: budget.kind === "split" ? "even" : "known" };
 }

@@ -1,5 +1,7 @@
-import type { Compression } from "../resolve.ts";
+import { checkBudgets, checkWeights } from "../check.ts";
+import { forcedTokens, type Compression } from "../resolve.ts";
 import type { BudgetInput, RankedLayer } from "./budget.ts";
+import { knownBudgets, raised } from "./known.ts";
 import { share } from "./share.ts";
 
 /** What budgets are divided over. */
@@ -10,7 +12,12 @@ export interface PlanShape {
   readonly nTokens: number;
 }
 
-/** The budgets of one prefill, layer by layer: per kv head, the sinks and the window included. */
+/**
+ * The budgets of one prefill, layer by layer: per kv head, the sinks and the window included. Every head gets what is
+ * kept by force and one token more.
+ *
+ * @throws `USAGE` on budgets that are no whole numbers, or too few or too small
+ */
 export class BudgetPlan {
   readonly #input: BudgetInput;
   readonly #keepsAll: boolean;
@@ -25,20 +32,15 @@ export class BudgetPlan {
   ) {
     const { method, options } = compression;
     this.#input = { ...shape, options };
-    const { budget } = method;
-    const sized = method.options.includes("kvSize") && budget.kind !== "measured";
+    const sized = method.options.includes("kvSize") && method.budget.kind !== "measured";
     this.#keepsAll = sized && shape.nTokens <= options.kvSize;
-    if (budget.kind === "heads") this.#known = budget.heads(this.#input);
-    if (budget.kind === "layers" || budget.kind === "split") {
-      const perHead = (b: number) => new Array<number>(shape.nHeadKv).fill(b);
-      this.#known = budget.layers(this.#input).map(perHead);
-    }
+    this.#known = this.#keepsAll ? undefined : knownBudgets(compression, this.#input);
   }
 
   /** The most tokens that any head keeps, where budgets are known before. */
   get longest(): number {
     const { nTokens } = this.#input;
-    const known = this.#keepsAll ? [] : (this.#known?.flat() ?? []);
+    const known = this.#known?.flat() ?? [];
     return Math.min(nTokens, known.length > 0 ? Math.max(...known) : nTokens);
   }
 
@@ -61,28 +63,38 @@ export class BudgetPlan {
   }
 
   #divide(il: number, layer: RankedLayer, caps: number[]): number[] {
-    const { budget } = this.compression.method;
+    const { method } = this.compression;
+    const { budget, name } = method;
+    const { nHeadKv } = this.#input;
     const known = this.#known?.[il] ?? [];
+    const within = (budgets: readonly number[]) =>
+      budgets.map((b, h) => Math.min(b, caps[h] as number));
     switch (budget.kind) {
       case "layers":
       case "heads":
-        return caps.map((cap, h) => Math.min(cap, known[h] as number));
+        return within(known);
       case "split": {
         const total = known.reduce((a, b) => a + b, 0);
-        return budget.split(layer, total, this.#input);
+        const budgets: unknown = budget.split(layer, total, this.#input);
+        checkBudgets(name, "split", il, nHeadKv, budgets);
+        return within(raised(budgets, forcedTokens(this.compression) + 1));
       }
-      case "measured":
-        return budget.measure(layer, this.#input).map((b, h) => Math.min(b, caps[h] as number));
+      case "measured": {
+        const budgets: unknown = budget.measure(layer, this.#input);
+        checkBudgets(name, "measure", il, nHeadKv, budgets);
+        return within(budgets);
+      }
       case "weighed":
-        return this.#shareAll(layer, caps);
+        return this.#shareAll(il, layer, caps);
     }
   }
 
-  #shareAll(layer: RankedLayer, caps: number[]): number[] {
-    const { budget } = this.compression.method;
+  #shareAll(il: number, layer: RankedLayer, caps: number[]): number[] {
+    const { budget, name } = this.compression.method;
     if (budget.kind !== "weighed") return caps;
     const { nLayer, nHeadKv, options } = this.#input;
-    const weights = budget.weigh(layer, this.#input);
+    const weights: unknown = budget.weigh(layer, this.#input);
+    checkWeights(name, il, nHeadKv, weights);
     const mean = weights.reduce((a, b) => a + b, 0) / nHeadKv;
     // One budget for all heads of a layer, or one for each.
     const width = budget.level === true ? 1 : nHeadKv;
@@ -91,12 +103,8 @@ export class BudgetPlan {
     const limits = [...this.#budgets, caps].flatMap((own) =>
       budget.level === true ? [Math.max(...own)] : own,
     );
-    const all = share(
-      nLayer * width * options.kvSize,
-      this.#weights,
-      budget.least(options),
-      limits,
-    );
+    const least = Math.max(budget.least(options), forcedTokens(this.compression) + 1);
+    const all = share(nLayer * width * options.kvSize, this.#weights, least, limits);
     const perLayer = (at: number) =>
       caps.map((_, h) => all[at * width + Math.min(h, width - 1)] as number);
     this.#budgets = this.#budgets.map((_, at) => perLayer(at));

@@ -58,7 +58,7 @@ export const funnel: Method = {
 
 /** What every kv head gets: enough for what is kept by force. */
 function least({ sinks, window }: ResolvedOptions): number {
-  return Math.max(LEAST, sinks + window);
+  return Math.max(LEAST, sinks + window + 1);
 }
 
 function rank(

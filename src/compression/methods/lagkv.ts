@@ -3,6 +3,9 @@ import type { HeadEvidence } from "../evidence.ts";
 import type { Method } from "../method.ts";
 import { softmax } from "../scores/vectors.ts";
 
+/** Stretches that tokens fewer than two whole ones are divided into: three are compared with the next. */
+const FEWEST_STRETCHES = 4;
+
 /**
  * Keeps the tokens that vary most when seen with the eyes of the stretch of text after theirs.
  *
@@ -10,7 +13,10 @@ import { softmax } from "../scores/vectors.ts";
  * In stretches of `lag` tokens after the sinks: each channel is scaled by the minimum and maximum of the next stretch,
  * score = softmax over the stretch of the standard deviation over channels, the mean of keys' and values'. As in
  * kvpress (lagkv_press.py, cross_scoring false) each stretch ranks by itself (rank within it / lag), so that all keep
- * alike, and sinks and what follows the last whole stretch but one are kept.
+ * alike; what follows the last stretch that has a next one comes before all of them, the newest first, and sinks are
+ * kept.
+ * Deviations: where tokens do not fill two stretches, which the authors leave uncut, the stretches become shorter;
+ * while decoding (`every`) what was kept is divided into stretches again, where the authors compress each stretch once.
  */
 export const lagkv: Method = {
   name: "lagkv",
@@ -24,10 +30,13 @@ export const lagkv: Method = {
   budget: uniform,
 };
 
-function lagScores(head: HeadEvidence, sinks: number, lag: number): Float32Array {
+function lagScores(head: HeadEvidence, sinks: number, asked: number): Float32Array {
   const { n, headDim } = head;
-  const scores = new Float32Array(n).fill(1);
+  const isShort = n - sinks < 2 * asked;
+  const lag = isShort ? Math.max(2, Math.floor((n - sinks) / FEWEST_STRETCHES)) : asked;
   const stretches = Math.floor((n - sinks) / lag);
+  // Ranks of stretches are below 1; the newest token has the highest score of all.
+  const scores = Float32Array.from({ length: n }, (_, i) => 1 + i / n);
   const [keys, values] = [head.keys(), head.values()];
   for (let s = 0; s + 1 < stretches; s++) {
     const first = sinks + s * lag;

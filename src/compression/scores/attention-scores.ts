@@ -8,13 +8,21 @@ export interface AttentionScoresInput {
   readonly q: Tensor;
   /** f32 [1, nQueries, nHead] of ones, made where it is used. */
   readonly ones: () => Tensor;
-  /** Keys that the first query sees besides its own. */
-  readonly nPast: number;
+  /** Keys that the first query sees besides its own, each later one sees one more; or which ones each of them sees. */
+  readonly nPast: number | Visibility;
   readonly scale: number;
-  /** Only attention from at least so many tokens away counts; at most `nPast`. Defaults to 0. */
+  /** Only attention from at least so many tokens away counts; at most `nPast`. Defaults to 0. Not with a visibility. */
   readonly distance?: number;
   /** The largest is taken instead of the sum. */
   readonly peaks?: boolean;
+}
+
+/** Which keys each query sees, where those are not the ones before it in the rows: f32 [nKv, nQueries, nHead] each. */
+export interface Visibility {
+  /** Added to the logits: 0, or a large negative number for a key that is not seen. */
+  readonly bias: Tensor;
+  /** 1 where the attention counts, else 0. */
+  readonly counts: Tensor;
 }
 
 /**
@@ -22,9 +30,20 @@ export interface AttentionScoresInput {
  * token receives. In f32 throughout, so that the choice of tokens does not depend on the machine.
  */
 export function attentionScores(g: Graph, s: AttentionScoresInput): Tensor {
-  const logits = g.causalMask(g.mulMat(s.k, s.q), s.nPast); // [nKv, nQueries, nHead]
-  const weights = g.softMaxScaled(logits, s.scale);
-  const far = s.distance ? g.causalZero(weights, s.nPast - s.distance) : weights;
+  const far = countedWeights(g, s); // [nKv, nQueries, nHead]
   if (s.peaks !== true) return g.outProd(far, s.ones());
   return g.permute(g.maxOfRows(g.contiguous(g.permute(far, 1, 0, 2, 3))), 1, 0, 2, 3);
+}
+
+function countedWeights(
+  g: Graph,
+  { k, q, nPast, scale, distance = 0 }: AttentionScoresInput,
+): Tensor {
+  const logits = g.mulMat(k, q);
+  if (typeof nPast === "object") {
+    const weights = g.softMaxScaled(g.add(logits, nPast.bias), scale);
+    return g.mul(weights, nPast.counts);
+  }
+  const weights = g.softMaxScaled(g.causalMask(logits, nPast), scale);
+  return distance > 0 ? g.causalZero(weights, nPast - distance) : weights;
 }

@@ -1,0 +1,163 @@
+import { describeValue, PyramidKVError } from "../errors.ts";
+import type { BudgetPolicy } from "./budgets/budget.ts";
+import { EVIDENCE, type LayerEvidence } from "./evidence.ts";
+import type { Method } from "./method.ts";
+import type { Ranking } from "./ranking.ts";
+
+/** What a budget policy of each kind divides with. */
+const DIVIDES: Readonly<Record<BudgetPolicy["kind"], readonly string[]>> = {
+  layers: ["layers"],
+  heads: ["heads"],
+  split: ["layers", "split"],
+  weighed: ["weigh", "least"],
+  measured: ["measure"],
+};
+
+/**
+ * Checks that a method has all its parts: somebody may have written it by hand.
+ *
+ * @throws `USAGE` naming the part
+ */
+export function checkMethod(method: unknown): asserts method is Method {
+  const { name, needs, score, budget, options } = fieldsOf(method, "a method");
+  const where = `the method ${typeof name === "string" ? name : "given"}`;
+  const refuse = (part: string, value: unknown) => {
+    throw new PyramidKVError("USAGE", `${where}: ${part}, got ${describeValue(value)}`);
+  };
+  if (typeof name !== "string" || name === "") refuse("its name must be text", name);
+  if (typeof score !== "function") refuse("its score must be a function", score);
+  if (!Array.isArray(needs)) refuse("its needs must be a list of evidence", needs);
+  const unknown = (needs as unknown[]).find((kind) => !Object.hasOwn(EVIDENCE, String(kind)));
+  if (unknown !== undefined) {
+    refuse(`its needs must be of ${Object.keys(EVIDENCE).join(", ")}`, unknown);
+  }
+  if (!Array.isArray(options)) refuse("its options must be a list of names", options);
+  const policy = fieldsOf(budget, `${where}: its budget`);
+  const kinds = Object.keys(DIVIDES);
+  if (!kinds.includes(policy.kind as string)) {
+    refuse(`the kind of its budget must be one of ${kinds.join(", ")}`, policy.kind);
+  }
+  for (const part of DIVIDES[policy.kind as BudgetPolicy["kind"]]) {
+    if (typeof policy[part] !== "function") {
+      refuse(`its budget's ${part} must be a function`, policy[part]);
+    }
+  }
+}
+
+function fieldsOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
+  if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  throw new PyramidKVError("USAGE", `${what} must be an object, got ${describeValue(value)}`);
+}
+
+/**
+ * Checks what a method returned for a layer: for each kv head null, or a score for each of its tokens.
+ *
+ * @throws `USAGE` naming the method, the field, the layer and the head
+ */
+export function checkRankings(
+  name: string,
+  { il, heads }: LayerEvidence,
+  rankings: unknown,
+): asserts rankings is readonly (Ranking | null)[] {
+  const refuse = (field: string, why: string): never => {
+    throw new PyramidKVError("USAGE", `${name}: ${field} of layer ${il}${why}`);
+  };
+  if (!Array.isArray(rankings)) {
+    refuse(
+      "score",
+      ` must return a list with an entry per kv head, got ${describeValue(rankings)}`,
+    );
+  }
+  const given = rankings as readonly unknown[];
+  if (given.length !== heads.length) {
+    refuse("score", ` returned ${given.length} entries, the layer has ${heads.length} kv heads`);
+  }
+  for (const [h, { n }] of heads.entries()) {
+    const ranking = given[h];
+    if (ranking === null) continue;
+    const { scores, second } = fieldsOf(ranking, `${name}: score of layer ${il}, head ${h},`);
+    const checked: [string, unknown][] = [["scores", scores]];
+    if (second !== undefined) {
+      const other = fieldsOf(second, `${name}: second of layer ${il}, head ${h},`);
+      checked.push(["second scores", other.scores]);
+      const isShare = typeof other.share === "number" && other.share >= 0 && other.share <= 1;
+      if (!isShare) {
+        refuse("second share", `, head ${h}, must be 0 to 1, got ${describeValue(other.share)}`);
+      }
+    }
+    for (const [field, values] of checked) {
+      const why = wrongScores(values, n);
+      if (why !== undefined) refuse(field, `, head ${h}, ${why}`);
+    }
+  }
+}
+
+function wrongScores(values: unknown, n: number): string | undefined {
+  if (!(values instanceof Float32Array)) {
+    return `must be a Float32Array, got ${describeValue(values)}`;
+  }
+  if (values.length !== n) return `are ${values.length} for ${n} tokens`;
+  for (let i = 0; i < n; i++) if (Number.isNaN(values[i])) return `have NaN for token ${i}`;
+  return undefined;
+}
+
+/**
+ * Checks budgets that a policy returned for a layer: whole numbers of at least 1, one a kv head.
+ *
+ * @throws `USAGE` naming the method, the policy's field, the layer and the head
+ */
+export function checkBudgets(
+  name: string,
+  field: string,
+  il: number,
+  nHeadKv: number,
+  budgets: unknown,
+): asserts budgets is number[] {
+  requireLength(name, field, `layer ${il}`, nHeadKv, "kv heads", budgets);
+  for (const [h, budget] of budgets.entries()) {
+    if (Number.isInteger(budget) && (budget as number) >= 1) continue;
+    throw new PyramidKVError(
+      "USAGE",
+      `${name}: ${field} of layer ${il}, head ${h}, must be a whole number of at least 1, got ${describeValue(budget)}`,
+    );
+  }
+}
+
+/** Checks weights, which are not negative. Throws `USAGE` as `checkBudgets` does. */
+export function checkWeights(
+  name: string,
+  il: number,
+  nHeadKv: number,
+  weights: unknown,
+): asserts weights is number[] {
+  requireLength(name, "weigh", `layer ${il}`, nHeadKv, "kv heads", weights);
+  for (const [h, weight] of weights.entries()) {
+    if (Number.isFinite(weight) && (weight as number) >= 0) continue;
+    throw new PyramidKVError(
+      "USAGE",
+      `${name}: weigh of layer ${il}, head ${h}, must be a number of at least 0, got ${describeValue(weight)}`,
+    );
+  }
+}
+
+/** Throws `USAGE` unless `values` is a list with an entry for each of `n` layers or kv heads. */
+export function requireLength(
+  name: string,
+  field: string,
+  of: string,
+  n: number,
+  what: string,
+  values: unknown,
+): asserts values is unknown[] {
+  if (!Array.isArray(values)) {
+    throw new PyramidKVError(
+      "USAGE",
+      `${name}: ${field} of ${of} must return a list, got ${describeValue(values)}`,
+    );
+  }
+  if (values.length === n) return;
+  throw new PyramidKVError(
+    "USAGE",
+    `${name}: ${field} of ${of} returned ${values.length} entries, there are ${n} ${what}`,
+  );
+}
