@@ -134,9 +134,9 @@ it.each([
         const received = head.attention(kind).slice(0, head.n);
         const counted = kind === "window" ? new Float32Array(0) : head.counted(kind);
         seen.push({ il, received, counted, held });
-        // Keeps tokens here and there, newest and oldest ones, so that rows are no positions.
+        // Keeps the oldest tokens and the window: where the older queries stood is gone, so that rows are no positions.
         return heads.map(({ n }) => ({
-          scores: Float32Array.from({ length: n }, (_, i) => (i * 7919) % 101),
+          scores: Float32Array.from({ length: n }, (_, i) => (i % 3 === 0 ? n - i : -i)),
         }));
       },
     };
