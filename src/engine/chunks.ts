@@ -13,6 +13,11 @@ export interface Chunk {
 /** The most tokens of a chunk that nobody asked for, with our own kernels and with ggml's operations. */
 const LARGEST = { own: 2048, ggml: 512 };
 
+/** The most tokens of a chunk where none are asked for. */
+export function largestChunkTokens(ownKernels: boolean): number {
+  return ownKernels ? LARGEST.own : LARGEST.ggml;
+}
+
 /**
  * Tokens of a chunk where none are asked for. With ggml's operations libllama's 512. Our own prepare each weight
  * once a chunk and need no masks, so larger ones pay: as few as have at most 2,048 tokens, all alike.

@@ -248,6 +248,35 @@ it.each([
   if (!method.startsWith("carry")) expect(total).toBeCloseTo(12 * options.kvSize, 6);
 });
 
+it.each(["kvzip", "probe(snapkv)"])(
+  "%s reads its probe after prompts of every length",
+  async (method) => {
+    using folder = new TestFolder();
+    const model = folder.tiny({ nLayer: 2, vocabulary: true });
+    for (const kernels of KERNELS) {
+      for (const chunkTokens of [undefined, 16]) {
+        const chunk = chunkTokens === undefined ? {} : { chunkTokens };
+        await using engine = await Engine.load({ model, threads: 1, kernels, ...chunk });
+        using session = engine.createSession({ method, kvSize: 24 });
+        for (const n of [170, 15, 1, 17, 40, 61, 3]) {
+          await session.prefill(randomTokens(n, n));
+          await session.decode(5);
+        }
+        for (const n of [25, 31, 61]) {
+          using short = engine.createSession({ method, kvSize: 24 });
+          await short.prefill(randomTokens(n));
+          expect(short.cache.meanKept).toBe(24);
+        }
+      }
+    }
+    await using engine = await Engine.load({ model, threads: 1 });
+    using full = engine.createSession({ method, kvSize: 24 });
+    await expect(full.prefill(randomTokens(2040))).rejects.toThrow(
+      /the context has room for 8 tokens behind the prompt, the probe that is read there has \d+; shorten/,
+    );
+  },
+);
+
 it("reads a second prompt in long chunks with ragged heads that are all sampled", async () => {
   using folder = new TestFolder();
   const shape = { nLayer: 2, nHead: 8, nHeadKv: 8, nEmbd: 128, nCtx: 16_384 };

@@ -91,8 +91,8 @@ export class Observation extends NativeOwner {
     const kinds = (Object.keys(ACCUMULATIONS) as AccumulatedKind[]).filter((k) => needs.has(k));
     this.accumulated = new Map(kinds.map((kind) => [kind, allocate(rows, nHead)]));
     if (kinds.length > 0 && executor.kernels?.attends(shape) !== true) {
-      const longest = Math.max(lengths.prompt, lengths.probe);
-      this.queries = allocate(headDim, Math.min(longest, chunkTokens), nHead);
+      const longest = Math.max(Math.min(lengths.prompt, chunkTokens), lengths.probe);
+      this.queries = allocate(headDim, longest, nHead);
     }
     if (needs.has("queries")) this.querySums = new QuerySums(executor, shape);
     if (needs.has("outputs")) this.samples = new Samples(executor, shape, lengths.prompt);

@@ -17,30 +17,33 @@ const LEAST_PIECE = 32;
 export interface ProbeInput {
   readonly prompt: Int32Array;
   readonly tokenizer: Tokenizer | undefined;
-  /** Tokens that a piece may have: a chunk's, and what the context leaves. */
-  readonly longest: number;
+  /** Tokens of the largest chunk, which a piece is. */
+  readonly chunkTokens: number;
+  /** Tokens that the context leaves behind the prompt. */
+  readonly room: number;
 }
 
 /** The pieces to read after the prompt, each on its own. Throws where there is no room or no vocabulary. */
 export function probePieces(kind: Probe, input: ProbeInput): Int32Array[] {
-  const { longest, tokenizer } = input;
+  const { tokenizer, room, chunkTokens } = input;
   const text = kind === "facts" ? FACTS : REPLAY;
-  const instruction =
-    tokenizer?.encode(text, { addSpecial: false, parseSpecial: false }) ?? new Int32Array(0);
-  if (longest < instruction.length + LEAST_PIECE) {
+  const instruction = tokenizer?.encodePlain(text) ?? new Int32Array(0);
+  const least = instruction.length + LEAST_PIECE;
+  if (room < least) {
     throw new PyramidKVError(
       "CONTEXT_FULL",
-      `${longest} tokens of context are left for the probe, ${instruction.length + LEAST_PIECE} are needed; shorten the prompt`,
+      `the context has room for ${room} tokens behind the prompt, the probe that is read there has ${least}; shorten the prompt`,
     );
   }
-  if (kind === "replay") return replayed(input, instruction);
+  const longest = Math.min(room, Math.max(chunkTokens, least));
+  if (kind === "replay") return replayed(input.prompt, instruction, longest);
   if (instruction.length === 0) {
     throw new PyramidKVError("UNSUPPORTED", "a probe for facts needs a model with a vocabulary");
   }
   return [instruction];
 }
 
-function replayed({ prompt, longest }: ProbeInput, instruction: Int32Array): Int32Array[] {
+function replayed(prompt: Int32Array, instruction: Int32Array, longest: number): Int32Array[] {
   const size = longest - instruction.length - OVERLAP;
   const pieces: Int32Array[] = [];
   for (let at = 0; at < prompt.length; at += size) {

@@ -8,7 +8,7 @@ import type { KvFormat } from "../kvcache/kv-format.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
 import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { defaultChunkTokens } from "./chunks.ts";
+import { defaultChunkTokens, largestChunkTokens } from "./chunks.ts";
 import { DecodeGraph, type DecodeStep, type Sequence } from "./decode-graph.ts";
 import { Answer, type GenerateOptions, type Piece } from "./generate.ts";
 import { prefill } from "./prefill.ts";
@@ -249,7 +249,7 @@ export class Session implements Disposable {
     }
     const targets = sessions.map((s) => s.#target(tokens.length));
     const size = chunkTokens ?? defaultChunkTokens(tokens.length, executor.kernels !== undefined);
-    const probe = this.#probe(tokens, targets, size);
+    const probe = this.#probe(tokens, targets);
     const started = performance.now();
     const { logits, compressMs, nextPositions } = await prefill({
       model,
@@ -292,16 +292,17 @@ export class Session implements Disposable {
   }
 
   /** What is read after the prompt to observe it, where the methods want that. */
-  #probe(prompt: Int32Array, targets: readonly PrefillTarget[], chunk: number): Int32Array[] {
+  #probe(prompt: Int32Array, targets: readonly PrefillTarget[]): Int32Array[] {
     const kinds = targets.flatMap((t) => (t.cut ? (t.compression.method.probe ?? []) : []));
     const [kind, ...others] = new Set(kinds);
     if (kind === undefined) return [];
     if (others.length > 0) {
       throw new PyramidKVError("USAGE", "methods with different probes cannot share a prefill");
     }
-    const { tokenizer, model } = this.#parts;
-    const longest = Math.min(chunk, model.hp.nCtx - this.#nPast - prompt.length);
-    return probePieces(kind, { prompt, tokenizer, longest });
+    const { tokenizer, model, executor, chunkTokens } = this.#parts;
+    const room = model.hp.nCtx - this.#nPast - prompt.length;
+    const largest = chunkTokens ?? largestChunkTokens(executor.kernels !== undefined);
+    return probePieces(kind, { prompt, tokenizer, room, chunkTokens: largest });
   }
 
   /** @internal Puts the last token of an answer that ended early into the cache, so that the logits follow it. */
