@@ -1,4 +1,4 @@
-import { drawer, englishWords, KINDS, shuffled, type Kind } from "./words.ts";
+import { drawer, KINDS, PLAIN_WORDS, plainWords, shuffled, type Draw, type Kind } from "./words.ts";
 
 /** What a task's template is filled with. */
 export interface Filled {
@@ -26,7 +26,13 @@ export interface Source {
 }
 
 /** Makes a task whose haystack has `size` parts, which are lines, sentences or words. */
-export type Generator = (source: Source, size: number) => Filled;
+export interface Generator {
+  (source: Source, size: number): Filled;
+  /** The most parts that there are; no limit by default. */
+  readonly largest?: number;
+  /** Makes haystacks that are larger than that, and those of their kind that are smaller. */
+  readonly beyond?: Generator;
+}
 
 /** Depths that needles are put at. */
 const DEPTHS = 40;
@@ -124,9 +130,18 @@ const SHORT = 4096;
 
 /** A numbered list of words of which some come more often, 30 times against 3, or 6 against 1; `size` counts the others. */
 export function commonWords({ common }: { readonly common: number }): Generator {
+  // All of one kind, as in RULER: plain words among pairs would give themselves away.
+  const plain = wordList(common, plainWords);
+  return Object.assign(plain, {
+    largest: PLAIN_WORDS - common,
+    beyond: wordList(common, (random) => drawer(random, KINDS.words)),
+  });
+}
+
+function wordList(common: number, draw: (random: () => number) => Draw): Generator {
   return ({ random, length }, size) => {
     const [times, otherTimes] = length < SHORT ? [6, 1] : [30, 3];
-    const word = englishWords(random);
+    const word = draw(random);
     const frequent = Array.from({ length: common }, word);
     const others = Array.from({ length: size }, word);
     const repeated = (words: readonly string[], n: number) =>
@@ -163,14 +178,15 @@ export interface Question {
 }
 
 export function documentQuestions(questions: readonly Question[], i: number): Generator {
-  return ({ random }, size) => {
-    const own = questions[i % questions.length] as Question;
-    const texts = new Set(questions.map(({ document }) => document));
-    texts.delete(own.document);
+  const own = questions[i % questions.length] as Question;
+  const texts = new Set(questions.map(({ document }) => document));
+  texts.delete(own.document);
+  const make: Generator = ({ random }, size) => {
     // A larger haystack holds the documents of a smaller one.
     const others = shuffled([...texts], random).slice(0, size);
     const documents = shuffled([own.document, ...others], random);
     const context = documents.map((text, at) => `Document ${at + 1}:\n${text}`).join("\n\n");
     return { context, query: own.question, answers: own.answers };
   };
+  return Object.assign(make, { largest: texts.size });
 }

@@ -4,6 +4,7 @@ import { beforeAll, afterAll, describe, expect, it } from "vitest";
 import { TestFolder } from "../../../test/helpers/tiny-model.ts";
 import { Engine } from "../../engine/engine.ts";
 import { scoreOf } from "../scored-tasks.ts";
+import { joined, type PromptParts } from "../run/sample.ts";
 import { OWN_RULER_PROMPTS, readRulerPrompts } from "./prompts.ts";
 import { rulerSamples, type RulerOptions } from "./samples.ts";
 import { RULER_TASKS } from "./tasks.ts";
@@ -78,6 +79,32 @@ it("repeats common words as often as it says", () => {
   expect(sample?.truth.answers).toHaveLength(10);
   for (const answer of sample?.truth.answers ?? []) {
     expect(counts.get(answer)).toBeGreaterThanOrEqual(30);
+  }
+});
+
+it("draws all words of a list from one kind, however long it is", () => {
+  const lengths = [3000, 20_000, 60_000];
+  for (const sample of rulerSamples(engine.tokenizer, {
+    ...options,
+    tasks: ["cwe"],
+    lengths,
+    count: 1,
+  })) {
+    const text = textOf(sample.parts().context);
+    const words = new Set(text.match(/(?<=\d\. )[a-z-]+/g));
+    const pairs = [...words].filter((word) => word.includes("-"));
+    expect([0, words.size]).toContain(pairs.length);
+    for (const answer of sample.truth.answers) expect(words).toContain(answer);
+    const used = joined(sample.parts()).length + sample.maxTokens;
+    expect(used).toBeGreaterThan((sample.facts?.length as number) * 0.9);
+  }
+});
+
+it("fills the length with coded words whatever the seed", () => {
+  for (let seed = 0; seed < 40; seed++) {
+    const o = { ...options, tasks: ["fwe"], lengths: [2000], count: 1, seed };
+    const [sample] = rulerSamples(engine.tokenizer, o);
+    expect(joined(sample?.parts() as PromptParts).length).toBeGreaterThan(1600);
   }
 });
 

@@ -1,7 +1,7 @@
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { seededRandom } from "../../random.ts";
 import { PyramidKVError } from "../../errors.ts";
-import { chatParts, type PromptParts, type Sample } from "../run/sample.ts";
+import { chatParts, joined, type PromptParts, type Sample } from "../run/sample.ts";
 import { documentQuestions, filled, type Generator, type Question } from "./generators.ts";
 import type { RulerPrompts } from "./prompts.ts";
 import { RULER_TASKS, type RulerTask } from "./tasks.ts";
@@ -35,15 +35,20 @@ export function rulerSamples(tokenizer: Tokenizer, o: RulerOptions): Sample[] {
       Array.from({ length: o.count }, (_, i): Sample => {
         const task = { ...(RULER_TASKS[name] as RulerTask), ...o.prompts.wording(name) };
         const generator = task.generator ?? documentQuestions(o.questions[name] ?? [], i);
-        const make = (size: number) => {
-          const random = seededRandom(seedOf(o.seed, name, length, i));
-          const source = { random, sentences, phrases: o.prompts.phrases, length };
-          return put(task, generator(source, size));
+        const maker = (own: Generator): Maker => {
+          const make = (size: number) => {
+            const random = seededRandom(seedOf(o.seed, name, length, i));
+            const source = { random, sentences, phrases: o.prompts.phrases, length };
+            return put(task, own(source, size));
+          };
+          const { largest = LARGEST, beyond } = own;
+          return { make, largest, beyond: beyond && (() => maker(beyond)) };
         };
         const room = length - task.maxTokens;
         const id = `${name} ${length} ${i}`;
         const fitted = () => {
-          if (last?.id !== id) last = { id, made: fit(tokenizer, make, room, `ruler/${name}`) };
+          if (last?.id !== id)
+            last = { id, made: fit(tokenizer, maker(generator), room, `ruler/${name}`) };
           return last.made;
         };
         return {
@@ -78,10 +83,18 @@ function put(task: RulerTask, { context, query, answers }: ReturnType<Generator>
   };
 }
 
+/** Makes a task's prompt by the size of its haystack. */
+interface Maker {
+  make(size: number): Put;
+  readonly largest: number;
+  /** Where the largest one leaves room. */
+  readonly beyond: (() => Maker) | undefined;
+}
+
 /** The largest haystack of which the prompt has room, by halving. */
 function fit(
   tokenizer: Tokenizer,
-  make: (size: number) => Put,
+  { make, largest, beyond }: Maker,
   room: number,
   name: string,
 ): { parts: PromptParts; answers: readonly string[] } {
@@ -89,27 +102,29 @@ function fit(
     const put = make(size);
     return { parts: partsOf(tokenizer, put), answers: put.answers };
   };
-  const lengthOf = ({ parts }: ReturnType<typeof at>) =>
-    parts.context.length + parts.question.length;
+  const fits = ({ parts }: ReturnType<typeof at>) => joined(parts).length <= room;
   let best = at(1);
-  if (lengthOf(best) > room) {
+  if (!fits(best)) {
     throw new PyramidKVError(
       "USAGE",
-      `${name} needs ${lengthOf(best)} tokens of prompt at the least, ${room} are left: raise --lengths`,
+      `${name} needs ${joined(best.parts).length} tokens of prompt at the least, ${room} are left: raise --lengths`,
     );
   }
   let [least, most] = [1, 2];
-  for (; most < LARGEST; most *= 2) {
+  for (; most < largest; most *= 2) {
     const larger = at(most);
-    if (lengthOf(larger) > room) break;
-    // Every document is there already.
-    if (lengthOf(larger) === lengthOf(best)) return best;
+    if (!fits(larger)) break;
     [least, best] = [most, larger];
+  }
+  if (most >= largest) {
+    const whole = at(largest);
+    if (fits(whole)) return beyond === undefined ? whole : fit(tokenizer, beyond(), room, name);
+    most = largest;
   }
   while (most - least > 1) {
     const middle = Math.floor((least + most) / 2);
     const tried = at(middle);
-    if (lengthOf(tried) <= room) [least, best] = [middle, tried];
+    if (fits(tried)) [least, best] = [middle, tried];
     else most = middle;
   }
   return best;

@@ -65,11 +65,13 @@ export const KINDS = {
 
 export type Kind = keyof typeof KINDS;
 
-/** Plain English words in random order, then pairs of them: as many different ones as are asked for. */
-export function englishWords(random: () => number): Draw {
+/** How many plain words there are. */
+export const PLAIN_WORDS = ADJECTIVES.length + NOUNS.length;
+
+/** Plain English words in random order, each once. */
+export function plainWords(random: () => number): Draw {
   const plain = shuffled([...ADJECTIVES, ...NOUNS], random);
-  const pairs = drawer(random, KINDS.words);
-  return () => plain.pop() ?? pairs();
+  return () => plain.pop() as string;
 }
 
 /** In random order (Fisher and Yates); the array itself. */
