@@ -163,7 +163,7 @@ export class Compressor {
         const row = (at: number) => pastRows - run.nPast + at;
         return {
           rows: indices.map(row),
-          evicted: merges ? complement(indices, run.nPast + nPrompt).map(row) : undefined,
+          evicted: merges ? complement(indices, run.nPast + lengths.prompt).map(row) : undefined,
           positions: indices.map(
             (at) => (at < run.nPast ? past[at] : positions[at - run.nPast]) as number,
           ),
