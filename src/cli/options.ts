@@ -41,6 +41,17 @@ export function bytes(text: string): number {
   return Math.floor(size);
 }
 
+/** A size, and how it was written. */
+export interface GivenSize {
+  readonly bytes: number;
+  readonly text: string;
+}
+
+/** The same, remembering how it was written. */
+export function givenSize(text: string): GivenSize {
+  return { bytes: bytes(text), text: text.trim() };
+}
+
 /** A comma-separated list of whole numbers, each once. */
 export function integers(text: string): number[] {
   return listOf(text, integer);

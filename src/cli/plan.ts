@@ -6,15 +6,17 @@ import { longbenchRates } from "../plan/longbench.ts";
 import type { MemoryPlan } from "../plan/memory.ts";
 import { PUBLISHED, WEIGHT_TYPES } from "../plan/model-shape.ts";
 import { plan, type Plan } from "../plan/plan.ts";
-import { formatBytes, note, sparkline, table } from "./io.ts";
+import { machineMemory } from "./fits.ts";
+import { formatBytes, sparkline, table } from "./io.ts";
 import {
   addCompressionOptions,
   addModelChoice,
-  bytes,
   definedOnly,
+  givenSize,
   integer,
   sessionOptions,
   type CompressionFlags,
+  type GivenSize,
   type ModelFlags,
 } from "./options.ts";
 
@@ -24,7 +26,7 @@ type Flags = ModelFlags &
     readonly context?: number;
     readonly maxTokens?: number;
     readonly batch?: number;
-    readonly memory?: number;
+    readonly memory?: GivenSize;
     readonly longbench?: boolean;
     readonly json?: boolean;
   };
@@ -37,7 +39,11 @@ export function planCommand(command: Command): void {
     .option("--context <n>", "tokens of a prompt (default: the model's context)", integer)
     .option("--max-tokens <n>", "tokens of an answer (default: 0)", integer)
     .option("--batch <n>", "sequences whose caches are held at once (default: 1)", integer)
-    .option("--memory <size>", "what the machine has: 24GiB; says what fits", bytes)
+    .option(
+      "--memory <size>",
+      "what the machine has: 24GiB (default: what this one has)",
+      givenSize,
+    )
     .option("--longbench", "compression rates on LongBench's mean prompt lengths instead")
     .option("--json", "print one JSON object")
     .addHelpText(
@@ -61,15 +67,20 @@ async function runPlan(flags: Flags): Promise<void> {
     return;
   }
   using interrupt = new Interrupt();
-  const { model, weights, context, batch, memory, maxTokens: newTokens } = flags;
+  const { model, weights, context, batch, maxTokens: newTokens } = flags;
+  const memory = flags.memory?.bytes ?? machineMemory();
   const result = await plan({
     ...(await sessionOptions(flags)),
     ...definedOnly({ model, weights, context, newTokens, batch, memory }),
     ownKernels: flags.kernels !== "ggml",
     signal: interrupt.signal,
   });
-  if (flags.json === true) process.stdout.write(`${JSON.stringify(asJson(result))}\n`);
-  else printPlan(result);
+  const place = flags.memory?.text ?? `this machine's ${formatBytes(memory)}`;
+  if (flags.json === true) {
+    process.stdout.write(
+      `${JSON.stringify({ ...asJson(result), verdict: verdict(result, place) })}\n`,
+    );
+  } else printPlan(result, place);
 }
 
 function asJson({ model, setting, ...rest }: Plan) {
@@ -89,7 +100,8 @@ const FORESIGHT: Readonly<Record<Foresight, string>> = {
   "at most": " at most; how much depends on the prompt",
 };
 
-function printPlan({ model, setting, compressed, full, rate, fit }: Plan): void {
+function printPlan(result: Plan, place: string): void {
+  const { model, setting, compressed, full, rate, fit } = result;
   const { compression, context, batch } = setting;
   const { method, options } = compression;
   const size = method.options.includes("kvSize") ? ` ${options.kvSize}` : "";
@@ -108,30 +120,53 @@ function printPlan({ model, setting, compressed, full, rate, fit }: Plan): void 
     row("… activations", (p) => p.activations),
     row("most at any time", (p) => p.total),
   ];
-  note(`${model.name}, prompts of ${context} tokens, ${method.name}${size}, batch of ${batch}`);
-  process.stdout.write(`${table(["", "full", method.name], lines)}\n\n`);
+  const print = (text: string) => process.stdout.write(`${text}\n`);
+  print(`${model.name}, prompts of ${context} tokens, ${method.name}${size}, batch of ${batch}\n`);
+  print(`${table(["", "full", method.name], lines)}\n`);
   const held = `${(rate * 100).toFixed(2)} % of the full cache`;
   const guess = FORESIGHT[compressed.kv.foresight];
-  process.stdout.write(
-    `kept   ${sparkline(compressed.kv.layers.map((l) => l.kept))}  ${held}${guess}\n`,
-  );
-  if (context > model.nCtx) {
-    note(`note: the model was trained for ${model.nCtx} tokens, less than ${context}`);
+  print(`kept   ${sparkline(compressed.kv.layers.map((l) => l.kept))}  ${held}${guess}\n`);
+  if (fit !== undefined) {
+    const yes = (fits: boolean) => (fits ? "fits" : "does not fit");
+    const head = [`in ${place}`, "", "largest batch", "longest prompt"];
+    const rows = ([name, f]: [string, typeof fit.full]) => [
+      name,
+      yes(f.fits),
+      String(f.largestBatch),
+      String(f.largestContext),
+    ];
+    const both: [string, typeof fit.full][] = [
+      ["full", fit.full],
+      [method.name, fit.compressed],
+    ];
+    print(`${table(head, both.map(rows))}\n`);
   }
-  if (fit === undefined) return;
-  const yes = (fits: boolean) => (fits ? "fits" : "does not fit");
-  const rows = ([name, f]: [string, NonNullable<typeof fit>["full"]]) => [
-    name,
-    yes(f.fits),
-    String(f.largestBatch),
-    String(f.largestContext),
-  ];
-  const head = [`in ${formatBytes(fit.full.memory)}`, "", "largest batch", "longest prompt"];
-  const both: [string, typeof fit.full][] = [
-    ["full", fit.full],
-    [method.name, fit.compressed],
-  ];
-  process.stdout.write(`\n${table(head, both.map(rows))}\n`);
+  print(verdict(result, place));
+}
+
+/** What the numbers mean, in a sentence. */
+function verdict({ model, setting, compressed, full, fit }: Plan, place: string): string {
+  const { context, newTokens, compression } = setting;
+  const { name } = compression.method;
+  const { nCtx } = model;
+  if (context + newTokens > nCtx) {
+    return `The model's context is ${nCtx} tokens: a prompt of ${context}${newTokens > 0 ? ` and an answer of ${newTokens}` : ""} will be refused.`;
+  }
+  if (fit === undefined) return "";
+  const { compressed: mine, full: whole } = fit;
+  const needs = (p: MemoryPlan) => formatBytes(Math.round(p.total));
+  const longest =
+    mine.largestContext + newTokens >= nCtx
+      ? `prompts of up to ${mine.largestContext} tokens, all of the model's context, fit`
+      : `prompts of up to ${mine.largestContext} tokens fit`;
+  if (!mine.fits) {
+    const instead = mine.largestContext > 0 ? `; ${longest}` : "; not even a short prompt does";
+    return `${name} needs ${needs(compressed)} and does not fit into ${place}${instead}.`;
+  }
+  const beside = whole.fits
+    ? `the full cache too (${needs(full)})`
+    : `the full cache does not (${needs(full)})`;
+  return `${name} fits into ${place} (${needs(compressed)}), ${beside}; ${longest}.`;
 }
 
 function printRates(json: boolean): void {
@@ -145,6 +180,6 @@ function printRates(json: boolean): void {
     String(averageLength),
     ...own.map((rate) => (rate >= 1 ? "nothing dropped" : `${(rate * 100).toFixed(2)} %`)),
   ]);
-  const head = ["dataset", "tokens", ...rates.kvSizes.map((n) => `KV ${n}`)];
+  const head = ["dataset", "average sequence length", ...rates.kvSizes.map((n) => `KV ${n}`)];
   process.stdout.write(`${table(head, rows)}\n`);
 }

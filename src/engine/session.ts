@@ -3,6 +3,7 @@ import type { Compression } from "../compression/resolve.ts";
 import { describeValue, PyramidKVError, requireInteger, throwIfAborted } from "../errors.ts";
 import type { Executor } from "../ggml/executor.ts";
 import { canGrow, grow } from "../kvcache/grow.ts";
+import { ROOM_AT_START } from "../kvcache/padding.ts";
 import { KvCache } from "../kvcache/kv-cache.ts";
 import type { KvFormat } from "../kvcache/kv-format.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
@@ -20,9 +21,8 @@ import { SessionTimings } from "./timings.ts";
 
 /** Tokens of an answer where nobody says how many. */
 export const DEFAULT_MAX_TOKENS = 256;
-/** No more than what growing once gives a cache. */
-const ROOM_AT_START = 32;
-const MOVED_TOGETHER_BYTES = 32 * 1024 * 1024;
+/** Caches of no more than this move together when they grow. */
+export const MOVED_TOGETHER_BYTES = 32 * 1024 * 1024;
 
 export interface PrefillOptions {
   readonly signal?: AbortSignal;

@@ -34,6 +34,12 @@ export async function cachedModel(name: string): Promise<string | undefined> {
   return fromWheel ?? (await cachedHubModel(requireHubName(alias.hub)));
 }
 
+export interface LocateOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Names that the caller knows besides, for who mistypes one. */
+  readonly alsoKnown?: readonly string[];
+}
+
 /**
  * Where a model is, without fetching it: a path, or its file on the hub.
  *
@@ -41,24 +47,24 @@ export async function cachedModel(name: string): Promise<string | undefined> {
  */
 export async function locateModel(
   name: string,
-  signal?: AbortSignal,
+  { signal, alsoKnown = [] }: LocateOptions = {},
 ): Promise<string | RemoteFile> {
   const alias = findAlias(name);
   if (alias !== undefined) {
     return (await cachedModel(name)) ?? remoteHubModel(requireHubName(alias.hub), signal);
   }
-  const place = placeOf(name);
+  const place = placeOf(name, alsoKnown);
   if (typeof place === "string") return place;
   return (await cachedHubModel(place)) ?? remoteHubModel(place, signal);
 }
 
 /** A path, or a model on the hub. */
-function placeOf(name: string): string | HubModel {
+function placeOf(name: string, alsoKnown: readonly string[] = []): string | HubModel {
   if (existsSync(name) || /\.gguf$/i.test(name) || /^[./~]/.test(name)) return name;
   const hub = parseHubName(name);
   if (hub !== undefined) return hub;
-  const near = suggestion(name, Object.keys(ALIASES));
-  throw new PyramidKVError("USAGE", `unknown model "${name}"${near}; ${known()}`);
+  const near = suggestion(name, [...Object.keys(ALIASES), ...alsoKnown]);
+  throw new PyramidKVError("USAGE", `unknown model "${name}"; ${known(alsoKnown)}${near}`);
 }
 
 async function fetchAlias(alias: Alias, options: FetchOptions): Promise<string> {
@@ -100,7 +106,7 @@ function requireHubName(name: string): HubModel {
   return hub;
 }
 
-function known(): string {
-  const aliases = Object.keys(ALIASES).join(", ");
+function known(alsoKnown: readonly string[] = []): string {
+  const aliases = [...Object.keys(ALIASES), ...alsoKnown].join(", ");
   return `give the path of a .gguf file, owner/repo[:quant] on the hub, or one of: ${aliases}`;
 }

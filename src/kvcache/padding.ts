@@ -24,3 +24,42 @@ export function grownCapacity(tokens: number, padding: Padding): number {
   if (padding === "compressed") return grown;
   return tokens < FULL_STEP ? Math.min(grown, FULL_STEP) : capacityFor(tokens, padding);
 }
+
+/** No more than what growing once gives a cache. */
+export const ROOM_AT_START = 32;
+
+/** A head's cache, from the end of the prompt to the end of an answer. */
+export interface Growth {
+  /** Tokens held after the prompt, and the most later. */
+  readonly from: number;
+  readonly to: number;
+  /** Rows after the prompt. */
+  readonly rows: number;
+  readonly padding: Padding;
+}
+
+/** Rows of heads' caches at the end of an answer. They make room at its start; when one is full, all grow that can. */
+export function rowsAtEnd(heads: readonly Growth[]): number[] {
+  const rows = heads.map((head) => head.rows);
+  const longest = Math.max(0, ...heads.map(({ from, to }) => to - from));
+  const held = (i: number, t: number) => {
+    const { from, to } = heads[i] as Growth;
+    return Math.min(to, from + t);
+  };
+  const grow = (t: number) => {
+    for (const [i, { padding }] of heads.entries()) {
+      rows[i] = Math.max(rows[i] as number, grownCapacity(held(i, t), padding));
+    }
+  };
+  const free = heads.map(({ from }, i) => (rows[i] as number) - from);
+  if (Math.min(Infinity, ...free) < Math.min(longest, ROOM_AT_START)) grow(0);
+  for (let t = 0; ;) {
+    // The next token that one of them has no room for.
+    const rooms = heads.flatMap(({ from, to }, i) =>
+      to > (rows[i] as number) ? (rows[i] as number) - from : [],
+    );
+    if (rooms.length === 0) return rows;
+    t = Math.max(t + 1, Math.min(...rooms));
+    grow(t);
+  }
+}

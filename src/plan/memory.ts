@@ -1,8 +1,9 @@
 import { expectedBudgets, type Foresight } from "../compression/budgets/expected.ts";
 import type { Compression } from "../compression/resolve.ts";
-import { defaultChunkTokens } from "../engine/chunks.ts";
+import { defaultChunkTokens, largestChunkTokens } from "../engine/chunks.ts";
+import { MOVED_TOGETHER_BYTES } from "../engine/session.ts";
 import { rowBytes, TYPES, type TensorType } from "../ggml/types.ts";
-import { capacityFor } from "../kvcache/padding.ts";
+import { capacityFor, grownCapacity, rowsAtEnd, type Padding } from "../kvcache/padding.ts";
 import { tokenBytes } from "../kvcache/token-bytes.ts";
 import type { ModelShape } from "./model-shape.ts";
 
@@ -59,39 +60,53 @@ const PROCESS = 83 * MIB;
 const VOCABULARY = 600;
 /** Masks that ggml's attention keeps at most. */
 const MASKS = 64 * MIB;
-/** Room that a session makes before it answers. */
-const ROOM = 32;
-/** Early layers hold more until later ones claim their share. */
-const CASCADE = 1.5;
+/** Tokens that tell a probe what to do, about. */
+const INSTRUCTION = 64;
 
 /** What a model, a prompt and a method need, from their numbers alone. */
 export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan {
   const { context, newTokens, compression, kvType } = setting;
   const { tokens, foresight } = expectedBudgets(compression, { ...model, nTokens: context });
+  const probe = probeTokens(setting);
   const keepsAll = (il: number) => (tokens[il] ?? []).every((n) => n >= context);
   const evicts = tokens.some((_, il) => !keepsAll(il));
   // A layer that keeps everything takes the scratch over as it is.
-  const takesOver = (il: number) => keepsAll(il) && kvType === TYPES.f16;
-  const room = compression.method.every ?? 0;
+  const takesOver = (il: number) => keepsAll(il) && kvType === TYPES.f16 && probe === 0;
   const rowSize = rowBytes(kvType, model.headDim);
-  const bytesOf = (il: number, more: number) =>
-    (tokens[il] ?? []).reduce((sum, n) => {
-      const rows = capacityFor(seen(model, il, n) + more, keepsAll(il) ? "full" : "compressed");
-      return sum + 2 * rowSize * rows;
-    }, 0);
+  const paddingOf = (il: number): Padding => (keepsAll(il) ? "full" : "compressed");
+  const held = (il: number) => (tokens[il] ?? []).map((n) => seen(model, il, n));
+  const bytesOf = (rows: readonly number[]) => 2 * rowSize * sum(rows);
+  const every = compression.method.every ?? 0;
+  const roomOf = (il: number) => (takesOver(il) ? 0 : every);
   const layers = Array.from({ length: model.nLayer }, (_, il): LayerPlan => {
-    const kept = (tokens[il] ?? []).map((n) => seen(model, il, n));
-    const mean = kept.reduce((a, b) => a + b, 0) / kept.length;
-    return { layer: il, kept: mean, bytes: bytesOf(il, takesOver(il) ? 0 : room) };
+    const kept = held(il);
+    const bytes = bytesOf(kept.map((n) => capacityFor(n + roomOf(il), paddingOf(il))));
+    return { layer: il, kept: sum(kept) / kept.length, bytes };
   });
-  const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
   const bytes = sum(layers.map((l) => l.bytes));
-  const more = room > 0 ? room : Math.max(newTokens, newTokens > 0 ? ROOM : 0);
-  const endBytes = sum(layers.map((_, il) => bytesOf(il, more)));
+  const atEnd = tokensAtEnd(model, setting, tokens);
+  const grown = rowsAtEnd(
+    layers.flatMap((_, il) =>
+      held(il).map((from, h) => ({
+        from,
+        to: seen(model, il, atEnd[il]?.[h] ?? from),
+        // Heads of different lengths, which nobody knows yet, grow as soon as one of them is full.
+        rows: Math.max(
+          capacityFor(from + roomOf(il), paddingOf(il)),
+          foresight === "known" || newTokens === 0 ? 0 : grownCapacity(from, paddingOf(il)),
+        ),
+        padding: paddingOf(il),
+      })),
+    ),
+  );
+  const endLayers = layers.map((_, il) =>
+    bytesOf(grown.slice(il * model.nHeadKv, (il + 1) * model.nHeadKv)),
+  );
+  const endBytes = sum(endLayers);
+  const layerShape = { ...model, nLayer: 1 };
   const fullBytes =
-    sum(layers.map((_, il) => seen(model, il, context))) *
-    tokenBytes({ ...model, nLayer: 1 }, kvType);
-  const scratch = capacityFor(context, "full") * tokenBytes({ ...model, nLayer: 1 }, TYPES.f16);
+    sum(layers.map((_, il) => seen(model, il, context))) * tokenBytes(layerShape, kvType);
+  const scratch = capacityFor(context + probe, "full") * tokenBytes(layerShape, TYPES.f16);
   // Each layer is read beside those before it, and is the scratch itself where that becomes its cache.
   let before = 0;
   const peaks = layers.map(({ bytes: own }, il) => {
@@ -100,19 +115,67 @@ export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan 
     return peak;
   });
   const cascades = compression.method.budget.kind === "weighed" && evicts;
-  const peakBytes = cascades ? bytes * CASCADE + scratch : Math.max(...peaks);
+  const cascade = cascadePeak(bytes, bytesOf([context * model.nHeadKv]), model.nLayer);
+  const peakBytes = cascades ? cascade + scratch : Math.max(...peaks);
+  // A cache that grows is there twice, or a layer of it where it is large.
+  const grows = endLayers.some((end, il) => end > (layers[il]?.bytes ?? 0));
+  const moved = endBytes <= MOVED_TOGETHER_BYTES ? endBytes : Math.max(...endLayers);
+  const decodePeak = endBytes + (grows ? moved : 0);
 
   const weights = model.weightBytes;
   const processBytes = PROCESS + VOCABULARY * model.nVocab;
   const activations = activationBytes(model, setting);
   const others = (setting.batch - 1) * endBytes;
   const reading = peakBytes + activations;
-  const total = weights + processBytes + others + Math.max(reading, endBytes);
+  const total = weights + processBytes + others + Math.max(reading, decodePeak);
   return {
     ...{ weights, process: processBytes, scratch, activations, total },
     kv: { bytes, endBytes, peakBytes, fullBytes, layers, foresight },
   };
 }
+
+/** Tokens of the longest piece that is read after the prompt to observe it; 0 where the method has no probe. */
+function probeTokens({
+  compression: { method, options },
+  context,
+  ownKernels,
+}: PlanSetting): number {
+  const cuts = !method.options.includes("kvSize") || context > options.kvSize;
+  if (method.probe === undefined || !cuts) return 0;
+  if (method.probe === "facts") return INSTRUCTION;
+  return Math.min(context + INSTRUCTION, largestChunkTokens(ownKernels));
+}
+
+/**
+ * The most that caches hold whose total is there from the first layers on: a layer's share is made before the layers
+ * below give theirs, and each of these is there twice while it is cut.
+ */
+function cascadePeak(total: number, wholeLayer: number, nLayer: number): number {
+  const peaks = Array.from({ length: nLayer }, (_, il) => {
+    const before = Math.min(il * wholeLayer, total);
+    const share = Math.min(wholeLayer, total / (il + 1));
+    return before + share * (il > 0 ? 2 : 1);
+  });
+  return Math.max(...peaks);
+}
+
+/** Tokens per layer and kv head when the answer is complete, at most. */
+function tokensAtEnd(
+  model: ModelShape,
+  { context, newTokens, compression }: PlanSetting,
+  afterPrompt: readonly (readonly number[])[],
+): number[][] {
+  const { every } = compression.method;
+  if (every === undefined) return afterPrompt.map((layer) => layer.map((n) => n + newTokens));
+  // Compressed again every so many tokens: until then a cache that was not full grows.
+  const nTokens = context + newTokens;
+  const { tokens: budgets } = expectedBudgets(compression, { ...model, nTokens });
+  return afterPrompt.map((layer, il) =>
+    layer.map((n, h) => Math.min(n + newTokens, Math.max(n, budgets[il]?.[h] ?? n) + every)),
+  );
+}
+
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
 /** Tokens that a layer keeps of `n`: a sliding window keeps no more than that. */
 function seen(model: ModelShape, il: number, n: number): number {

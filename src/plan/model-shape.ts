@@ -83,7 +83,7 @@ export function parametersOf(m: Published): number {
  * @throws what reading a header and asking the hub throw
  */
 export async function shapeOfModel(name: string, signal?: AbortSignal): Promise<ModelShape> {
-  const place = await locateModel(name, signal);
+  const place = await locateModel(name, { signal, alsoKnown: Object.keys(PUBLISHED) });
   if (typeof place !== "string") {
     try {
       return shapeOf(await readHeader((size) => place.read(size), place.bytes));

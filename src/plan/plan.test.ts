@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { sendFile, StandInServer } from "../../test/helpers/hub-server.ts";
 import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
+import { METHODS } from "../compression/methods.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { Engine } from "../engine/engine.ts";
 import { TYPES } from "../ggml/types.ts";
@@ -74,6 +75,42 @@ describe("a plan and a session", () => {
   });
 });
 
+describe("an answer's end, and the most that was held", () => {
+  const methods = [
+    ...Object.keys(METHODS).filter((name) => name !== "full"),
+    ...["every:64(snapkv)", "every:16(h2o)", "every:64(funnel)", "carry(snapkv)", "ada(snapkv)"],
+    ...["cake(snapkv)", "every:64(rerotate(streaming-llm))"],
+  ];
+  const settings = [
+    [40, 300, 200],
+    [700, 300, 96],
+    [40, 30, 128],
+    [1500, 10, 400],
+  ] as const;
+
+  it.each(methods)("%s", async (method) => {
+    using folder = new TestFolder();
+    const shape = { nLayer: 4, nHead: 4, nHeadKv: 2, nEmbd: 128, nCtx: 4096 };
+    const model = folder.tiny({ ...shape, vocabulary: true });
+    await using engine = await Engine.load({ model, threads: 1 });
+    for (const [i, [context, newTokens, kvSize]] of settings.entries()) {
+      const options = { method, kvSize, kvType: i % 2 === 0 ? "f16" : "q4_0" };
+      using session = engine.createSession(options);
+      await session.prefill(randomTokens(context));
+      const { peak } = session.cache.ledger;
+      const answer = session.generate({ maxTokens: newTokens, ignoreEndOfText: true });
+      for await (const _ of answer);
+      const { compressed } = await plan({ model, ...options, context, newTokens });
+      const { endBytes, peakBytes, foresight } = compressed.kv;
+      const end = endBytes / session.cache.bytes;
+      // How ragged heads are divided is nobody's to know.
+      if (foresight === "known") expect(Math.abs(end - 1)).toBeLessThan(0.01);
+      else expect(end).toSatisfy((x: number) => x > 0.9 && x < 1.35);
+      expect(peakBytes / peak).toSatisfy((x: number) => x > 0.97 && x < 1.3);
+    }
+  });
+});
+
 it("plans no more tokens than a prompt has, and says what it cannot know", async () => {
   const model = "llama-3-8b";
   const budgets = Array.from({ length: 32 }, (_, il) => (il < 16 ? 1900 : 100));
@@ -113,7 +150,13 @@ describe("what fits", () => {
         if (largestContext > 0) {
           expect(total({ context: largestContext })).toBeLessThanOrEqual(memory);
         }
-        expect(total({ context: largestContext + 256 })).toBeGreaterThan(memory);
+        // The model's context ends what memory does not.
+        const most = model.nCtx - 100;
+        expect(largestContext).toBeLessThanOrEqual(most);
+        if (largestContext < most) {
+          const longer = Math.min(most, largestContext + 256);
+          expect(total({ context: longer })).toBeGreaterThan(memory);
+        }
       }),
       { numRuns: 60 },
     );
@@ -164,12 +207,21 @@ it("a model on the hub is planned by its header alone", async () => {
   expect(server.requests.map((r) => r.range).filter(Boolean)).toEqual(["bytes=0-4194303"]);
 });
 
+it("names no weights for a model that has its own", async () => {
+  using folder = new TestFolder();
+  const model = folder.tiny();
+  await expect(plan({ model, weights: "q8_0" })).rejects.toThrow(
+    /weights of .*tiny.gguf are those of its file; a type can be named for llama-3-8b/,
+  );
+});
+
 it.each([
   [{ context: 0 }, /context must be .* at least 1, got 0/],
   [{ batch: 0 }, /batch must be .* at least 1, got 0/],
   [{ kvBytes: 10 }, /kvBytes must be .* at least 131072, got 10/],
   [{ kvType: "q9" }, /unknown KV type "q9"; known: f16/],
   [{ model: "nobody" }, /unknown model "nobody"/],
+  [{ model: "llama3-70b" }, /one of: .*, llama-3-70b, .*; did you mean llama-3-70b\?/],
 ])("refuses %j", async (options, message) => {
   await expect(plan({ model: "llama-3-8b", ...options })).rejects.toThrow(message);
 });

@@ -1,7 +1,7 @@
 import type { CompressionOptions } from "../compression/compression-options.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import type { HeadProfile } from "../compression/profile.ts";
-import { requireInteger, requireOneOf } from "../errors.ts";
+import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
 import { kvFormat } from "../kvcache/kv-format.ts";
 import { tokensWithin } from "../kvcache/token-bytes.ts";
 import { TYPES } from "../ggml/types.ts";
@@ -87,9 +87,19 @@ export async function plan(options: PlanOptions): Promise<Plan> {
   return { ...common, rate, fit };
 }
 
-function shapeNamed({ model, weights = "q4_K", signal }: PlanOptions): Promise<ModelShape> {
-  if (typeof model !== "string") return Promise.resolve(model);
-  if (!Object.hasOwn(PUBLISHED, model)) return shapeOfModel(model, signal);
-  const type = requireOneOf("weight type", weights, WEIGHT_TYPES);
-  return Promise.resolve(publishedShape(model as PublishedName, TYPES[type as keyof typeof TYPES]));
+async function shapeNamed({ model, weights, signal }: PlanOptions): Promise<ModelShape> {
+  const isPublished = typeof model === "string" && Object.hasOwn(PUBLISHED, model);
+  if (!isPublished) {
+    if (weights !== undefined) {
+      const name = typeof model === "string" ? model : model.name;
+      const published = Object.keys(PUBLISHED).join(", ");
+      throw new PyramidKVError(
+        "USAGE",
+        `the weights of ${name} are those of its file; a type can be named for ${published}`,
+      );
+    }
+    return typeof model === "string" ? shapeOfModel(model, signal) : model;
+  }
+  const type = requireOneOf("weight type", weights ?? "q4_K", WEIGHT_TYPES);
+  return publishedShape(model as PublishedName, TYPES[type as keyof typeof TYPES]);
 }
