@@ -49,7 +49,7 @@ export function describeValue(value: unknown): string {
   if (typeof value === "symbol" || typeof value === "bigint") return String(value);
   const isPlain = Array.isArray(value) || Object.getPrototypeOf(value ?? {}) === Object.prototype;
   if (typeof value === "object" && value !== null && !isPlain) {
-    return `a ${(value as object).constructor?.name ?? "object"}`;
+    return `a ${value.constructor.name}`;
   }
   const text = typeof value === "number" ? String(value) : (safeJson(value) ?? String(value));
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;

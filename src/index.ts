@@ -25,12 +25,8 @@ export type { Ranking } from "./compression/ranking.ts";
 export { WRAPPERS, type WrapperName } from "./compression/wrappers.ts";
 export { PRESETS, type PresetName } from "./compression/presets.ts";
 export { resolveCompression, type Compression } from "./compression/resolve.ts";
-export {
-  Engine,
-  type EngineOptions,
-  type LoadProgress,
-  type SessionOptions,
-} from "./engine/engine.ts";
+export { Engine, type EngineOptions, type LoadProgress } from "./engine/engine.ts";
+export type { SessionOptions } from "./engine/session-options.ts";
 export type { HeadAttention, LayerAttention } from "./engine/attention-watch.ts";
 export type { WatchOptions } from "./engine/watch-attention.ts";
 export { Conversation, type SendOptions } from "./engine/conversation.ts";

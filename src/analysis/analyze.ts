@@ -49,7 +49,7 @@ export async function analyze<S extends StudyName = StudyName>(
   );
   const ranker = new Ranker(n);
   await engine.watchAttention(tokens, {
-    ...{ ...options, queries: sample.queries },
+    ...{ signal: options.signal, onProgress: options.onProgress, queries: sample.queries },
     onLayer: async (layer) => {
       for (let kvHead = 0; kvHead < nHeadKv; kvHead++) {
         await showHead(layer, kvHead, { sample, ranker, studies: [...studies.values()] });

@@ -1,5 +1,5 @@
-import { resolveCompression } from "../compression/resolve.ts";
-import type { Engine, SessionOptions } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import { sessionCompression, type SessionOptions } from "../engine/session-options.ts";
 import type { PrefillOptions, Session } from "../engine/session.ts";
 import { sharingPrefill } from "../engine/sharing-prefill.ts";
 import { PyramidKVError } from "../errors.ts";
@@ -10,7 +10,7 @@ export type KeptWay = SessionOptions & { readonly method: string };
 /** Throws `USAGE` on a way that moves or merges tokens: what it holds is not some of them as they were. */
 export function requireKeepsTokens(ways: readonly KeptWay[]): void {
   for (const way of ways) {
-    const { rerotates, merges } = resolveCompression(way).method;
+    const { rerotates, merges } = sessionCompression(way).method;
     if (rerotates !== true && merges === undefined) continue;
     throw new PyramidKVError(
       "USAGE",

@@ -73,8 +73,7 @@ export async function retention(
   });
   const gather = new Gather(engine, { before, follow, kept });
   await engine.watchAttention(tokens, {
-    ...options,
-    queries: gather.queries,
+    ...{ signal: options.signal, queries: gather.queries },
     onLayer: (layer) => gather.add(layer),
     onProgress: (share) => onProgress?.(0.5 + share / 2),
   });

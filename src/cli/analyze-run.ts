@@ -5,7 +5,6 @@ import type { KeptWay } from "../analysis/kept-by.ts";
 import { retention } from "../analysis/retention.ts";
 import type { StudyName } from "../analysis/studies.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { PrefillOptions } from "../engine/session.ts";
 import { PyramidKVError } from "../errors.ts";
 import type { Task } from "../eval/cases.ts";
 import {
@@ -67,11 +66,16 @@ function requireAlphas({ name, tokens, follow }: Subject, { ways }: AnalyzePlan)
   );
 }
 
+interface StudyProgress {
+  readonly signal: AbortSignal;
+  readonly onProgress: (share: number) => void;
+}
+
 async function analyzeSubject(
   engine: Engine,
   model: string,
   { name, tokens, follow }: Subject,
-  { studies, kvSizes, ways, signal, onProgress }: AnalyzePlan & Required<PrefillOptions>,
+  { studies, kvSizes, ways, signal, onProgress }: AnalyzePlan & StudyProgress,
 ): Promise<Analyzed> {
   const n = tokens.length;
   const half = ways.length === 0 ? 1 : 0.5;

@@ -1,7 +1,8 @@
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import { Conversation } from "../engine/conversation.ts";
-import type { Engine, SessionOptions } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { SessionOptions } from "../engine/session-options.ts";
 import { reportKv } from "../engine/kv-report.ts";
 import type { Session } from "../engine/session.ts";
 import { PyramidKVError } from "../errors.ts";

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { reportKv, type KvReport } from "../engine/kv-report.ts";
-import type { Engine, SessionOptions } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { SessionOptions } from "../engine/session-options.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { needlePrompt, DEMO_NEEDLE } from "../eval/needle/prompt.ts";
 import { Interrupt } from "./interrupt.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { resolveCompression } from "../compression/resolve.ts";
+import { sessionCompression } from "../engine/session-options.ts";
 import { requireInteger } from "../errors.ts";
 import { mean } from "../mean.ts";
 import { readHaystack } from "../eval/haystack.ts";
@@ -52,7 +52,7 @@ async function long(flags: Flags): Promise<void> {
   const ways = flags.methods.flatMap((method) =>
     flags.kvSizes.map((kvSize): Way => ({ method, kvSize })),
   );
-  for (const way of ways) resolveCompression(way);
+  for (const way of ways) sessionCompression(way);
   const haystack = await readHaystack(flags.haystack);
   const { model, result } = await runStudy(flags, "long", (engine, control) =>
     runLong(engine, { ...{ haystack, texts, length, tokens, ways }, ...control }),

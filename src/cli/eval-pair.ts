@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { resolveCompression } from "../compression/resolve.ts";
+import { sessionCompression } from "../engine/session-options.ts";
 import { requireInteger } from "../errors.ts";
 import { mean } from "../mean.ts";
 import { readHaystack } from "../eval/haystack.ts";
@@ -63,7 +63,7 @@ async function pair(flags: Flags): Promise<void> {
       (flags.alphas ?? [undefined]).map((alpha) => definedOnly({ method, kvSize, alpha }) as Way),
     ),
   );
-  for (const way of ways) resolveCompression(way);
+  for (const way of ways) sessionCompression(way);
   const haystack = await readHaystack(flags.haystack);
   const { model, result } = await runStudy(flags, "pairs", (engine, control) =>
     runPairs(engine, { ...{ haystack, articles, length, reportTokens, ways }, ...control }),

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { markdownTable } from "../page/markdown.ts";
-import { resolveCompression } from "../compression/resolve.ts";
+import { sessionCompression } from "../engine/session-options.ts";
 import { KV_TYPES } from "../engine/choices.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
@@ -122,7 +122,7 @@ function waysOf({ methods, kvSizes, kvType, alpha }: RunFlags): Way[] {
     const sizes = method === "full" ? [undefined] : kvSizes;
     return sizes.map((kvSize) => definedOnly({ method, kvSize, kvType, alpha }) as Way);
   });
-  for (const way of ways) resolveCompression(way);
+  for (const way of ways) sessionCompression(way);
   return ways;
 }
 

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { resolveCompression } from "../compression/resolve.ts";
+import { sessionCompression } from "../engine/session-options.ts";
 import type { Engine } from "../engine/engine.ts";
 import { reportKv } from "../engine/kv-report.ts";
 import { DEFAULT_MAX_TOKENS } from "../engine/session.ts";
@@ -69,7 +69,7 @@ Examples:
 async function generate(flags: Flags): Promise<void> {
   // What is wrong with the options is said before a document is waited for and a model is fetched.
   const options = await sessionOptions(flags);
-  resolveCompression(options);
+  sessionCompression(options);
   checkSampling(samplingOptions(flags));
   const text = await readPrompt(flags);
   using interrupt = new Interrupt();
@@ -151,11 +151,14 @@ async function generate(flags: Flags): Promise<void> {
 /** Says before a long prefill that the answer would not fit. */
 function checkRoom(engine: Engine, promptTokens: number, maxTokens = 0): void {
   const { nCtx } = engine.model;
-  if (promptTokens + maxTokens <= nCtx) return;
+  const room = nCtx - promptTokens;
+  // Where the context is full, one token more can be told all the same.
+  if (room >= maxTokens || (room === 0 && maxTokens === 1)) return;
   const more = maxTokens > 0 ? ` and ${maxTokens} to generate` : "";
+  const advice = room > 0 ? `shorten the prompt or use --max-tokens ${room}` : "shorten the prompt";
   throw new PyramidKVError(
     "CONTEXT_FULL",
-    `a prompt of ${promptTokens} tokens${more} exceeds the model's context of ${nCtx}; shorten the prompt or lower --max-tokens`,
+    `a prompt of ${promptTokens} tokens${more} exceeds the model's context of ${nCtx}; ${advice}`,
   );
 }
 

@@ -1,16 +1,14 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import { METHODS } from "../compression/methods.ts";
 import type { HeadScores } from "../compression/budgets/head-scores.ts";
 import type { BudgetList } from "../compression/budgets/listed.ts";
-import type { CompressionOptions } from "../compression/compression-options.ts";
-import { PRESETS } from "../compression/presets.ts";
-import type { SessionOptions } from "../engine/engine.ts";
 import type { GenerateOptions } from "../engine/generate.ts";
-import { KERNEL_CHOICES, KV_TYPES } from "../engine/choices.ts";
+import { ENGINE_OPTIONS, GENERATE_OPTIONS, SESSION_OPTIONS } from "../engine/option-tables.ts";
 import { readProfile } from "../engine/profiles.ts";
+import type { SessionOptions } from "../engine/session-options.ts";
 import { PyramidKVError } from "../errors.ts";
 import { readJson } from "../files.ts";
 import { ALIASES } from "../hub/aliases.ts";
+import type { OptionSpec, OptionTable } from "../options.ts";
 
 /** A whole number, written as one. */
 export function integer(text: string): number {
@@ -85,89 +83,71 @@ export interface ModelFlags {
 
 /** Which model, and which operations: what memory depends on. */
 export function addModelChoice(command: Command): Command {
-  return command
-    .option(
-      "-m, --model <model>",
-      `path of a .gguf, owner/repo[:quant] on the hub, or one of: ${Object.keys(ALIASES).join(", ")}`,
-      "smollm2-135m",
-    )
-    .option(
-      "--kernels <name>",
-      `attention and matmuls by: ${KERNEL_CHOICES.join(", ")} (default: auto; ggml equals libllama to the bit)`,
-    );
+  command.option(
+    "-m, --model <model>",
+    `path of a .gguf, owner/repo[:quant] on the hub, or one of: ${Object.keys(ALIASES).join(", ")}`,
+    "smollm2-135m",
+  );
+  return addOptions(command, { kernels: ENGINE_OPTIONS.kernels });
 }
 
 /** The same, and how it is run. */
 export function addModelOptions(command: Command): Command {
-  return addModelChoice(command)
-    .option("-t, --threads <n>", "CPU threads (default: the cores at hand)", integer)
-    .option("--force", "try what is predicted to exceed the machine's memory");
+  addOptions(addModelChoice(command), { threads: ENGINE_OPTIONS.threads });
+  return command.option("--force", "try what is predicted to exceed the machine's memory");
 }
 
-export type CompressionFlags = Omit<CompressionOptions, "seed" | "budgets" | "profile"> & {
-  readonly kvType?: string;
-  readonly kvBytes?: number;
-  /** Sampling has a seed of its own. */
+/** Options of the library that a command takes too, from their table. */
+export function addOptions(command: Command, table: OptionTable): Command {
+  for (const spec of Object.values(table)) {
+    const { flag, help = "" } = spec;
+    if (flag === undefined) continue;
+    const option = new Option(flag, help);
+    const parse = parserOf(spec);
+    if (parse !== undefined) option.argParser(parse);
+    command.addOption(option);
+  }
+  return command;
+}
+
+/** How an option's text is read; what its value may be is checked by the library. */
+function parserOf({ kind }: OptionSpec): ((text: string) => unknown) | undefined {
+  if (kind === "integer") return integer;
+  if (kind === "number") return decimal;
+  return kind === "bytes" ? bytes : undefined;
+}
+
+/** The values of a table's options among a command's flags. */
+function valuesOf(table: OptionTable, flags: object): Record<string, unknown> {
+  const entries = Object.entries(table).flatMap(([name, { flag }]) => {
+    if (flag === undefined) return [];
+    const value = (flags as Record<string, unknown>)[new Option(flag).attributeName()];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** The flags of compression, by the names that the command line gives them. */
+export type CompressionFlags = Omit<SessionOptions, "seed" | "budgets" | "profile" | "method"> & {
+  readonly method?: string;
   readonly seedTokens?: number;
   readonly budgetFile?: string;
   readonly profile?: string;
 };
 
-/** The options of every command that compresses; names are checked by the library, which lists them. */
+/** The options of every command that compresses. */
 export function addCompressionOptions(command: Command): Command {
-  const methods = Object.keys(METHODS).join(", ");
-  const presets = Object.keys(PRESETS).join(", ");
-  return command
-    .option(
-      "--method <name>",
-      `compression method, or wrappers around one: ${methods} (pyramidkv methods tells more)`,
-      "pyramidkv",
-    )
-    .option(
-      "--kv-size <n>",
-      "tokens kept per layer and kv head, on average (default: 128)",
-      integer,
-    )
-    .option("--kv-bytes <size>", "bytes to keep instead of --kv-size: 4MiB, 500kB, 1GiB", bytes)
-    .option(
-      "--budget-file <path>",
-      "JSON: tokens per layer or kv head, or { scores, beta } of heads",
-    )
-    .option("--preset <name>", `published values for the rest: ${presets} (default: paper)`)
-    .option("--alpha <n>", "observation window: last prompt tokens that score the others", integer)
-    .option("--window <n>", "retained window: last prompt tokens kept by force", integer)
-    .option("--beta <x>", "steepness of the pyramid, larger is steeper", decimal)
-    .option("--pool <kind>", "pooling of scores over neighbours: avg, max")
-    .option("--kernel <n>", "neighbours pooled together, odd", integer)
-    .option("--gqa <kind>", "reduction over the query heads of a kv head: mean, max")
-    .option("--sinks <n>", "first tokens kept by force", integer)
-    .option("--seed-tokens <n>", "seed of the method random", integer)
-    .option("--lag <n>", "tokens of the stretches that lagkv compares", integer)
-    .option(
-      "--profile <path>",
-      "what funnel divides by: auto (the model's profile, if any), none, or a profile's file",
-    )
-    .addOption(
-      new Option("--kv-type <type>", `cache type: ${Object.keys(KV_TYPES).join(", ")}`).default(
-        "f16",
-      ),
-    );
+  return addOptions(command, SESSION_OPTIONS);
 }
 
 /** The part of a command's flags that a session takes; files that they name are read. */
 export async function sessionOptions(flags: CompressionFlags): Promise<SessionOptions> {
-  const { method, kvSize, preset, alpha, window, beta, pool, kernel, gqa, sinks, kvType } = flags;
-  const { lag, seedTokens: seed, kvBytes, budgetFile, profile } = flags;
-  if (kvSize !== undefined && kvBytes !== undefined) {
-    throw new PyramidKVError("USAGE", "--kv-size and --kv-bytes both set the size; give one");
-  }
+  const values = valuesOf(SESSION_OPTIONS, flags);
+  const { budgetFile, profile } = flags;
+  if (budgetFile !== undefined) values.budgets = await readBudgets(budgetFile);
   const isFile = profile !== undefined && !["auto", "none"].includes(profile);
-  return definedOnly({
-    ...{ method, kvSize, preset, alpha, window, beta, pool, kernel, gqa, sinks, kvType },
-    ...{ lag, seed, kvBytes },
-    profile: isFile ? await readProfile(profile) : profile,
-    budgets: budgetFile === undefined ? undefined : await readBudgets(budgetFile),
-  });
+  if (isFile) values.profile = await readProfile(profile);
+  return values;
 }
 
 /** Tokens per layer or kv head, or scores of heads, from a JSON file; what is in them is checked by the library. */
@@ -177,46 +157,18 @@ export async function readBudgets(path: string): Promise<BudgetList | HeadScores
   throw new PyramidKVError("BAD_FILE", `${path} holds neither a list of budgets nor head scores`);
 }
 
-export interface SamplingFlags {
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly minP?: number;
-  readonly repeatPenalty?: number;
-  readonly frequencyPenalty?: number;
-  readonly presencePenalty?: number;
-  readonly seed?: number;
-  readonly logitBias?: Record<number, number>;
-  readonly stop?: string[];
-}
+export type SamplingFlags = Omit<GenerateOptions, "stop"> & { readonly stop?: string[] };
 
 export function addSamplingOptions(command: Command): Command {
-  return command
-    .option("--temperature <x>", "0 takes the most likely token (default: 0)", decimal)
-    .option("--top-k <n>", "only the n most likely tokens, 0 for all (default: 40)", integer)
-    .option(
-      "--top-p <x>",
-      "only tokens that together have this probability (default: 0.95)",
-      decimal,
-    )
-    .option("--min-p <x>", "only tokens with this share of the best one's (default: 0.05)", decimal)
-    .option("--repeat-penalty <x>", "divides logits of recent tokens (default: 1, off)", decimal)
-    .option("--frequency-penalty <x>", "subtracted per occurrence (default: 0)", decimal)
-    .option("--presence-penalty <x>", "subtracted once (default: 0)", decimal)
-    .option("--seed <n>", "seed of the random choice (default: 0)", integer)
-    .option("--logit-bias <id:x,...>", "added to the logits of tokens", logitBias)
-    .option("--stop <text>", "stop at this text; may be repeated", (text, all: string[] = []) => [
-      ...all,
-      text,
-    ]);
+  const { logitBias: bias, stop, ...others } = GENERATE_OPTIONS;
+  return addOptions(command, others)
+    .option(bias.flag, bias.help, logitBias)
+    .option(stop.flag, stop.help, (text, all: string[] = []) => [...all, text]);
 }
 
 /** The part of a command's flags that generation takes. */
 export function samplingOptions(flags: SamplingFlags): GenerateOptions {
-  const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = flags;
-  const { seed, logitBias: bias, stop } = flags;
-  const penalties = { repeatPenalty, frequencyPenalty, presencePenalty };
-  return definedOnly({ temperature, topK, topP, minP, ...penalties, seed, logitBias: bias, stop });
+  return valuesOf(GENERATE_OPTIONS, flags);
 }
 
 /** An object without the fields that are undefined. */

@@ -19,7 +19,7 @@ const DIVIDES: Readonly<Record<BudgetPolicy["kind"], readonly string[]>> = {
  * @throws `USAGE` naming the part
  */
 export function checkMethod(method: unknown): asserts method is Method {
-  const { name, needs, score, budget, options } = fieldsOf(method, "a method");
+  const { name, needs, score, budget, options } = fieldsOf(method, "method, unless it is a name,");
   const where = `the method ${typeof name === "string" ? name : "given"}`;
   const refuse = (part: string, value: unknown) => {
     throw new PyramidKVError("USAGE", `${where}: ${part}, got ${describeValue(value)}`);

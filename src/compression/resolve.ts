@@ -1,4 +1,5 @@
-import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
+import { PyramidKVError, requireOneOf } from "../errors.ts";
+import { readOptions, type Named } from "../options.ts";
 import type { BudgetPolicy } from "./budgets/budget.ts";
 import { headScored, type HeadScores } from "./budgets/head-scores.ts";
 import { listed, meanBudget, type BudgetList } from "./budgets/listed.ts";
@@ -7,7 +8,8 @@ import { composeMethod } from "./compose.ts";
 import type { Method } from "./method.ts";
 import type { MethodName } from "./methods.ts";
 import type { CompressionOptions } from "./compression-options.ts";
-import type { OptionName, ResolvedOptions } from "./options.ts";
+import { COMPRESSION_OPTIONS } from "./option-table.ts";
+import type { GqaReduce, OptionName, Pool, ResolvedOptions } from "./options.ts";
 import { PRESETS, type PresetName } from "./presets.ts";
 import type { HeadProfile } from "./profile.ts";
 import { requireTogether } from "./together.ts";
@@ -24,7 +26,6 @@ export interface Compression {
 
 const DEFAULT_METHOD: MethodName = "pyramidkv";
 const DEFAULT_KV_SIZE = 128;
-const MAX_KERNEL = 255;
 
 /**
  * Fills in defaults and checks every value; throws `USAGE` with the value and the limit.
@@ -35,47 +36,50 @@ export function resolveCompression(
   asked: CompressionOptions = {},
   profile?: HeadProfile,
 ): Compression {
-  const used = typeof asked.profile === "object" ? asked.profile : ofModel(asked.profile, profile);
-  const wanted = asked.method ?? DEFAULT_METHOD;
-  const budget = asked.budgets && policyOf(asked.budgets);
-  if (typeof wanted !== "string") checkMethod(wanted);
-  const method =
-    typeof wanted === "string"
-      ? composeMethod(wanted, { profile: used, budget })
-      : { ...wanted, ...(budget && { budget }) };
-  requireTogether(method);
-  const unused = Object.keys(asked).filter(
-    (name) =>
-      !["method", "budgets"].includes(name) &&
-      asked[name as keyof CompressionOptions] !== undefined &&
-      !method.options.includes(name as OptionName),
+  const given = readOptions(
+    "compression",
+    COMPRESSION_OPTIONS satisfies Named<CompressionOptions>,
+    asked,
   );
-  const given: CompressionOptions = {
-    ...asked,
-    ...Object.fromEntries(unused.map((n) => [n, undefined])),
-  };
-  const presets = Object.keys(PRESETS) as PresetName[];
-  const preset = requireOneOf("preset", given.preset ?? "paper", presets);
+  const used = typeof given.profile === "object" ? given.profile : ofModel(given.profile, profile);
+  const method = methodOf(given, used);
+  requireTogether(method);
+  const unused = Object.keys(given).filter(
+    (name) => !["method", "budgets"].includes(name) && !method.options.includes(name as OptionName),
+  );
+  const ignored = Object.fromEntries(unused.map((name) => [name, undefined]));
+  const o: CompressionOptions = { ...given, ...ignored };
+  const preset = (o.preset ?? "paper") as PresetName;
   const base = { ...PRESETS[preset], ...method.defaults };
 
-  const listedSize = isList(asked.budgets) ? meanBudget(asked.budgets) : undefined;
+  const listedSize = isList(given.budgets) ? meanBudget(given.budgets) : undefined;
   const options: ResolvedOptions = {
-    kvSize: requireInteger("kvSize", given.kvSize ?? listedSize ?? DEFAULT_KV_SIZE, 1),
+    kvSize: o.kvSize ?? listedSize ?? DEFAULT_KV_SIZE,
     preset,
-    alpha: requireInteger("alpha", given.alpha ?? base.alpha, 1),
-    window: requireInteger("window", given.window ?? base.window, 0),
-    beta: requireBeta(given.beta ?? base.beta),
-    pool: requireOneOf("pool", given.pool ?? base.pool, ["avg", "max"]),
-    kernel: requireOdd(given.kernel ?? base.kernel),
-    gqa: requireOneOf("gqa", given.gqa ?? base.gqa, ["mean", "max"]),
-    sinks: requireInteger("sinks", given.sinks ?? base.sinks, 0),
+    alpha: o.alpha ?? base.alpha,
+    window: o.window ?? base.window,
+    beta: o.beta ?? base.beta,
+    pool: (o.pool ?? base.pool) as Pool,
+    kernel: requireOdd(o.kernel ?? base.kernel),
+    gqa: (o.gqa ?? base.gqa) as GqaReduce,
+    sinks: o.sinks ?? base.sinks,
     rounding: base.rounding,
-    seed: requireInteger("seed", given.seed ?? base.seed, 0),
-    lag: requireInteger("lag", given.lag ?? base.lag, 2),
+    seed: o.seed ?? base.seed,
+    lag: o.lag ?? base.lag,
     profile: method.profile ?? "none",
   };
   checkForced(method, options);
-  return { method, options, alphaGiven: given.alpha !== undefined, unused };
+  return { method, options, alphaGiven: o.alpha !== undefined, unused };
+}
+
+function methodOf(
+  { method: wanted = DEFAULT_METHOD, budgets }: CompressionOptions,
+  profile: HeadProfile | undefined,
+): Method {
+  const budget = budgets && policyOf(budgets);
+  if (typeof wanted === "string") return composeMethod(wanted, { profile, budget });
+  checkMethod(wanted);
+  return { ...wanted, ...(budget && { budget }) };
 }
 
 function isList(budgets: CompressionOptions["budgets"]): budgets is BudgetList {
@@ -115,15 +119,7 @@ function checkForced(method: Method, o: ResolvedOptions): void {
   }
 }
 
-function requireBeta(beta: number): number {
-  if (!(beta >= 1) || !Number.isFinite(beta)) {
-    throw new PyramidKVError("USAGE", `beta must be a number of at least 1, got ${beta}`);
-  }
-  return beta;
-}
-
 function requireOdd(kernel: number): number {
-  requireInteger("kernel", kernel, 1, MAX_KERNEL);
   if (kernel % 2 === 0) throw new PyramidKVError("USAGE", `kernel must be odd, got ${kernel}`);
   return kernel;
 }

@@ -45,18 +45,16 @@ export class Conversation {
     const messages: ChatMessage[] = [...this.#messages, { role: "user", content }];
     const prompt = this.tokenizer.renderChat(messages);
     const tokens = await this.#newTokens(prompt);
-    const { signal, onProgress } = options;
-    await this.session.prefill(tokens, {
-      ...(signal === undefined ? {} : { signal }),
-      ...(onProgress === undefined ? {} : { onProgress }),
-    });
+    const { onProgress, ...generation } = options;
+    const { signal } = generation;
+    await this.session.prefill(tokens, { signal, onProgress });
     const { room } = this.session;
     const wanted =
-      options.maxTokens === undefined ? {} : { maxTokens: Math.min(options.maxTokens, room) };
+      generation.maxTokens === undefined ? {} : { maxTokens: Math.min(generation.maxTokens, room) };
     let answer = "";
     const answered: number[] = [];
     try {
-      for await (const piece of this.session.generate({ ...options, ...wanted })) {
+      for await (const piece of this.session.generate({ ...generation, ...wanted })) {
         answer += piece.text;
         const isEnd =
           piece.finishReason === "stop" && this.tokenizer.isEndOfGeneration(piece.token);

@@ -1,8 +1,7 @@
 import { availableParallelism } from "node:os";
-import type { CompressionOptions } from "../compression/compression-options.ts";
 import type { HeadProfile } from "../compression/profile.ts";
-import { resolveCompression } from "../compression/resolve.ts";
-import { PyramidKVError, requireInteger } from "../errors.ts";
+import { PyramidKVError, throwIfAborted } from "../errors.ts";
+import { readOptions, requireList, type Named } from "../options.ts";
 import { Backend } from "../ggml/backend.ts";
 import { Executor } from "../ggml/executor.ts";
 import { chooseKernels, kernelInfo, type KernelInfo } from "../ggml/kernels/choices.ts";
@@ -10,20 +9,19 @@ import { Kernels } from "../ggml/kernels/kernels.ts";
 import { openGguf } from "../gguf/file.ts";
 import { findProfile } from "./profiles.ts";
 import { resolveModel } from "../hub/resolve.ts";
-import { kvFormat } from "../kvcache/kv-format.ts";
-import { tokensWithin } from "../kvcache/token-bytes.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { fingerprint, weightsName } from "../models/fingerprint.ts";
 import { Model } from "../models/model.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerateOptions } from "./generate.ts";
+import { ENGINE_OPTIONS } from "./option-tables.ts";
 import { Session, type PrefillOptions } from "./session.ts";
+import type { SessionMemory } from "./session-memory.ts";
+import { fitsModel, resolveSession, type SessionOptions } from "./session-options.ts";
 import { watchAttention, type WatchOptions } from "./watch-attention.ts";
 import { DecodeBatch, prefillTogether, type PieceOf } from "./together.ts";
 
-/** ggml's own limit, GGML_MAX_N_THREADS. */
-const MAX_THREADS = 512;
-const MAX_CHUNK = 4096;
+const DEFAULT_MODEL = "smollm2-135m";
 
 export interface EngineOptions {
   /** Path of a .gguf, an alias, or `owner/repo[:quant]` on the Hugging Face hub. Defaults to `smollm2-135m`. */
@@ -50,15 +48,6 @@ export interface LoadProgress {
   readonly totalBytes: number;
 }
 
-export interface SessionOptions extends CompressionOptions {
-  /** Bytes that the kept keys and values may take, instead of `kvSize`: the largest size that fits, padding aside. */
-  readonly kvBytes?: number;
-  /** Type of the cached keys and values, one of `KV_TYPES`. Defaults to `f16`. */
-  readonly kvType?: string;
-  /** Tokens per layer, averaged, beyond which later turns are compressed again. Defaults to 2 · kvSize. */
-  readonly kvLimit?: number;
-}
-
 /** A loaded model. Everything that runs on it is a session. */
 export class Engine implements AsyncDisposable {
   readonly #backend: Backend;
@@ -66,7 +55,8 @@ export class Engine implements AsyncDisposable {
   readonly #model: Model;
   readonly #tokenizer: Tokenizer | undefined;
   readonly #chunkTokens: number | undefined;
-  readonly #sessions = new Set<Session>();
+  /** By their memory, which outlives a session that somebody forgets. */
+  readonly #sessions = new Map<SessionMemory, WeakRef<Session>>();
   readonly #batch: DecodeBatch;
   #disposed = false;
 
@@ -102,25 +92,23 @@ export class Engine implements AsyncDisposable {
    * @throws `BAD_FILE`, `UNSUPPORTED`, `NETWORK` or `USAGE`, with what to do; nothing stays allocated
    */
   static async load(options: EngineOptions = {}): Promise<Engine> {
-    const { onProgress, signal } = options;
-    const threads = requireInteger(
-      "threads",
-      options.threads ?? availableParallelism(),
-      1,
-      MAX_THREADS,
+    const given = readOptions(
+      "Engine.load",
+      ENGINE_OPTIONS satisfies Named<EngineOptions>,
+      options,
     );
+    const { onProgress, signal, chunkTokens, threads = availableParallelism() } = given;
+    throwIfAborted(signal);
     const report = (phase: LoadProgress["phase"]) => (doneBytes: number, totalBytes: number) =>
       onProgress?.({ phase, doneBytes, totalBytes });
-    const path = await resolveModel(options.model ?? "smollm2-135m", {
+    const path = await resolveModel(given.model ?? DEFAULT_MODEL, {
       onProgress: report("download"),
       signal,
     });
 
     const started = performance.now();
     await using file = await openGguf(path);
-    const { chunkTokens } = options;
-    if (chunkTokens !== undefined) requireInteger("chunkTokens", chunkTokens, 1, MAX_CHUNK);
-    const chosen = chooseKernels(options.kernels ?? "auto");
+    const chosen = chooseKernels(given.kernels ?? "auto");
     const backend = new Backend(threads);
     const kernels = chosen.variant && new Kernels(chosen.variant, threads, backend.bufferType);
     const executor = new Executor(backend, kernels);
@@ -129,13 +117,15 @@ export class Engine implements AsyncDisposable {
       Model.load(executor, file, { onProgress: report("load"), signal }),
       Tokenizer.load(file),
     ]);
-    if (tokenizer.status === "fulfilled" && model.status === "fulfilled") {
+    const isWanted = signal?.aborted !== true;
+    if (tokenizer.status === "fulfilled" && model.status === "fulfilled" && isWanted) {
       const parts = { backend, executor, model: model.value, tokenizer: tokenizer.value };
       const info = kernelInfo(chosen);
       const identity = await fingerprint(file);
-      const profile = profileFor(await findProfile(identity), model.value.hp);
+      const found = await findProfile(identity);
+      const profile = found && fitsModel(found, model.value.hp) ? found : undefined;
       const known = { fingerprint: identity, weights: weightsName(identity, file), profile };
-      const { onWarning = warnOfProcess } = options;
+      const { onWarning = warnOfProcess } = given;
       for (const warning of [...model.value.warnings, ...(tokenizer.value?.warnings ?? [])]) {
         onWarning(warning);
       }
@@ -145,6 +135,7 @@ export class Engine implements AsyncDisposable {
     if (model.status === "fulfilled") model.value[Symbol.dispose]();
     executor[Symbol.dispose]();
     backend[Symbol.dispose]();
+    throwIfAborted(signal);
     const failed = model.status === "rejected" ? model : (tokenizer as PromiseRejectedResult);
     throw withPath(path, failed.reason);
   }
@@ -187,27 +178,23 @@ export class Engine implements AsyncDisposable {
     return this.#tokenizer;
   }
 
-  /** A new, empty timeline. Throws `USAGE` on options that do not fit together. */
+  /**
+   * A new, empty timeline.
+   *
+   * @throws `USAGE` on unknown options, values of a wrong kind, and what does not fit together
+   */
   createSession(options: SessionOptions = {}): Session {
     this.#assertAlive();
-    const { kvType = "f16", kvLimit, kvBytes, ...rest } = options;
-    const format = kvFormat(kvType, this.model.headDim);
-    const size =
-      kvBytes === undefined ? {} : { kvSize: tokensWithin(kvBytes, this.model, format.type) };
-    const compression = resolveCompression({ ...rest, ...size }, this.profile);
-    if (typeof rest.profile === "object") requireProfile(rest.profile, this.model);
-    const { kvSize } = compression.options;
+    const { compression, format, kvLimit } = resolveSession(options, this.model, this.profile);
     const session = new Session({
       model: this.#model,
       executor: this.#executor,
       tokenizer: this.#tokenizer,
       chunkTokens: this.#chunkTokens,
-      compression,
-      kvFormat: format,
-      kvLimit: requireInteger("kvLimit", kvLimit ?? 2 * kvSize, kvSize),
-      onFree: () => this.#sessions.delete(session),
+      ...{ compression, kvFormat: format, kvLimit },
+      onFree: (memory) => this.#sessions.delete(memory),
     });
-    this.#sessions.add(session);
+    this.#sessions.set(session.memory, new WeakRef(session));
     return session;
   }
 
@@ -215,13 +202,13 @@ export class Engine implements AsyncDisposable {
    * One prefill for several new sessions: attention is computed once, and each session compresses
    * every layer in its own way. For comparing methods on the same prompt.
    */
-  prefillTogether(
+  async prefillTogether(
     sessions: readonly Session[],
     tokens: ArrayLike<number>,
     options: PrefillOptions = {},
   ): Promise<void> {
     this.#requireDistinct("prefillTogether", sessions);
-    return prefillTogether(sessions, tokens, options);
+    await prefillTogether(sessions, tokens, options);
   }
 
   /**
@@ -231,8 +218,9 @@ export class Engine implements AsyncDisposable {
    * @param tokens one for each session
    * @throws `USAGE` on more than 128 sessions
    */
-  decodeTogether(sessions: readonly Session[], tokens: ArrayLike<number>): Promise<void> {
+  async decodeTogether(sessions: readonly Session[], tokens: ArrayLike<number>): Promise<void> {
     this.#requireDistinct("decodeTogether", sessions);
+    requireList("tokens", tokens);
     const given = Array.from(tokens);
     requireBatch(sessions.length);
     if (given.length !== sessions.length) {
@@ -241,20 +229,20 @@ export class Engine implements AsyncDisposable {
         `decodeTogether takes a token for each of its ${sessions.length} sessions, not ${given.length}`,
       );
     }
-    return sessions.length === 0 ? Promise.resolve() : this.#batch.decode(sessions, given);
+    if (sessions.length > 0) await this.#batch.decode(sessions, given);
   }
 
   /**
    * The answers of several sessions, decoded together. Pieces come round by round, in the order of the sessions;
    * those that ended leave the batch. All have the same options, the seed included.
    */
-  generateTogether(
+  async *generateTogether(
     sessions: readonly Session[],
     options: GenerateOptions = {},
   ): AsyncGenerator<PieceOf, void, undefined> {
     this.#requireDistinct("generateTogether", sessions);
     requireBatch(sessions.length);
-    return this.#batch.generate(sessions, options);
+    yield* this.#batch.generate(sessions, options);
   }
 
   /**
@@ -272,8 +260,9 @@ export class Engine implements AsyncDisposable {
 
   #requireDistinct(name: string, sessions: readonly Session[]): void {
     this.#assertAlive();
-    const distinct = new Set(sessions);
-    if (distinct.size < sessions.length || sessions.some((s) => !this.#sessions.has(s))) {
+    const isOwn = (s: unknown) => s instanceof Session && this.#sessions.has(s.memory);
+    const areOwn = Array.isArray(sessions) && sessions.every(isOwn);
+    if (!areOwn || new Set(sessions).size < sessions.length) {
       throw new PyramidKVError("USAGE", `${name} takes different sessions of this engine`);
     }
   }
@@ -282,9 +271,9 @@ export class Engine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
-    const sessions = [...this.#sessions];
-    for (const session of sessions) session[Symbol.dispose]();
-    await Promise.all(sessions.map((s) => s.idle()));
+    const memories = [...this.#sessions];
+    for (const [memory, ref] of memories) (ref.deref() ?? memory)[Symbol.dispose]();
+    await Promise.all(memories.map(async ([, ref]) => ref.deref()?.idle()));
     await this.#executor.idle();
     this.#batch[Symbol.dispose]();
     this.#executor[Symbol.dispose]();
@@ -306,24 +295,6 @@ function requireBatch(n: number): void {
   throw new PyramidKVError(
     "USAGE",
     `${n} sessions are too many for one step; at most ${LARGEST_BATCH} decode together`,
-  );
-}
-
-/** A profile that fits the model's layers and heads. */
-function profileFor(
-  profile: HeadProfile | undefined,
-  { nLayer, nHeadKv }: HyperParameters,
-): HeadProfile | undefined {
-  const fits = profile?.weights.length === nLayer && profile.weights[0]?.length === nHeadKv;
-  return fits ? profile : undefined;
-}
-
-function requireProfile(profile: HeadProfile, hp: HyperParameters): void {
-  if (profileFor(profile, hp) !== undefined) return;
-  const [layers, heads] = [profile.weights.length, profile.weights[0]?.length ?? 0];
-  throw new PyramidKVError(
-    "USAGE",
-    `the profile is of ${layers} layers and ${heads} kv heads, the model has ${hp.nLayer} and ${hp.nHeadKv}`,
   );
 }
 

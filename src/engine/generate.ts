@@ -5,14 +5,14 @@ import type { Sampler, SamplingOptions } from "./sampler.ts";
 
 export interface GenerateOptions extends SamplingOptions {
   /** Most tokens to generate. Defaults to 256, or to what the context still has room for. */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
   /** Text, or texts, at which generation stops: at the one that begins first. It is not part of the output. */
-  readonly stop?: string | readonly string[];
+  readonly stop?: string | readonly string[] | undefined;
   /** Tokens before which the answer may not end, by itself or at a stop string. Defaults to 0. */
-  readonly minTokens?: number;
+  readonly minTokens?: number | undefined;
   /** Goes on when the model ends its answer, as benchmarks want. Defaults to `false`. */
   readonly ignoreEndOfText?: boolean;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A logit that no other is below. */

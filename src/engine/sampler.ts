@@ -1,4 +1,6 @@
-import { PyramidKVError, requireInteger } from "../errors.ts";
+import { describeValue, PyramidKVError, requireInteger } from "../errors.ts";
+import { checkOption } from "../options.ts";
+import { SAMPLING_OPTIONS } from "./option-tables.ts";
 import { SamplerChain, samplers, type NativeSampler } from "../ggml/sampler-chain.ts";
 
 /** How the next token is chosen. The defaults are greedy. */
@@ -24,9 +26,6 @@ export interface SamplingOptions {
   /** Seed of the random choice; the same seed gives the same text. Defaults to 0. */
   readonly seed?: number;
 }
-
-/** libllama takes 2^32 − 1 to mean a random seed. */
-const MAX_SEED = 2 ** 32 - 2;
 
 /** Picks tokens from logits. */
 export interface Sampler extends Disposable {
@@ -110,31 +109,37 @@ function notFinite(logits: Float32Array): PyramidKVError {
 const greedy: Sampler = { sample: argmax, [Symbol.dispose]: () => undefined };
 
 /** Fills in defaults and checks every value; throws `USAGE` with the value and the limit. */
-export function checkSampling(o: SamplingOptions): Required<SamplingOptions> {
-  const number = (name: keyof SamplingOptions, fallback: number, min: number, max: number) => {
-    const value = (o[name] as number | undefined) ?? fallback;
-    if (!(value >= min && value <= max)) {
-      throw new PyramidKVError("USAGE", `${name} must be ${min} to ${max}, got ${value}`);
-    }
-    return value;
-  };
-  const logitBias = o.logitBias ?? {};
+export function checkSampling(given: SamplingOptions): Required<SamplingOptions> {
+  for (const [name, spec] of Object.entries(SAMPLING_OPTIONS)) {
+    const value = given[name as keyof SamplingOptions];
+    if (value !== undefined) checkOption(name, spec, value);
+  }
+  const { logitBias = {} } = given;
+  if (Object.getPrototypeOf(logitBias) !== Object.prototype) {
+    throw new PyramidKVError(
+      "USAGE",
+      `logitBias must be an object of numbers by token id, got ${describeValue(logitBias)}`,
+    );
+  }
   for (const [id, bias] of Object.entries(logitBias)) {
     requireInteger("logitBias token", Number(id), 0);
     if (!Number.isFinite(bias)) {
-      throw new PyramidKVError("USAGE", `logitBias of token ${id} must be finite, got ${bias}`);
+      throw new PyramidKVError(
+        "USAGE",
+        `logitBias of token ${id} must be finite, got ${describeValue(bias)}`,
+      );
     }
   }
   return {
-    temperature: number("temperature", 0, 0, 100),
-    topK: requireInteger("topK", o.topK ?? 40, 0, 2 ** 31 - 1),
-    topP: number("topP", 0.95, 0, 1),
-    minP: number("minP", 0.05, 0, 1),
-    repeatPenalty: number("repeatPenalty", 1, 0.01, 100),
-    frequencyPenalty: number("frequencyPenalty", 0, -100, 100),
-    presencePenalty: number("presencePenalty", 0, -100, 100),
-    penaltyLastN: requireInteger("penaltyLastN", o.penaltyLastN ?? 64, 0, 2 ** 20),
+    temperature: given.temperature ?? 0,
+    topK: given.topK ?? 40,
+    topP: given.topP ?? 0.95,
+    minP: given.minP ?? 0.05,
+    repeatPenalty: given.repeatPenalty ?? 1,
+    frequencyPenalty: given.frequencyPenalty ?? 0,
+    presencePenalty: given.presencePenalty ?? 0,
+    penaltyLastN: given.penaltyLastN ?? 64,
     logitBias,
-    seed: requireInteger("seed", o.seed ?? 0, 0, MAX_SEED),
+    seed: given.seed ?? 0,
   };
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { KERNELS, tolerance } from "../../test/helpers/kernels.ts";
 import { randomTokens, TestFolder, type TinyOptions } from "../../test/helpers/tiny-model.ts";
 import { Engine } from "./engine.ts";
+import type { Session } from "./session.ts";
 
 const difference = (a: Float32Array, b: Float32Array) =>
   a.reduce((max, x, i) => Math.max(max, Math.abs(x - (b[i] ?? NaN))), 0);
@@ -112,6 +113,11 @@ describe.each(KERNELS)("with %s", (kernels) => {
           );
           for (let i = 0; i < 4; i++) await session.decode(3);
           await expect(session.decode(3)).rejects.toThrow(/exceed the model's context of 64/);
+          // The logits of one more token are there.
+          const pieces = [];
+          for await (const piece of session.generate({ ignoreEndOfText: true })) pieces.push(piece);
+          expect(pieces).toMatchObject([{ finishReason: "length" }]);
+          await expect(session.generate({ maxTokens: 2 }).next()).rejects.toThrow(/context of 64/);
         },
         { nCtx: 64 },
       ));
@@ -182,8 +188,9 @@ describe.each(KERNELS)("with %s", (kernels) => {
         session[Symbol.dispose]();
         session[Symbol.dispose]();
         expect(() => session.logits).toThrow(/this session was disposed/);
-        expect(() => session.prefill([1])).toThrow(/disposed/);
-        expect(() => session.decode(1)).toThrow(/disposed/);
+        await expect(session.prefill([1])).rejects.toThrow(/disposed/);
+        await expect(session.decode(1)).rejects.toThrow(/disposed/);
+        await expect(session.reset()).rejects.toThrow(/disposed/);
         await expect(session.generate().next()).rejects.toThrow(/disposed/);
       }));
 
@@ -273,10 +280,12 @@ describe.each(KERNELS)("with %s", (kernels) => {
         using b = engine.createSession();
         using stranger = other.createSession();
         const tokens = randomTokens(20);
-        expect(() => engine.prefillTogether([a, stranger], tokens)).toThrow(
-          /sessions of this engine/,
-        );
-        expect(() => engine.prefillTogether([a, a], tokens)).toThrow(/different sessions/);
+        for (const wrong of [[a, stranger], [a, a], [a, 5], "ab"]) {
+          const sessions = wrong as unknown as Session[];
+          await expect(engine.prefillTogether(sessions, tokens)).rejects.toThrow(
+            /different sessions of this engine/,
+          );
+        }
         await Promise.all([
           engine.prefillTogether([a, b], tokens),
           expect(engine.prefillTogether([b, a], tokens)).rejects.toThrow(/only new sessions/),
@@ -322,7 +331,7 @@ describe.each(KERNELS)("with %s", (kernels) => {
         using session = engine.createSession();
         await session.prefill(randomTokens(20));
         for await (const _ of session.generate({ maxTokens: 3, ignoreEndOfText: true })) {
-          expect(() => session.prefill([1])).toThrow(/this session is generating/);
+          await expect(session.prefill([1])).rejects.toThrow(/this session is generating/);
         }
         await session.prefill([1]);
       }));

@@ -11,6 +11,9 @@ import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { defaultChunkTokens, largestChunkTokens } from "./chunks.ts";
 import { DecodeGraph, type DecodeStep, type Sequence } from "./decode-graph.ts";
+import { readOptions, requireList, type Named } from "../options.ts";
+import { GENERATE_OPTIONS, PREFILL_OPTIONS } from "./option-tables.ts";
+import { SessionMemory } from "./session-memory.ts";
 import { Answer, type GenerateOptions, type Piece } from "./generate.ts";
 import { prefill } from "./prefill.ts";
 import { probePieces } from "./probe.ts";
@@ -25,9 +28,9 @@ export const DEFAULT_MAX_TOKENS = 256;
 export const MOVED_TOGETHER_BYTES = 32 * 1024 * 1024;
 
 export interface PrefillOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called with the share of work done, 0 to 1. */
-  readonly onProgress?: (share: number) => void;
+  readonly onProgress?: ((share: number) => void) | undefined;
 }
 
 /** What a session needs of its engine. */
@@ -42,7 +45,7 @@ export interface SessionParts {
   /** Tokens per layer, averaged, beyond which a later turn is compressed again. */
   readonly kvLimit: number;
   /** Told when the session's memory is free. */
-  readonly onFree: () => void;
+  readonly onFree: (memory: SessionMemory) => void;
 }
 
 /**
@@ -50,8 +53,8 @@ export interface SessionParts {
  * session run one after the other; several sessions share their engine graph by graph.
  */
 export class Session implements Disposable {
-  /** Keys and values per layer and kv head, with their real sizes. */
-  readonly cache: KvCache;
+  /** @internal */
+  readonly memory: SessionMemory;
   readonly compression: Compression;
   readonly timings = new SessionTimings();
   readonly #parts: SessionParts;
@@ -59,8 +62,6 @@ export class Session implements Disposable {
   #logits: Float32Array | undefined;
   #nPast = 0;
   #pendingToken: number | undefined;
-  #decodeGraph: DecodeGraph | undefined;
-  readonly #recompression: Recompression | undefined;
   #generating = false;
   #disposed = false;
   /** Ends a prefill within a chunk when the session is disposed. */
@@ -70,11 +71,23 @@ export class Session implements Disposable {
   constructor(parts: SessionParts) {
     this.#parts = parts;
     this.compression = parts.compression;
-    const { hp } = parts.model;
-    this.cache = new KvCache(hp, parts.kvFormat);
-    if (parts.compression.method.every !== undefined) {
-      this.#recompression = new Recompression(parts.executor, parts.model, parts.compression);
-    }
+    const { model, executor, compression, kvFormat, onFree } = parts;
+    const recompresses = compression.method.every !== undefined;
+    this.memory = new SessionMemory(
+      new KvCache(model.hp, kvFormat),
+      recompresses ? new Recompression(executor, model, compression) : undefined,
+      onFree,
+    );
+    this.memory.watch(this);
+  }
+
+  /** Keys and values per layer and kv head, with their real sizes. */
+  get cache(): KvCache {
+    return this.memory.cache;
+  }
+
+  get #recompression(): Recompression | undefined {
+    return this.memory.recompression;
   }
 
   /** Tokens seen so far, evicted ones included: the true position of the next one. */
@@ -116,13 +129,13 @@ export class Session implements Disposable {
    * @throws `USAGE` on no tokens, on ids outside the vocabulary, and where a given alpha exceeds the prompt
    * @throws `CONTEXT_FULL` where the tokens do not fit into the model's context
    */
-  prefill(tokens: ArrayLike<number>, options: PrefillOptions = {}): Promise<void> {
-    return this.exclusively(() => this.runPrefill([this], tokens, options));
+  async prefill(tokens: ArrayLike<number>, options: PrefillOptions = {}): Promise<void> {
+    await this.exclusively(() => this.runPrefill([this], tokens, options));
   }
 
   /** Appends one token and computes the logits after it. */
-  decode(token: number): Promise<void> {
-    return this.exclusively(async () => {
+  async decode(token: number): Promise<void> {
+    await this.exclusively(async () => {
       await this.decodePending();
       await this.#decode(token);
     });
@@ -159,20 +172,24 @@ export class Session implements Disposable {
   }
 
   /** @internal Makes ready to answer from the logits at hand. */
-  async beginAnswer(options: GenerateOptions): Promise<Answer> {
+  async beginAnswer(given: GenerateOptions): Promise<Answer> {
     const { tokenizer, model } = this.#parts;
+    const options = readOptions(
+      "generate",
+      GENERATE_OPTIONS satisfies Named<GenerateOptions>,
+      given,
+    );
     const stop = stopsOf(options.stop);
-    const minTokens = requireInteger("minTokens", options.minTokens ?? 0, 0);
+    const { ignoreEndOfText = false, minTokens = 0 } = options;
     await this.decodePending();
-    const { room } = this;
-    const given = options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room);
-    const maxTokens = requireInteger("maxTokens", given, 0);
-    if (maxTokens > room) throw contextFull(this.#nPast, maxTokens, model.hp.nCtx);
+    // Where the context is full, the logits of one more token are there all the same.
+    const most = Math.max(1, this.room);
+    const { maxTokens = Math.min(DEFAULT_MAX_TOKENS, most) } = options;
+    if (maxTokens > most) throw contextFull(this.#nPast, maxTokens, model.hp.nCtx);
     void this.logits;
     // Now rather than after some tokens, so that the decode graph is built once.
-    await this.#makeRoom(Math.min(maxTokens, ROOM_AT_START));
+    await this.#makeRoom(Math.min(maxTokens, this.room, ROOM_AT_START));
     const sampler = createSampler(options, model.hp.nVocab);
-    const { ignoreEndOfText = false } = options;
     return new Answer({ tokenizer, sampler, maxTokens, minTokens, stop, ignoreEndOfText });
   }
 
@@ -185,10 +202,9 @@ export class Session implements Disposable {
   }
 
   /** Forgets all tokens and frees their cache. */
-  reset(): Promise<void> {
-    return this.exclusively(() => {
-      this.#decodeGraph?.[Symbol.dispose]();
-      this.#decodeGraph = undefined;
+  async reset(): Promise<void> {
+    await this.exclusively(() => {
+      this.memory.forgetGraph();
       this.cache.clear();
       this.#recompression?.reset();
       this.#nPast = 0;
@@ -203,20 +219,13 @@ export class Session implements Disposable {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#stopping.abort();
-    if (this.#queue.activeCount > 0) void this.#queue(() => this.#free());
-    else this.#free();
+    if (this.#queue.activeCount > 0) void this.#queue(() => this.memory[Symbol.dispose]());
+    else this.memory[Symbol.dispose]();
   }
 
   /** @internal Resolves when no step of this session runs any more. */
   async idle(): Promise<void> {
     await this.#queue(() => undefined);
-  }
-
-  #free(): void {
-    this.#parts.onFree();
-    this.#decodeGraph?.[Symbol.dispose]();
-    this.#recompression?.[Symbol.dispose]();
-    this.cache[Symbol.dispose]();
   }
 
   /** @internal Runs `task` once this session is free, which it then is not until `task` ends. */
@@ -241,12 +250,21 @@ export class Session implements Disposable {
     options: PrefillOptions,
   ): Promise<void> {
     const { model, executor, chunkTokens } = this.#parts;
-    const pending = this.#pendingToken === undefined ? [] : [this.#pendingToken];
-    const tokens = Int32Array.from([...pending, ...Array.from(given)]);
+    const { signal, onProgress } = readOptions(
+      "prefill",
+      PREFILL_OPTIONS satisfies Named<PrefillOptions>,
+      options,
+    );
+    requireList("tokens", given);
+    throwIfAborted(signal);
+    const pending = this.#pendingToken === undefined ? 0 : 1;
+    const length = this.#nPast + pending + given.length;
+    // Before anything is copied or looked at: a list may be of any length.
+    if (length > model.hp.nCtx) throw contextFull(length, 0, model.hp.nCtx);
     checkTokens(given, model.hp.nVocab);
-    if (this.#nPast + tokens.length > model.hp.nCtx) {
-      throw contextFull(this.#nPast + tokens.length, 0, model.hp.nCtx);
-    }
+    const tokens = new Int32Array(pending + given.length);
+    if (this.#pendingToken !== undefined) tokens[0] = this.#pendingToken;
+    tokens.set(given, pending);
     const targets = sessions.map((s) => s.#target(tokens.length));
     const size = chunkTokens ?? defaultChunkTokens(tokens.length, executor.kernels !== undefined);
     const probe = this.#probe(tokens, targets);
@@ -259,8 +277,8 @@ export class Session implements Disposable {
       firstPosition: this.#nPast,
       targets,
       chunkTokens: size,
-      signal: AbortSignal.any([this.#stopping.signal, ...(options.signal ? [options.signal] : [])]),
-      onProgress: options.onProgress,
+      signal: AbortSignal.any([this.#stopping.signal, ...(signal ? [signal] : [])]),
+      onProgress,
     });
     const prefillMs = performance.now() - started;
     for (const [i, session] of sessions.entries()) {
@@ -314,12 +332,13 @@ export class Session implements Disposable {
   async #decode(token: number): Promise<void> {
     const started = performance.now();
     const step = await this.beginStep(token);
-    if (this.#decodeGraph?.fits([this.sequence]) !== true) {
+    const { memory } = this;
+    if (memory.decodeGraph?.fits([this.sequence]) !== true) {
       const { model, executor } = this.#parts;
-      this.#decodeGraph?.[Symbol.dispose]();
-      this.#decodeGraph = new DecodeGraph(model, executor, [this.sequence]);
+      memory.forgetGraph();
+      memory.decodeGraph = new DecodeGraph(model, executor, [this.sequence]);
     }
-    const computeMs = await this.#decodeGraph.step([step]);
+    const computeMs = await memory.decodeGraph.step([step]);
     this.stepped();
     await this.endStep(started, computeMs);
   }
@@ -386,7 +405,7 @@ export class Session implements Disposable {
 /** @internal Throws `USAGE` where there are no tokens or some are not of the vocabulary. */
 export function checkTokens(tokens: ArrayLike<number>, nVocab: number): void {
   if (tokens.length === 0) throw new PyramidKVError("USAGE", "the prompt is empty");
-  for (const token of Array.from(tokens)) requireInteger("token", token, 0, nVocab - 1);
+  for (let i = 0; i < tokens.length; i++) requireInteger("token", tokens[i], 0, nVocab - 1);
 }
 
 function stopsOf(given: GenerateOptions["stop"] = []): readonly string[] {
@@ -402,8 +421,13 @@ function stopsOf(given: GenerateOptions["stop"] = []): readonly string[] {
 /** @internal */
 export function contextFull(present: number, more: number, nCtx: number): PyramidKVError {
   const wanted = more > 0 ? `${present} tokens and ${more} to generate` : `${present} tokens`;
+  const room = nCtx - present;
+  const advice =
+    more > 0 && room > 0
+      ? `generate ${room} or fewer, or shorten the prompt`
+      : "shorten the prompt";
   return new PyramidKVError(
     "CONTEXT_FULL",
-    `${wanted} exceed the model's context of ${nCtx}; shorten the prompt or lower --max-tokens`,
+    `${wanted} exceed the model's context of ${nCtx}; ${advice}`,
   );
 }

@@ -1,5 +1,5 @@
-import { resolveCompression } from "../compression/resolve.ts";
-import type { Engine, SessionOptions } from "./engine.ts";
+import type { Engine } from "./engine.ts";
+import { sessionCompression, type SessionOptions } from "./session-options.ts";
 
 /** Ways to compress in groups that one prefill can serve: a probe after the prompt, or layers that carry tokens on, change it. */
 export function sharingPrefill<T extends { readonly options: SessionOptions }>(
@@ -8,7 +8,7 @@ export function sharingPrefill<T extends { readonly options: SessionOptions }>(
 ): T[][] {
   const groups = new Map<string, T[]>();
   for (const way of ways) {
-    const { probe, carries } = resolveCompression(way.options, engine.profile).method;
+    const { probe, carries } = sessionCompression(way.options, engine.profile).method;
     const key = `${probe ?? ""} ${carries ?? ""}`;
     groups.set(key, [...(groups.get(key) ?? []), way]);
   }

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { KERNELS, tolerance } from "../../test/helpers/kernels.ts";
 import { randomTokens, TestFolder, type TinyOptions } from "../../test/helpers/tiny-model.ts";
 import { Libllama } from "../ggml/libllama.ts";
-import { Engine, type SessionOptions } from "./engine.ts";
+import { Engine } from "./engine.ts";
+import type { SessionOptions } from "./session-options.ts";
 import type { Session } from "./session.ts";
 
 const difference = (a: Float32Array, b: Float32Array) =>
@@ -117,14 +118,14 @@ describe.each(KERNELS)("with %s", (kernels) => {
     withEngine(async (engine) => {
       const [a, b] = (await started(engine)) as [Session, Session];
       const before = [a, b].map((s) => [s.nPast, positions(s), [...s.logits]]);
-      expect(() => engine.decodeTogether([a, a], [1, 2])).toThrow("different sessions");
-      expect(() => engine.decodeTogether([a, b], [1])).toThrow("2 sessions, not 1");
+      await expect(engine.decodeTogether([a, a], [1, 2])).rejects.toThrow("different sessions");
+      await expect(engine.decodeTogether([a, b], [1])).rejects.toThrow("2 sessions, not 1");
       await expect(engine.decodeTogether([a, b], [1, 1e6])).rejects.toThrow("token");
       const fresh = engine.createSession({});
       await expect(engine.decodeTogether([a, fresh], [1, 2])).rejects.toThrow("first prefill");
       expect([a, b].map((s) => [s.nPast, positions(s), [...s.logits]])).toEqual(before);
       const many = Array.from({ length: 129 }, () => engine.createSession({}));
-      expect(() => engine.decodeTogether(many, new Array<number>(129).fill(1))).toThrow(
+      await expect(engine.decodeTogether(many, new Array<number>(129).fill(1))).rejects.toThrow(
         "129 sessions are too many for one step; at most 128",
       );
       await engine.decodeTogether([], []);
@@ -173,7 +174,7 @@ describe.each(KERNELS)("with %s", (kernels) => {
       await step.catch((error: unknown) => {
         expect(error).toMatchObject({ code: "DISPOSED" });
       });
-      expect(() => engine.decodeTogether([a, b], [1, 2])).toThrow("different sessions");
+      await expect(engine.decodeTogether([a, b], [1, 2])).rejects.toThrow("different sessions");
       await a.decode(3);
     }));
 
@@ -213,7 +214,7 @@ describe.each(KERNELS)("with %s", (kernels) => {
       async (engine) => {
         const [a, b] = (await started(engine)) as [Session, Session];
         for await (const _ of engine.generateTogether([a, b], { ignoreEndOfText: true })) {
-          expect(() => a.decode(1)).toThrow("generating");
+          await expect(a.decode(1)).rejects.toThrow("generating");
           break;
         }
         await a.decode(1);

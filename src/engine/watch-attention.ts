@@ -1,6 +1,8 @@
 import { PyramidKVError, requireInteger } from "../errors.ts";
 import type { Executor } from "../ggml/executor.ts";
 import type { Model } from "../models/model.ts";
+import { readOptions, requireList, type Named } from "../options.ts";
+import { WATCH_OPTIONS } from "./option-tables.ts";
 import { AttentionWatch, type LayerAttention } from "./attention-watch.ts";
 import { defaultChunkTokens } from "./chunks.ts";
 import { prefill } from "./prefill.ts";
@@ -26,10 +28,12 @@ export async function watchAttention(
   given: ArrayLike<number>,
   options: WatchOptions,
 ): Promise<void> {
-  const { queries, onLayer, signal, onProgress } = options;
+  const read = readOptions("watchAttention", WATCH_OPTIONS satisfies Named<WatchOptions>, options);
+  const { queries, onLayer, signal, onProgress } = read;
+  requireList("tokens", given);
+  if (given.length > model.hp.nCtx) throw contextFull(given.length, 0, model.hp.nCtx);
+  checkTokens(given, model.hp.nVocab);
   const tokens = Int32Array.from(given);
-  checkTokens(tokens, model.hp.nVocab);
-  if (tokens.length > model.hp.nCtx) throw contextFull(tokens.length, 0, model.hp.nCtx);
   checkQueries(queries, tokens.length);
   using watch = new AttentionWatch(executor, model.hp, queries, onLayer);
   await prefill({
@@ -40,6 +44,7 @@ export async function watchAttention(
 }
 
 function checkQueries(queries: Int32Array, n: number): void {
+  requireList("queries", queries);
   if (queries.length === 0) throw new PyramidKVError("USAGE", "no queries are asked for");
   queries.forEach((query, i) => {
     requireInteger("query", query, i === 0 ? 0 : (queries[i - 1] as number) + 1, n - 1);

@@ -74,7 +74,7 @@ async function starveEach(
     const options = truth === undefined ? [{ method: "full" }, ...batch] : batch;
     const sessions = options.map((asked) => engine.createSession(asked));
     try {
-      await engine.prefillTogether(sessions, prompt, signal === undefined ? {} : { signal });
+      await engine.prefillTogether(sessions, prompt, { signal });
       for (const session of sessions) {
         throwIfAborted(signal);
         if (truth === undefined) {

@@ -1,5 +1,6 @@
 import { greedyCourse, type Course } from "../engine/course.ts";
-import type { Engine, SessionOptions } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { SessionOptions } from "../engine/session-options.ts";
 import type { Session } from "../engine/session.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { follow } from "./follow.ts";

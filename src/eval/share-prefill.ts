@@ -1,4 +1,5 @@
-import type { Engine, SessionOptions } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { SessionOptions } from "../engine/session-options.ts";
 import type { Session } from "../engine/session.ts";
 import { sharingPrefill } from "../engine/sharing-prefill.ts";
 import { throwIfAborted } from "../errors.ts";
@@ -32,7 +33,7 @@ export async function readTogether<T extends { readonly options: SessionOptions 
     try {
       const started = performance.now();
       const all = own.flatMap(({ sessions }) => sessions);
-      await engine.prefillTogether(all, prompt, signal === undefined ? {} : { signal });
+      await engine.prefillTogether(all, prompt, { signal });
       const prefillMs = performance.now() - started;
       for (const { way, sessions } of own) {
         throwIfAborted(signal);
@@ -55,19 +56,14 @@ export interface AnswerLimits {
   readonly stop?: readonly string[] | undefined;
 }
 
-/** A greedy answer's text. */
+/** A greedy answer's text. Throws `CONTEXT_FULL` where the context has no room for the longest. */
 export async function answerText(
   session: Session,
   { maxTokens, minTokens, stop }: AnswerLimits,
   signal?: AbortSignal,
 ): Promise<string> {
   let text = "";
-  for await (const piece of session.generate({
-    maxTokens: Math.min(maxTokens, session.room),
-    ...(stop && { stop }),
-    ...(minTokens !== undefined && { minTokens }),
-    ...(signal && { signal }),
-  })) {
+  for await (const piece of session.generate({ maxTokens, minTokens, stop, signal })) {
     text += piece.text;
   }
   return text;

@@ -1,6 +1,7 @@
 import { describeValue, PyramidKVError, requireOneOf } from "../errors.ts";
 import { Vocabulary } from "../ggml/vocabulary.ts";
 import type { GgufFile } from "../gguf/file.ts";
+import { readOptions, requireList, type Named } from "../options.ts";
 import { ChatTemplate, ROLES, type ChatMessage } from "./chat-template.ts";
 import {
   checkVocabulary,
@@ -23,6 +24,11 @@ export interface EncodeOptions {
    */
   readonly parseSpecial?: boolean;
 }
+
+const ENCODE_OPTIONS: Named<EncodeOptions> = {
+  addSpecial: { kind: "boolean" },
+  parseSpecial: { kind: "boolean" },
+};
 
 /** Text to tokens and back, by libllama's own vocabulary. */
 export class Tokenizer implements Disposable {
@@ -70,8 +76,10 @@ export class Tokenizer implements Disposable {
   }
 
   /** Token ids of a text. Throws `USAGE` on what is not well-formed Unicode text. */
-  encode(text: string, { addSpecial = true, parseSpecial = true }: EncodeOptions = {}): Int32Array {
+  encode(text: string, options: EncodeOptions = {}): Int32Array {
     requireUnicode(text);
+    const read = readOptions("encode", ENCODE_OPTIONS, options);
+    const { addSpecial = true, parseSpecial = true } = read;
     const tokens = this.#vocabulary.tokenize(Buffer.from(text), addSpecial, parseSpecial);
     if (!addSpecial) return tokens;
     const { beginning, skip } = this.#beginningOf(tokens);
@@ -85,6 +93,7 @@ export class Tokenizer implements Disposable {
 
   /** The text of tokens; bytes that are no character become U+FFFD. Answers are streamed as the same text. */
   decode(tokens: ArrayLike<number>): string {
+    requireList("tokens", tokens);
     const decoder = this.createDecoder();
     const bytes = Array.from(tokens, (token) => this.piece(token));
     return decoder.push(Buffer.concat(bytes)) + decoder.end();

@@ -85,7 +85,7 @@ function put(task: RulerTask, { context, query, answers }: ReturnType<Generator>
 
 /** Makes a task's prompt by the size of its haystack. */
 interface Maker {
-  make(size: number): Put;
+  readonly make: (size: number) => Put;
   readonly largest: number;
   /** Where the largest one leaves room. */
   readonly beyond: (() => Maker) | undefined;

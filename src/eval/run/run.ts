@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import type { Engine, SessionOptions } from "../../engine/engine.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type { SessionOptions } from "../../engine/session-options.ts";
 import { reportKv } from "../../engine/kv-report.ts";
 import type { Session } from "../../engine/session.ts";
 import { PyramidKVError, throwIfAborted } from "../../errors.ts";
