@@ -4,14 +4,7 @@
 //   node native/build.mjs --test PROGRAM   the tests in C, which do fail where they do not compile
 // CC names the compiler, CFLAGS adds to its flags, npm_config_arch is the architecture that it compiles for.
 import { execFile } from "node:child_process";
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -9,7 +9,7 @@ import { TASKS } from "../eval/cases.ts";
 import { makeFolder } from "../files.ts";
 import { analyzeModel, type AnalyzePlan } from "./analyze-run.ts";
 import { readTexts } from "./analyze-texts.ts";
-import { note } from "./io.ts";
+import { note, print } from "./terminal.ts";
 import { fetchModel } from "./load-engine.ts";
 import { addModelOptions, integer, integers, names, type ModelFlags } from "./options.ts";
 import { runStudy, type StudyControl } from "./study.ts";
@@ -117,7 +117,7 @@ async function run(paths: readonly string[], flags: Flags): Promise<void> {
       note(stopped ? `stopped; what was found before is in ${found}` : found);
     }
   }
-  if (flags.json === true) process.stdout.write(json);
+  if (flags.json === true) print(json.trimEnd());
 }
 
 /** What is wrong with the flags is said before anything is loaded. */

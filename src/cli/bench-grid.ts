@@ -3,16 +3,13 @@ import { markdownTable } from "../page/markdown.ts";
 import { cpus } from "node:os";
 import { noiseOf, type GridRow } from "../bench/grid.ts";
 import type { Spread } from "../bench/statistics.ts";
-import { PyramidKVError, requireOneOf } from "../errors.ts";
+import { PyramidKVError } from "../errors.ts";
 import { cannotWrite } from "../files.ts";
-import { formatBytes, note, style, table } from "./io.ts";
+import { formatBytes, table } from "./format.ts";
+import { note, print, printJson, style } from "./terminal.ts";
 
 export const GRID_OUTPUTS = ["table", "md", "csv", "json"] as const;
 export type GridOutput = (typeof GRID_OUTPUTS)[number];
-
-export function requireOutput(name: string): GridOutput {
-  return requireOneOf("output", name, GRID_OUTPUTS);
-}
 
 /** What every row of a file of results is measured by. */
 export interface GridSettings {
@@ -27,12 +24,12 @@ export interface GridSettings {
 export function printGrid(rows: readonly GridRow[], output: GridOutput, s: GridSettings): void {
   const noise = noiseOf(rows);
   if (output === "json") {
-    process.stdout.write(`${JSON.stringify({ settings: s, noise: noise ?? null, rows })}\n`);
+    printJson({ settings: s, noise: noise ?? null, rows });
   } else if (output === "csv") {
-    process.stdout.write(`${[CSV_HEAD, ...csvRows(rows, s)].join("\n")}\n`);
+    print([CSV_HEAD, ...csvRows(rows, s)].join("\n"));
   } else {
     const draw = output === "md" ? markdownTable : table;
-    process.stdout.write(`${draw(HEAD, rows.map(cells))}\n`);
+    print(draw(HEAD, rows.map(cells)));
   }
   if (noise === undefined) return;
   const swing = `±${Math.round(noise * 100)} %`;

@@ -5,7 +5,9 @@ import { runLoad, type LoadReport, type Percentiles } from "../bench/serve/load.
 import { PyramidKVError, requireInteger } from "../errors.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { Interrupt } from "./interrupt.ts";
-import { note, progressBar, style, table } from "./io.ts";
+import { table } from "./format.ts";
+import { progressBar } from "./progress.ts";
+import { note, print, printJson, style } from "./terminal.ts";
 import { decimal, integer } from "./options.ts";
 
 interface Flags {
@@ -84,8 +86,7 @@ async function benchServe(flags: Flags): Promise<void> {
   } finally {
     bar.stop();
   }
-  if (flags.json === true)
-    process.stdout.write(`${JSON.stringify({ settings: flags, ...report })}\n`);
+  if (flags.json === true) printJson({ settings: flags, ...report });
   else printReport(report);
   if (report.failed > 0) process.exitCode = 1;
 }
@@ -101,11 +102,11 @@ function printReport(r: LoadReport): void {
     row("whole answer", r.totalMs),
   ];
   if (r.failed < r.requests) {
-    process.stdout.write(`${table(["", "p50", "p90", "p99"], rows)}\n\n`);
+    print(`${table(["", "p50", "p90", "p99"], rows)}\n`);
   }
   const seconds = (r.wallMs / 1000).toFixed(1);
-  process.stdout.write(
-    `${r.requests - r.failed} of ${r.requests} requests in ${seconds} s: ${r.requestsPerSecond.toFixed(2)} requests/s, ${r.outputTokensPerSecond.toFixed(1)} tokens/s\n`,
+  print(
+    `${r.requests - r.failed} of ${r.requests} requests in ${seconds} s: ${r.requestsPerSecond.toFixed(2)} requests/s, ${r.outputTokensPerSecond.toFixed(1)} tokens/s`,
   );
   for (const [error, n] of Object.entries(r.errors)) note(style("red", `failed ${n} ×: ${error}`));
 }

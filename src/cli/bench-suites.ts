@@ -8,9 +8,11 @@ import { longOutput, longOutputTargets } from "../bench/long-output.ts";
 import { compareMemory, memoryTargets } from "../bench/memory.ts";
 import { targetRows, type TargetRow } from "../bench/targets.ts";
 import type { Engine } from "../engine/engine.ts";
-import { appendGrid, printGrid, requireOutput } from "./bench-grid.ts";
+import { appendGrid, printGrid, type GridOutput } from "./bench-grid.ts";
 import { Interrupt } from "./interrupt.ts";
-import { formatBytes, note, progressBar, style } from "./io.ts";
+import { formatBytes } from "./format.ts";
+import { progressBar } from "./progress.ts";
+import { note, style } from "./terminal.ts";
 import { loadEngine } from "./load-engine.ts";
 import type { ModelFlags } from "./options.ts";
 
@@ -22,7 +24,7 @@ export type BenchFlags = ModelFlags & {
   readonly methods: string[];
   readonly kvSizes: number[];
   readonly batchSizes: number[];
-  readonly output: string;
+  readonly output: GridOutput;
   readonly append?: string;
   readonly json?: boolean;
 };
@@ -43,8 +45,14 @@ export interface SuiteResult {
   readonly targets: readonly TargetRow[];
 }
 
+/** Flags that are options of some suites. */
+export type BenchOption = Exclude<keyof BenchFlags, keyof ModelFlags | "json">;
+
 export interface Suite {
   readonly summary: string;
+  /** Whether it is run where none is named. */
+  readonly isDefault?: boolean;
+  readonly options: readonly BenchOption[];
   readonly lengths: readonly number[];
   /** What is to be printed, where it does not print itself. */
   run(setting: Setting, lengths: readonly number[]): Promise<SuiteResult | undefined>;
@@ -53,32 +61,48 @@ export interface Suite {
 /** What `bench` measures. */
 export const SUITES: Readonly<Record<string, Suite>> = {
   engine: {
+    isDefault: true,
+    options: ["lengths", "tokens", "repetitions", "kvSize"],
     summary: "full and compressed caches beside libllama: speed, memory, load time, exactness",
     lengths: [512, 2000, 6000],
     run: benchEngine,
   },
   grid: {
+    options: [
+      "lengths",
+      "tokens",
+      "repetitions",
+      "methods",
+      "kvSizes",
+      "batchSizes",
+      "output",
+      "append",
+    ],
     summary: "any methods, sizes, lengths and batches beside libllama: speed, first token, memory",
     lengths: [512, 2000],
     run: benchGrid,
   },
   prefill: {
+    options: ["lengths", "tokens", "repetitions", "kvSize"],
     summary: "our kernels beside libllama and ggml's operations: attention, prompts, accuracy",
     lengths: [2000, 6000],
     run: benchPrefill,
   },
   memory: {
+    options: [],
     summary: "what pyramidkv plan predicts beside what a process then holds, 10 configurations",
     lengths: [],
     run: benchMemory,
   },
   long: {
+    options: ["lengths", "tokens", "kvSize"],
     summary:
       "a long answer from a cache of fixed size: bytes, speed and divergence (--tokens 4000)",
     lengths: [1000],
     run: benchLong,
   },
   analysis: {
+    options: ["lengths", "repetitions"],
     summary: "the studies of a text beside its prefill: time and memory",
     lengths: [8000],
     run: benchAnalysis,
@@ -126,7 +150,7 @@ async function benchGrid(s: Setting, lengths: readonly number[]): Promise<undefi
   }
   const model = s.engine.model.name;
   const settings = { model, kernels: s.engine.kernels.name, threads, repetitions, tokens };
-  printGrid(rows, s.json === true ? "json" : requireOutput(s.output), settings);
+  printGrid(rows, s.json === true ? "json" : s.output, settings);
   if (s.append !== undefined) await appendGrid(s.append, rows, settings);
 }
 

@@ -3,7 +3,8 @@ import { requireInteger } from "../errors.ts";
 import { calibrate } from "../eval/calibrate.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { saveProfile } from "../engine/profiles.ts";
-import { note, table } from "./io.ts";
+import { table } from "./format.ts";
+import { note, print, printJson } from "./terminal.ts";
 import { addModelOptions, integer, names, type ModelFlags } from "./options.ts";
 import { runStudy } from "./study.ts";
 
@@ -48,7 +49,7 @@ async function runCalibrate(flags: Flags): Promise<void> {
   );
   const path = await saveProfile(profile, flags.output);
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify(profile)}\n`);
+    printJson(profile);
     return;
   }
   const heads = profile.weights
@@ -57,6 +58,6 @@ async function runCalibrate(flags: Flags): Promise<void> {
   const rows = heads.slice(0, 10).map(({ il, h, weight }) => {
     return [String(il), String(h), `${(100 * weight).toFixed(1)} %`];
   });
-  process.stdout.write(`${table(["layer", "kv head", "share of the budget"], rows)}\n`);
+  print(table(["layer", "kv head", "share of the budget"], rows));
   note(`${heads.length - rows.length} more heads; the profile is in ${path}`);
 }

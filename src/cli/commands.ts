@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { analyzeCommand } from "./analyze.ts";
 import { benchCommand } from "./bench.ts";
 import { calibrateCommand } from "./calibrate.ts";
-import { chatCommand } from "./chat.ts";
+import { chatCommand } from "./chat/command.ts";
 import { demoCommand } from "./demo.ts";
 import { evalCommand } from "./eval.ts";
 import { generateCommand } from "./generate.ts";

@@ -5,7 +5,9 @@ import type { SessionOptions } from "../engine/session-options.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { needlePrompt, DEMO_NEEDLE } from "../eval/needle/prompt.ts";
 import { Interrupt } from "./interrupt.ts";
-import { formatBytes, note, progressBar, sparkline, style, table } from "./io.ts";
+import { formatBytes, sparkline, table } from "./format.ts";
+import { progressBar } from "./progress.ts";
+import { note, print, style } from "./terminal.ts";
 import { loadEngine } from "./load-engine.ts";
 import { addModelOptions, type ModelFlags } from "./options.ts";
 import { timingsResult } from "./results.ts";
@@ -60,16 +62,16 @@ async function demo(flags: ModelFlags): Promise<void> {
     timings.decodeTokensPerSecond.toFixed(0),
   ]);
   const head = ["cache", "answer", "KV full", "peak", "kept", "first token", "tokens/s"];
-  process.stdout.write(`${table(head, rows)}\n\n`);
-  process.stdout.write(`tokens kept per layer, lowest layer first\n`);
+  print(`${table(head, rows)}\n`);
+  print(`tokens kept per layer, lowest layer first`);
   for (const { label, kv } of runs) {
     const kept = kv.layers.map((l) => Math.round(l.kept));
     const range = `${kept[0]} … ${kept.at(-1)}`;
-    process.stdout.write(`  ${label.padEnd(22)} ${sparkline(kept)}  ${range}\n`);
+    print(`  ${label.padEnd(22)} ${sparkline(kept)}  ${range}`);
   }
-  process.stdout.write(
+  print(
     "\nThe default model is small (135 million parameters): at this length it needs about 1,024 kept\n" +
-      "tokens per layer to find the number, and 128 are too few.\n",
+      "tokens per layer to find the number, and 128 are too few.",
   );
 }
 

@@ -1,7 +1,9 @@
 import { cpus } from "node:os";
 import type { Command } from "commander";
 import { diagnose, type Diagnosis } from "../bench/diagnose.ts";
-import { note, progressBar, style, table } from "./io.ts";
+import { table } from "./format.ts";
+import { progressBar } from "./progress.ts";
+import { note, print, printJson, style } from "./terminal.ts";
 import { integer } from "./options.ts";
 
 type Flags = { readonly threads?: number; readonly kernels?: string; readonly json?: boolean };
@@ -26,7 +28,7 @@ async function doctor(flags: Flags): Promise<void> {
     bar.stop();
   }
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify(d)}\n`);
+    printJson(d);
     return;
   }
   const { kernels, variants, speeds, estimate } = d;
@@ -37,7 +39,6 @@ async function doctor(flags: Flags): Promise<void> {
     ["ggml", `${d.ggml.package} ${d.ggml.version}`],
     ["kernels", `${chosen}, products in ${kernels.precision}`],
   ];
-  const print = (text: string) => process.stdout.write(`${text}\n`);
   print(table(["", ""], about).split("\n").slice(1).join("\n"));
   if (variants.length > 0) {
     const rows = variants.map((v) => [

@@ -5,7 +5,7 @@ import { mean } from "../mean.ts";
 import { readHaystack } from "../eval/haystack.ts";
 import { runLong, type LongRow } from "../eval/long.ts";
 import type { Way } from "../eval/run/run.ts";
-import { formatBytes } from "./io.ts";
+import { formatBytes } from "./format.ts";
 import { addModelOptions, integer, integers, names, type ModelFlags } from "./options.ts";
 import { printRows, runStudy, shownQuarters, type PrintFlags } from "./study.ts";
 

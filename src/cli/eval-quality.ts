@@ -17,7 +17,8 @@ import {
   type QualityRow,
   type QualityRun,
 } from "../eval/quality.ts";
-import { table } from "./io.ts";
+import { table } from "./format.ts";
+import { print, printJson } from "./terminal.ts";
 import {
   addModelOptions,
   integer,
@@ -109,7 +110,7 @@ async function qualityEval(flags: Flags): Promise<void> {
     return runQuality(engine, { ...what, ...control });
   });
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify({ model, rows })}\n`);
+    printJson({ model, rows });
     return;
   }
   const draw = flags.markdown === true ? markdownTable : table;
@@ -118,7 +119,7 @@ async function qualityEval(flags: Flags): Promise<void> {
   for (const mode of modes) {
     const own = rows.filter((row) => row.mode === mode);
     const title = mode === "aware" ? "question in the prompt" : "question after compression";
-    process.stdout.write(`\n${title}:\n\n${draw(...qualityTable(own, sizes))}\n`);
+    print(`\n${title}:\n\n${draw(...qualityTable(own, sizes))}`);
   }
 }
 

@@ -12,7 +12,9 @@ import type { Sample } from "../eval/run/sample.ts";
 import { resultSections } from "../eval/report/sections.ts";
 import { summarise } from "../eval/run/summary.ts";
 import { Interrupt } from "./interrupt.ts";
-import { note, progressBar, style, table } from "./io.ts";
+import { table } from "./format.ts";
+import { progressBar } from "./progress.ts";
+import { note, print, printJson, style } from "./terminal.ts";
 import { loadEngine } from "./load-engine.ts";
 import {
   addModelOptions,
@@ -103,7 +105,7 @@ export async function runSuite(flags: RunFlags, make: MakeSamples): Promise<void
   if (rows.length === 0) {
     throw new PyramidKVError("USAGE", `nothing could be answered; ${problems[0] ?? "no samples"}`);
   }
-  print(rows, flags, problems);
+  printRows(rows, flags, problems);
 }
 
 /** A queue that answers. */
@@ -136,17 +138,17 @@ function parseShard(text: string): readonly [number, number] {
   return [requireInteger("shard", Number(i), 1, parts) - 1, parts];
 }
 
-function print(rows: readonly ResultRow[], flags: RunFlags, problems: readonly string[]): void {
+function printRows(rows: readonly ResultRow[], flags: RunFlags, problems: readonly string[]): void {
   if (flags.json === true) {
     const lines = summarise(rows).map(({ rows: _, ...line }) => line);
-    process.stdout.write(`${JSON.stringify({ problems, lines, rows })}\n`);
+    printJson({ problems, lines, rows });
     return;
   }
   const draw = flags.markdown === true ? markdownTable : table;
   for (const { title, notes, tables } of resultSections(rows)) {
-    process.stdout.write(`\n${[title, ...notes].join("\n")}\n`);
+    print(`\n${[title, ...notes].join("\n")}`);
     for (const { title: name, head, rows: lines } of tables) {
-      process.stdout.write(`\n${name}:\n\n${draw(head, lines)}\n`);
+      print(`\n${name}:\n\n${draw(head, lines)}`);
     }
   }
 }

@@ -7,7 +7,8 @@ import {
   scoredTask,
   scoreOf,
 } from "../eval/scored-tasks.ts";
-import { table } from "./io.ts";
+import { table } from "./format.ts";
+import { print, printJson } from "./terminal.ts";
 
 interface Flags {
   readonly task: string;
@@ -45,7 +46,7 @@ async function score(flags: Flags): Promise<void> {
   const lengths = lines.flatMap(({ length }) => length ?? []);
   const byLength = lengths.length === lines.length ? meansByLength(scores, lengths) : undefined;
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify({ scores, mean, ...(byLength && { byLength }) })}\n`);
+    printJson({ scores, mean, ...(byLength && { byLength }) });
     return;
   }
   const means = [["all", mean], ...Object.entries(byLength ?? {})] as [
@@ -53,5 +54,5 @@ async function score(flags: Flags): Promise<void> {
     number | undefined,
   ][];
   const rows = means.map(([name, value]) => [name, value === undefined ? "" : value.toFixed(2)]);
-  process.stdout.write(`${table([flags.task, `mean of ${scores.length}`], rows)}\n`);
+  print(`${table([flags.task, `mean of ${scores.length}`], rows)}`);
 }

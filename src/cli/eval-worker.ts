@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { requireInteger } from "../errors.ts";
 import { Interrupt } from "./interrupt.ts";
-import { note } from "./io.ts";
+import { note } from "./terminal.ts";
 import { loadEngine } from "./load-engine.ts";
 import { addModelOptions, integer, type ModelFlags } from "./options.ts";
 

@@ -1,6 +1,6 @@
 import type { FetchOptions } from "../hub/download.ts";
 import { Interrupt } from "./interrupt.ts";
-import { progressBar } from "./io.ts";
+import { progressBar } from "./progress.ts";
 
 /** Fetches with a progress bar, until Ctrl-C. */
 export async function fetching<T>(

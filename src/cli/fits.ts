@@ -3,7 +3,7 @@ import { PyramidKVError } from "../errors.ts";
 import { ALIASES } from "../hub/aliases.ts";
 import { shapeOfModel } from "../plan/model-shape.ts";
 import { plan, type PlanOptions } from "../plan/plan.ts";
-import { formatBytes } from "./io.ts";
+import { formatBytes } from "./format.ts";
 
 /** Predictions come within a tenth of what is measured: what is over by less is let pass. */
 const TOLERANCE = 1.1;

@@ -7,7 +7,8 @@ import { checkSampling } from "../engine/sampler.ts";
 import { PyramidKVError } from "../errors.ts";
 import { writeWhole } from "../files.ts";
 import { Interrupt } from "./interrupt.ts";
-import { note, progressBar, style } from "./io.ts";
+import { progressBar } from "./progress.ts";
+import { note, print, printJson, printPiece, style } from "./terminal.ts";
 import { requireFits } from "./fits.ts";
 import { loadEngine } from "./load-engine.ts";
 import {
@@ -22,7 +23,14 @@ import {
   type SamplingFlags,
 } from "./options.ts";
 import { encodePrompt, readPrompt, type PromptFlags } from "./prompt.ts";
-import { memoryResult, methodResult, modelResult, summary, timingsResult } from "./results.ts";
+import {
+  cutNote,
+  memoryResult,
+  methodResult,
+  modelResult,
+  summary,
+  timingsResult,
+} from "./results.ts";
 
 type Flags = ModelFlags &
   CompressionFlags &
@@ -117,7 +125,7 @@ async function generate(flags: Flags): Promise<void> {
       answer += piece.text;
       tokens.push(piece.token);
       finishReason = piece.finishReason ?? finishReason;
-      if (flags.json !== true) process.stdout.write(piece.text);
+      if (flags.json !== true) printPiece(piece.text);
     }
   } catch (error) {
     if (!(error instanceof PyramidKVError) || error.code !== "ABORTED") throw error;
@@ -128,7 +136,9 @@ async function generate(flags: Flags): Promise<void> {
   const timings = timingsResult(engine, session, timeToFirstTokenMs);
   const { peak } = session.cache.ledger;
   if (flags.json !== true) {
-    process.stdout.write("\n");
+    print();
+    const cut = cutNote(finishReason, flags.maxTokens ?? tokens.length, session);
+    if (cut !== undefined) note(style("dim", cut));
     note(summary(kv, peak, prompt.length, timings));
     return;
   }
@@ -145,7 +155,7 @@ async function generate(flags: Flags): Promise<void> {
     kernels: engine.kernels,
     memory: memoryResult(engine),
   };
-  process.stdout.write(`${JSON.stringify(result)}\n`);
+  printJson(result);
 }
 
 /** Says before a long prefill that the answer would not fit. */

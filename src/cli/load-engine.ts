@@ -1,7 +1,8 @@
 import { Engine } from "../engine/engine.ts";
 import { resolveModel } from "../hub/resolve.ts";
 import { requireWeightsFit } from "./fits.ts";
-import { note, progressBar } from "./io.ts";
+import { progressBar } from "./progress.ts";
+import { note } from "./terminal.ts";
 import type { ModelFlags } from "./options.ts";
 
 /** The path of the model that the flags name, fetched with a bar. */

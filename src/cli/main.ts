@@ -3,16 +3,13 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { PyramidKVError } from "../errors.ts";
 import { COMMANDS } from "./commands.ts";
-import { note, style } from "./io.ts";
+import { beQuiet, noteError, style, watchOutputs } from "./terminal.ts";
 
 /** Bad usage, as for most commands; everything else that fails is 1. */
 const USAGE_EXIT_CODE = 2;
 
 process.exitCode = 0;
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0); // the reader went away: `pyramidkv … | head`
-  throw error;
-});
+watchOutputs();
 
 try {
   await program().parseAsync();
@@ -24,28 +21,34 @@ function program(): Command {
   const root = new Command("pyramidkv")
     .description("Run language models with a compressed KV cache.")
     .version(packageVersion())
-    .showHelpAfterError("(see pyramidkv --help)")
     // Options after a command's name are that command's, though others are called alike.
-    .enablePositionalOptions()
-    .exitOverride();
-  for (const [name, define] of Object.entries(COMMANDS)) {
-    const command = root.command(name).exitOverride();
-    define(command.showHelpAfterError(`(see pyramidkv ${name} --help)`));
-  }
-  for (const command of [root, ...root.commands]) listKnownCommands(command);
+    .enablePositionalOptions();
+  for (const [name, define] of Object.entries(COMMANDS)) define(root.command(name));
+  finish(root, "pyramidkv");
   return root;
 }
 
-/** An unknown name is answered with the names there are. */
-function listKnownCommands(command: Command): void {
+/** What every command has in common. */
+function finish(command: Command, path: string): void {
   const known = command.commands.map((c) => c.name()).join(", ");
-  if (known === "") return;
-  command.configureOutput({
-    outputError: (text, write) => {
-      const isUnknown = text.includes("unknown command");
-      write(isUnknown ? `${text.trimEnd()}\nknown commands: ${known}\n` : text);
-    },
-  });
+  command
+    .option("-q, --quiet", "show results and errors only, no progress and no notes")
+    .on("option:quiet", beQuiet)
+    .exitOverride()
+    .showHelpAfterError(`(see ${path} --help)`)
+    .configureOutput({
+      writeErr: (text) => noteError(text.trimEnd()),
+      // An unknown name is answered with the names there are.
+      outputError: (text, write) => {
+        const isUnknown = known !== "" && text.includes("unknown command");
+        write(isUnknown ? `${text.trimEnd()}\nknown commands: ${known}\n` : text);
+      },
+    });
+  for (const option of command.options) {
+    const value = option.defaultValue as unknown;
+    if (Array.isArray(value)) option.defaultValueDescription ??= value.join(",");
+  }
+  for (const own of command.commands) finish(own, `${path} ${own.name()}`);
 }
 
 function reportError(error: unknown): number {
@@ -53,12 +56,12 @@ function reportError(error: unknown): number {
     return error.exitCode === 0 ? 0 : USAGE_EXIT_CODE;
   }
   if (error instanceof PyramidKVError) {
-    note(style("red", "error: ") + error.message);
+    noteError(style("red", "error: ") + error.message);
     if (error.code === "ABORTED") return 130;
     return error.code === "USAGE" ? USAGE_EXIT_CODE : 1;
   }
   // Not one of ours: a defect, so everything that helps to find it.
-  note(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  noteError(error instanceof Error ? (error.stack ?? error.message) : String(error));
   return 1;
 }
 

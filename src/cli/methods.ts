@@ -3,7 +3,8 @@ import { scoredBy } from "../compression/describe.ts";
 import type { Method } from "../compression/method.ts";
 import { METHODS } from "../compression/methods.ts";
 import { WRAPPERS, type Wrapper } from "../compression/wrappers.ts";
-import { style, table } from "./io.ts";
+import { table } from "./format.ts";
+import { print, printJson, style } from "./terminal.ts";
 
 /** `pyramidkv methods`: what there is to choose from. */
 export function methodsCommand(command: Command): void {
@@ -30,7 +31,7 @@ function listMethods({ json }: { readonly json?: boolean }): void {
     ...{ name, summary: w.summary, argument: w.argument ?? null },
   }));
   if (json === true) {
-    process.stdout.write(`${JSON.stringify({ methods, wrappers })}\n`);
+    printJson({ methods, wrappers });
     return;
   }
   const rows = methods.map((m) => [
@@ -39,11 +40,11 @@ function listMethods({ json }: { readonly json?: boolean }): void {
     m.budget,
     m.summary,
   ]);
-  process.stdout.write(`${table(["method", "query-aware", "budget", "what it does"], rows)}\n\n`);
+  print(`${table(["method", "query-aware", "budget", "what it does"], rows)}\n`);
   const around = wrappers.map((w) => [
     style("bold", w.argument === null ? `${w.name}(…)` : `${w.name}:N(…)`),
     w.summary,
     w.argument ?? "",
   ]);
-  process.stdout.write(`${table(["around a method", "what it changes", "N"], around)}\n`);
+  print(table(["around a method", "what it changes", "N"], around));
 }

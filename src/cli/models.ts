@@ -5,7 +5,8 @@ import { ALIASES, type Alias } from "../hub/aliases.ts";
 import { cachedModel } from "../hub/resolve.ts";
 import { architectureOf, ARCHITECTURES } from "../models/architectures.ts";
 import { Interrupt } from "./interrupt.ts";
-import { formatBytes, note, table } from "./io.ts";
+import { formatBytes, table } from "./format.ts";
+import { note, print, printJson } from "./terminal.ts";
 import { fetchModel } from "./load-engine.ts";
 
 /** `pyramidkv models`: which models have short names, fetching one, and what is inside a file. */
@@ -41,11 +42,11 @@ async function list(flags: { json?: boolean }): Promise<void> {
     })),
   );
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify(rows)}\n`);
+    printJson(rows);
     return;
   }
   const cells = rows.map((r) => [r.name, r.path === null ? "" : "here", r.summary]);
-  process.stdout.write(`${table(["model", "", "about"], cells)}\n`);
+  print(table(["model", "", "about"], cells));
   note(
     `architectures: ${Object.values(ARCHITECTURES)
       .map((a) => `${a.name} (${a.summary})`)
@@ -58,7 +59,7 @@ async function pull(model: string): Promise<void> {
   const isHere = (await cachedModel(model)) !== undefined;
   const path = await fetchModel({ model, force: true }, interrupt.signal);
   note(isHere ? `${model} is here already` : `${model} is here now`);
-  process.stdout.write(`${path}\n`);
+  print(path);
 }
 
 async function inspect(model: string, flags: { json?: boolean }): Promise<void> {
@@ -80,7 +81,7 @@ async function inspect(model: string, flags: { json?: boolean }): Promise<void> 
     chatTemplate: file.metadata.has("tokenizer.chat_template"),
   };
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify(result)}\n`);
+    printJson(result);
     return;
   }
   const rows: [string, string][] = [
@@ -92,7 +93,7 @@ async function inspect(model: string, flags: { json?: boolean }): Promise<void> 
     ["tokenizer", result.tokenizer ?? "-"],
     ["chat template", result.chatTemplate ? "yes" : "no"],
   ];
-  process.stdout.write(`${table(["", ""], rows).split("\n").slice(1).join("\n")}\n`);
+  print(table(["", ""], rows).split("\n").slice(1).join("\n"));
 }
 
 /** The numbers of a supported model; null for one that only can be looked at. */

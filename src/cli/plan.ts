@@ -7,7 +7,8 @@ import type { MemoryPlan } from "../plan/memory.ts";
 import { PUBLISHED, WEIGHT_TYPES } from "../plan/model-shape.ts";
 import { plan, type Plan } from "../plan/plan.ts";
 import { machineMemory } from "./fits.ts";
-import { formatBytes, sparkline, table } from "./io.ts";
+import { formatBytes, sparkline, table } from "./format.ts";
+import { print, printJson } from "./terminal.ts";
 import {
   addCompressionOptions,
   addModelChoice,
@@ -77,9 +78,7 @@ async function runPlan(flags: Flags): Promise<void> {
   });
   const place = flags.memory?.text ?? `this machine's ${formatBytes(memory)}`;
   if (flags.json === true) {
-    process.stdout.write(
-      `${JSON.stringify({ ...asJson(result), verdict: verdict(result, place) })}\n`,
-    );
+    printJson({ ...asJson(result), verdict: verdict(result, place) });
   } else printPlan(result, place);
 }
 
@@ -120,7 +119,6 @@ function printPlan(result: Plan, place: string): void {
     row("… activations", (p) => p.activations),
     row("most at any time", (p) => p.total),
   ];
-  const print = (text: string) => process.stdout.write(`${text}\n`);
   print(`${model.name}, prompts of ${context} tokens, ${method.name}${size}, batch of ${batch}\n`);
   print(`${table(["", "full", method.name], lines)}\n`);
   const held = `${(rate * 100).toFixed(2)} % of the full cache`;
@@ -172,7 +170,7 @@ function verdict({ model, setting, compressed, full, fit }: Plan, place: string)
 function printRates(json: boolean): void {
   const rates = longbenchRates();
   if (json) {
-    process.stdout.write(`${JSON.stringify(rates)}\n`);
+    printJson(rates);
     return;
   }
   const rows = rates.datasets.map(({ name, averageLength, rates: own }) => [
@@ -181,5 +179,5 @@ function printRates(json: boolean): void {
     ...own.map((rate) => (rate >= 1 ? "nothing dropped" : `${(rate * 100).toFixed(2)} %`)),
   ]);
   const head = ["dataset", "average sequence length", ...rates.kvSizes.map((n) => `KV ${n}`)];
-  process.stdout.write(`${table(head, rows)}\n`);
+  print(table(head, rows));
 }

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { PyramidKVError } from "../errors.ts";
 import { decodeText, readText } from "../files.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { note } from "./io.ts";
+import { note } from "./terminal.ts";
 
 export interface PromptFlags {
   readonly prompt?: string;

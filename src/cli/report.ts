@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { PyramidKVError } from "../errors.ts";
 import { readResults } from "../eval/run/result-file.ts";
 import { writePage } from "../page/write.ts";
-import { note } from "./io.ts";
+import { note } from "./terminal.ts";
 
 /** `pyramidkv report`: results as one page, a Markdown file and pictures. */
 export function reportCommand(command: Command): void {

@@ -3,7 +3,8 @@ import { effectiveOptions } from "../compression/resolve.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { KvReport } from "../engine/kv-report.ts";
 import type { Session } from "../engine/session.ts";
-import { formatBytes, sparkline, style, table } from "./io.ts";
+import { formatBytes, sparkline, table } from "./format.ts";
+import { style } from "./terminal.ts";
 
 /** The `model` part of JSON results. */
 export function modelResult({ model }: Engine) {
@@ -61,15 +62,38 @@ export function summary(
   promptTokens: number,
   timings: ReturnType<typeof timingsResult>,
 ): string {
-  const share = ((kv.bytes / kv.fullBytes) * 100).toFixed(1);
-  const evicted = kv.meanKept < promptTokens;
+  const kept = Math.round(kv.meanKept);
   return [
-    `kept  ${sparkline(kv.layers.map((l) => l.kept))}  ${Math.round(kv.meanKept)} of ${promptTokens} tokens per layer`,
-    `KV    ${formatBytes(kv.fullBytes)} full, ${evicted ? `${formatBytes(kv.bytes)} held (${share} %)` : `nothing evicted, ${formatBytes(kv.bytes)} held`}, peak ${formatBytes(peakBytes)}`,
+    `kept  ${sparkline(kv.layers.map((l) => l.kept))}  ${kept} of ${promptTokens} tokens per layer`,
+    `KV    ${formatBytes(kv.fullBytes)} full, ${keptBytes(kv)}, peak ${formatBytes(peakBytes)}`,
     `time  first token ${(timings.timeToFirstTokenMs / 1000).toFixed(2)} s, prefill ${timings.prefillTokensPerSecond.toFixed(0)} tokens/s, decode ${timings.decodeTokensPerSecond.toFixed(1)} tokens/s`,
   ]
     .map((line) => style("dim", line))
     .join("\n");
+}
+
+/** What is kept of a conversation, in a line. */
+export function keptLine(kv: KvReport, nPast: number): string {
+  const kept = Math.round(kv.meanKept);
+  return `${kept} of ${nPast} tokens per layer, ${keptBytes(kv)}`;
+}
+
+/** `1.47 MB kept (3.2 %), 1.62 MB with padding` */
+function keptBytes({ bytes, fullBytes, keptBytes }: KvReport): string {
+  const share =
+    keptBytes < fullBytes ? `(${((keptBytes / fullBytes) * 100).toFixed(1)} %)` : "(all)";
+  return `${formatBytes(keptBytes)} kept ${share}, ${formatBytes(bytes)} with room for more`;
+}
+
+/** Why an answer ended before the model ended it, where that is so. */
+export function cutNote(
+  finishReason: string | undefined,
+  maxTokens: number,
+  { room }: Session,
+): string | undefined {
+  if (finishReason !== "length") return undefined;
+  if (room === 0) return "[cut: the context is full]";
+  return `[cut at ${maxTokens} tokens; -n sets how many]`;
 }
 
 /** One row per layer with a bar, for `/kv` and the like. */

@@ -2,7 +2,9 @@ import type { Engine } from "../engine/engine.ts";
 import { markdownTable } from "../page/markdown.ts";
 import { mean } from "../mean.ts";
 import { Interrupt } from "./interrupt.ts";
-import { progressBar, table } from "./io.ts";
+import { table } from "./format.ts";
+import { progressBar } from "./progress.ts";
+import { print, printJson } from "./terminal.ts";
 import { loadEngine } from "./load-engine.ts";
 import type { ModelFlags } from "./options.ts";
 
@@ -48,11 +50,11 @@ export function printRows<T>(
   line: (row: T) => string[],
 ): void {
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify({ model, rows })}\n`);
+    printJson({ model, rows });
     return;
   }
   const draw = flags.markdown === true ? markdownTable : table;
-  process.stdout.write(`${draw(head, rows.map(line))}\n`);
+  print(draw(head, rows.map(line)));
 }
 
 /** `0.10 0.12 0.15 0.20`: the quarters of several texts, averaged. */

@@ -77,9 +77,19 @@ export class Conversation {
     return this.tokenizer.encodePrompt(prompt).tokens;
   }
 
-  /** Takes over the messages of another conversation; they are prefilled with the next one. */
+  /** Takes over the messages of another conversation; they are prefilled with the next one of this. */
   restore(messages: readonly ChatMessage[]): void {
     this.#messages.splice(0, Infinity, ...messages);
+    this.#seen = undefined;
+  }
+
+  /** Takes the last message and its answer back, and returns the message; undefined where nothing was said yet. */
+  undo(): string | undefined {
+    const at = this.#messages.findLastIndex(({ role }) => role === "user");
+    if (at < 0) return undefined;
+    const [taken] = this.#messages.splice(at);
+    this.#seen = undefined;
+    return taken?.content;
   }
 
   /** Frees the cache; the next message is answered after prefilling the whole conversation again. */

@@ -226,6 +226,28 @@ describe("Conversation", () => {
       expect(session.nPast - before).toBeLessThan(before);
     }));
 
+  it("takes a message back, and answers it again as if it had never been there", () =>
+    withEngine(async (engine) => {
+      using session = engine.createSession({ method: "full" });
+      const chat = new Conversation(session, engine.tokenizer);
+      const options = { maxTokens: 4, logitBias: { 2: -1000 } };
+      for await (const _ of chat.send("hello", options));
+      for await (const _ of chat.send("again", options));
+      expect(chat.undo()).toBe("again");
+      const begun = chat.messages.slice();
+      for await (const _ of chat.send("again", options));
+      const messages = chat.messages.slice();
+      using another = engine.createSession({ method: "full" });
+      const fresh = new Conversation(another, engine.tokenizer);
+      fresh.restore(begun);
+      for await (const _ of fresh.send("again", options));
+      expect(fresh.messages).toEqual(messages);
+      expect(messages).toHaveLength(4);
+      expect([chat.undo(), chat.undo(), chat.undo()]).toEqual(["again", "hello", undefined]);
+      chat.restore(messages);
+      expect(chat.messages).toEqual(messages);
+    }));
+
   it("does not keep a message that could not be read", () =>
     withEngine(async (engine) => {
       using session = engine.createSession();

@@ -17,7 +17,10 @@ export interface KvReport {
   readonly type: string;
   /** What the full cache of the same tokens would hold. */
   readonly fullBytes: number;
+  /** Allocated: what is kept, padding and room to append. */
   readonly bytes: number;
+  /** Of these, what the kept tokens take. */
+  readonly keptBytes: number;
   readonly meanKept: number;
   readonly layers: readonly KvLayerReport[];
 }
@@ -28,6 +31,7 @@ export function reportKv(cache: KvCache, nTokens: number, withPositions = false)
     type: cache.format.name,
     fullBytes: cache.fullBytes(nTokens),
     bytes: cache.bytes,
+    keptBytes: Math.round(cache.fullBytes(cache.meanKept)),
     meanKept: cache.meanKept,
     layers: cache.layers.map((layer, il) => ({
       layer: il,

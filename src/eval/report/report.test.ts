@@ -37,7 +37,7 @@ describe("a report", () => {
     const [scores, rates] = report.sections[0]?.tables ?? [];
     expect(scores?.head).toEqual([
       ...["method", "kept", "1000", "2000", "average", "to the full cache", "samples"],
-      "KV of full",
+      ...["tokens kept", "MB held"],
     ]);
     expect(scores?.rows.map((r) => r.slice(0, 5))).toEqual([
       ["full", "all", "100.0", "100.0", "100.0"],
@@ -46,7 +46,7 @@ describe("a report", () => {
     ]);
     expect(scores?.rows[1]?.[5]).toBe("−100.0 [−100.0, −100.0]");
     expect(scores?.rows[2]?.[5]).toMatch(/^−33\.3 \[−\d+\.\d, [−+]\d+\.\d\]$/);
-    expect(scores?.rows[2]?.slice(6)).toEqual(["6", "12.8 %"]);
+    expect(scores?.rows[2]?.slice(6)).toEqual(["6", "9.6 %", "0.13"]);
     expect(rates?.rows).toEqual([
       ["1000", "1000", "6.4 %", "12.8 %"],
       ["2000", "2000", "3.2 %", "6.4 %"],

@@ -70,7 +70,7 @@ function scoreTable(lines: readonly WaySummary[]): Table {
     title: "Mean score in percent",
     head: [
       ...["method", "kept", ...tasks.map(shortTask), "average", "to the full cache"],
-      ...["samples", "KV of full"],
+      ...["samples", "tokens kept", "MB held"],
     ],
     rows: lines.map((line) => {
       const pairs = line === full ? [] : pairsOf(line, scores);
@@ -79,7 +79,7 @@ function scoreTable(lines: readonly WaySummary[]): Table {
         ...[line.name, line.kvSize === undefined ? "all" : String(line.kvSize)],
         ...tasks.map((task) => line.cells.find((c) => c.task === task)?.score.toFixed(1) ?? ""),
         ...[line.average.toFixed(1), pairs.length === 0 ? "" : shown(pairedDifference(pairs))],
-        ...[String(n), `${((100 * line.kvBytes) / line.fullBytes).toFixed(1)} %`],
+        ...[String(n), `${(100 * line.keptShare).toFixed(1)} %`, (line.kvBytes / 1e6).toFixed(2)],
       ];
     }),
   };

@@ -21,9 +21,10 @@ export interface WaySummary {
   readonly cells: readonly CellSummary[];
   /** Mean of the tasks' scores. */
   readonly average: number;
-  /** Means over samples. */
+  /** Means over samples; of the bytes held, padding is part. */
   readonly kvBytes: number;
-  readonly fullBytes: number;
+  /** Tokens kept per layer and kv head, of the prompt's. */
+  readonly keptShare: number;
   readonly rows: readonly ResultRow[];
 }
 
@@ -53,7 +54,7 @@ export function summarise(rows: readonly ResultRow[]): WaySummary[] {
       kvSize: method === "full" ? undefined : (options.kvSize as number | undefined),
       average: cells.reduce((sum, cell) => sum + cell.score, 0) / cells.length,
       kvBytes: mean((row) => row.kv.bytes),
-      fullBytes: mean((row) => row.kv.fullBytes),
+      keptShare: mean((row) => row.kv.meanKept / row.promptTokens),
     };
   });
 }
