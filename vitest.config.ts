@@ -29,6 +29,7 @@ export default defineConfig({
         test: {
           name: "package",
           include: ["test/package/**/*.test.ts"],
+          globalSetup: ["test/package/setup.ts"],
           ...alone,
           testTimeout: 300_000,
           hookTimeout: 300_000,

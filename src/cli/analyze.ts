@@ -6,6 +6,7 @@ import { STUDIES, type StudyName } from "../analysis/studies.ts";
 import type { Engine } from "../engine/engine.ts";
 import { requireInteger, requireOneOf } from "../errors.ts";
 import { TASKS } from "../eval/cases.ts";
+import { loadPart } from "../optional.ts";
 import { makeFolder } from "../files.ts";
 import { analyzeModel, type AnalyzePlan } from "./analyze-run.ts";
 import { readTexts } from "./analyze-texts.ts";
@@ -89,7 +90,7 @@ async function run(paths: readonly string[], flags: Flags): Promise<void> {
   const plan = await planOf(paths, flags);
   await makeFolder(out);
   // Loaded only here: every command would wait for it.
-  const { writeAnalysis } = await import("./analyze-write.ts");
+  const { writeAnalysis } = await loadPart("pages", () => import("./analyze-write.ts"));
   if (png) await (await import("../page/png.ts")).requireFonts();
   const models = [...new Set([flags.model, ...(flags.compare ?? [])])];
   for (const model of models.slice(1)) await fetchModel({ ...flags, model });

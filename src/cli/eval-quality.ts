@@ -10,13 +10,14 @@ import { readHaystack } from "../eval/haystack.ts";
 import { TASKS, type Task } from "../eval/cases.ts";
 import {
   MEASURED_ALPHAS,
-  MODES,
   qualityRuns,
   runQuality,
   type AlphaTable,
   type QualityRow,
   type QualityRun,
 } from "../eval/quality.ts";
+import { MODES } from "../eval/run/mode.ts";
+import { ResultFile } from "../eval/run/result-file.ts";
 import { table } from "./format.ts";
 import { print, printJson } from "./terminal.ts";
 import {
@@ -42,6 +43,7 @@ type Flags = ModelFlags & {
   readonly tokens: number;
   readonly alphaFor?: AlphaTable;
   readonly budgetFiles?: string[];
+  readonly results?: string;
   readonly markdown?: boolean;
   readonly json?: boolean;
 };
@@ -75,6 +77,7 @@ export function qualityCommand(command: Command): void {
       "lists of tokens per layer, as analyze writes them: snapkv with each is compared too",
       names,
     )
+    .option("--results <path>", "adds each result to this file; what is in it is not done again")
     .option("--markdown", "print the table as Markdown")
     .option("--json", "print one JSON object with every document and needle")
     .addHelpText(
@@ -102,11 +105,22 @@ async function qualityEval(flags: Flags): Promise<void> {
   }
   const listed = await Promise.all((flags.budgetFiles ?? []).map(listedRun));
   requireDistinct(listed);
+  const results = await ResultFile.open(flags.results);
   const texts = await Promise.all((flags.texts ?? [undefined]).map(readHaystack));
   const { documents, lengths, depths, alphaFor } = flags;
   const { model, result: rows } = await runStudy(flags, "quality", (engine, control) => {
     const runs = [...qualityRuns(flags, engine.model), ...listed];
-    const what = { runs, modes, texts, steps: flags.tokens, documents, lengths, depths, alphaFor };
+    const what = {
+      runs,
+      modes,
+      texts,
+      steps: flags.tokens,
+      documents,
+      lengths,
+      depths,
+      alphaFor,
+      results,
+    };
     return runQuality(engine, { ...what, ...control });
   });
   if (flags.json === true) {

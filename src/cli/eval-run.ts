@@ -4,13 +4,14 @@ import { sessionCompression } from "../engine/session-options.ts";
 import { KV_TYPES } from "../engine/choices.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
-import { MODES } from "../eval/quality.ts";
+import { MODES } from "../eval/run/mode.ts";
 import { ResultFile } from "../eval/run/result-file.ts";
 import type { ResultRow } from "../eval/run/result-row.ts";
 import { runSamples, type RunOptions, type Way } from "../eval/run/run.ts";
 import type { Sample } from "../eval/run/sample.ts";
 import { resultSections } from "../eval/report/sections.ts";
 import { summarise } from "../eval/run/summary.ts";
+import { loadPart } from "../optional.ts";
 import { Interrupt } from "./interrupt.ts";
 import { table } from "./format.ts";
 import { progressBar } from "./progress.ts";
@@ -110,8 +111,9 @@ export async function runSuite(flags: RunFlags, make: MakeSamples): Promise<void
 
 /** A queue that answers. */
 async function openQueue(queue: string) {
-  const { connect } = await import("../eval/queue/cell-queue.ts");
-  const { distributeSamples } = await import("../eval/queue/distribute.ts");
+  const [{ connect }, { distributeSamples }] = await loadPart("queue", () =>
+    Promise.all([import("../eval/queue/cell-queue.ts"), import("../eval/queue/distribute.ts")]),
+  );
   (await connect(queue)).disconnect();
   const distribute = (engine: Engine, options: RunOptions) =>
     distributeSamples(engine, { ...options, queue });

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { requireInteger } from "../errors.ts";
+import { loadPart } from "../optional.ts";
 import { Interrupt } from "./interrupt.ts";
 import { note } from "./terminal.ts";
 import { loadEngine } from "./load-engine.ts";
@@ -36,7 +37,7 @@ async function run(flags: Flags): Promise<void> {
     `waiting for samples of ${engine.model.name} at ${flags.queue}; Ctrl-C ends after the one at hand`,
   );
   // Loaded only here: every command would wait for it.
-  const { work } = await import("../eval/queue/worker.ts");
+  const { work } = await loadPart("queue", () => import("../eval/queue/worker.ts"));
   await work(engine, {
     ...{ queue: flags.queue, leaseMs: 1000 * flags.lease, signal: interrupt.signal },
     onCell: ([row]) => {

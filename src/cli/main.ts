@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { PyramidKVError } from "../errors.ts";
 import { COMMANDS } from "./commands.ts";
+import { addMethodFileOption } from "./method-files.ts";
 import { beQuiet, noteError, style, watchOutputs } from "./terminal.ts";
 
 /** Bad usage, as for most commands; everything else that fails is 1. */
@@ -31,6 +32,7 @@ function program(): Command {
 /** What every command has in common. */
 function finish(command: Command, path: string): void {
   const known = command.commands.map((c) => c.name()).join(", ");
+  addMethodFileOption(command);
   command
     .option("-q, --quiet", "show results and errors only, no progress and no notes")
     .on("option:quiet", beQuiet)

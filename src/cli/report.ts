@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { PyramidKVError } from "../errors.ts";
 import { readResults } from "../eval/run/result-file.ts";
 import { writePage } from "../page/write.ts";
+import { loadPart } from "../optional.ts";
 import { note } from "./terminal.ts";
 
 /** `pyramidkv report`: results as one page, a Markdown file and pictures. */
@@ -27,7 +28,7 @@ async function report(paths: readonly string[], out: string): Promise<void> {
     throw new PyramidKVError("BAD_FILE", `${paths.join(", ")}: no results of pyramidkv eval`);
   }
   // Loaded only here: every command would wait for it.
-  const { makeReport } = await import("../eval/report/report.ts");
+  const { makeReport } = await loadPart("pages", () => import("../eval/report/report.ts"));
   await writePage(out, "report", makeReport(rows));
   note(`${rows.length} results in ${join(out, "report.html")} and ${join(out, "report.md")}`);
 }

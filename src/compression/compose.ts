@@ -1,7 +1,7 @@
 import { PyramidKVError, requireOneOf } from "../errors.ts";
 import type { BudgetPolicy } from "./budgets/budget.ts";
 import type { Method } from "./method.ts";
-import { METHODS, type MethodName } from "./methods.ts";
+import { knownMethods } from "./own-methods.ts";
 import type { HeadProfile } from "./profile.ts";
 import { requireTogether } from "./together.ts";
 import { WRAPPERS, type Wrapper, type WrapperName } from "./wrappers.ts";
@@ -17,7 +17,7 @@ export interface Known {
 }
 
 /**
- * The method that a text names: one of `METHODS`, or wrappers around one, as `every:128(ada(snapkv))`.
+ * The method that a text names: one of `METHODS` or added to them, or wrappers around one, as `every:128(ada(snapkv))`.
  *
  * @throws `USAGE` on unknown names and arguments, with the known ones, and on a wrapper that divides what a given
  * budget has divided
@@ -25,9 +25,8 @@ export interface Known {
 export function composeMethod(text: string, known: Known = {}): Method {
   const match = PART.exec(text.trim());
   if (match === null) {
-    const name = methodName(text.trim());
+    const method = methodNamed(text.trim());
     const { profile, budget } = known;
-    const method: Method = METHODS[name];
     const own = profile === undefined ? method : calibrated(method, profile);
     return budget === undefined ? own : { ...own, budget };
   }
@@ -50,21 +49,22 @@ export function composeMethod(text: string, known: Known = {}): Method {
   return { ...wrapped, name: text.trim() };
 }
 
-function methodName(text: string): MethodName {
+function methodNamed(text: string): Method {
   const [opened, closed] = [text.split("(").length, text.split(")").length];
   if (opened !== closed) {
     const which = opened > closed ? "a closing" : "an opening";
     throw new PyramidKVError("USAGE", `unknown method "${text}": ${which} parenthesis is missing`);
   }
-  const known = Object.keys(METHODS) as MethodName[];
+  const methods = knownMethods();
+  const known = [...methods.keys()];
   const [name = ""] = text.split(":");
-  if (Object.hasOwn(WRAPPERS, name) && !Object.hasOwn(METHODS, name)) {
+  if (Object.hasOwn(WRAPPERS, name) && !methods.has(name)) {
     throw new PyramidKVError(
       "USAGE",
       `unknown method "${text}"; known: ${known.join(", ")}; ${name} goes around one of them, as in ${text}(snapkv)`,
     );
   }
-  return requireOneOf("method", text, known);
+  return methods.get(requireOneOf("method", text, known)) as Method;
 }
 
 const calibratedMethods = new WeakMap<HeadProfile, Map<Method, Method>>();

@@ -1,17 +1,18 @@
+import { createHash } from "node:crypto";
 import { greedyCourse, type Course } from "../engine/course.ts";
 import type { Engine } from "../engine/engine.ts";
+import { reportKv } from "../engine/kv-report.ts";
 import type { SessionOptions } from "../engine/session-options.ts";
 import type { Session } from "../engine/session.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { follow } from "./follow.ts";
 import { mean } from "../mean.ts";
+import type { QualityMode } from "./run/mode.ts";
+import { ResultFile } from "./run/result-file.ts";
+import { keyOf, type ResultIdentity, type ResultRow } from "./run/result-row.ts";
 import { joined } from "./run/sample.ts";
 import { answerText, readTogether } from "./share-prefill.ts";
 import { documentCases, encodeTexts, needleCases, type EvalCase, type Task } from "./cases.ts";
-
-/** Whether the question is part of the prompt when it is compressed, or comes after. */
-export const MODES = ["aware", "agnostic"] as const;
-export type QualityMode = (typeof MODES)[number];
 
 /** One way to run. */
 export interface QualityRun {
@@ -63,6 +64,8 @@ export interface QualityOptions {
   readonly steps: number;
   /** Observation windows by task, over those of the runs. */
   readonly alphaFor?: AlphaTable | undefined;
+  /** Where each case's results are added, and which are there already. */
+  readonly results?: ResultFile | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: (done: number, total: number) => void;
 }
@@ -81,15 +84,20 @@ export interface QualityRow {
 }
 
 const ANSWER_TOKENS = 16;
+/** Rises when results can change. */
+const VERSION = 2;
 
 /**
  * How near each way of compressing stays to the full cache: over the next tokens after documents, teacher-forced
  * with the full cache's own greedy answer, and in finding needles. One prefill serves all runs of a case.
+ *
+ * @throws `ABORTED`; what was measured until then is in the results
  */
 export async function runQuality(engine: Engine, o: QualityOptions): Promise<QualityRow[]> {
   const sources = encodeTexts(engine.tokenizer, o.texts);
   const documents = documentCases(engine.tokenizer, sources, o.documents);
   const needles = needleCases(engine.tokenizer, sources, o);
+  const results = o.results ?? (await ResultFile.open());
   const rows = o.modes.flatMap((mode) =>
     [FULL, ...o.runs].map((run): QualityRow => ({
       ...{ run, mode, kl: [], top1: [], needles: [], kvBytes: 0 },
@@ -100,42 +108,98 @@ export async function runQuality(engine: Engine, o: QualityOptions): Promise<Qua
   for (const mode of o.modes) {
     const own = rows.filter((row) => row.mode === mode);
     for (const example of [...documents, ...needles]) {
-      await runCase(engine, example, own, o);
+      const ways = own.map((row) => wayOf(engine, example, row, o));
+      await measureCase(engine, example, ways, results, o);
+      for (const { row, key } of ways) addResult(row, results.get(key) as ResultRow);
       o.onStep?.(++done, total);
     }
   }
   return rows;
 }
 
-/** The rows of one mode on one case; the first is the full cache. */
-async function runCase(
+/** One run on one case. */
+interface CaseWay {
+  readonly row: QualityRow;
+  readonly options: SessionOptions;
+  readonly identity: ResultIdentity;
+  readonly key: string;
+}
+
+function wayOf(engine: Engine, example: EvalCase, row: QualityRow, o: QualityOptions): CaseWay {
+  const { run, mode } = row;
+  const alpha = o.alphaFor?.[example.task];
+  const options = { ...run.options, ...(alpha === undefined ? {} : { alpha }) };
+  const { budgets, method } = options;
+  using session = engine.createSession(options);
+  const isDocument = example.answer === undefined;
+  const identity = {
+    ...{ task: `quality/${isDocument ? "documents" : "needles"}`, version: VERSION },
+    sample: isDocument ? `${example.name}, ${o.steps} tokens` : example.name,
+    ...{ mode, method: budgets === undefined && typeof method === "string" ? method : run.name },
+    options: {
+      ...session.compression.options,
+      ...(budgets && { budgets: digest(JSON.stringify(budgets)) }),
+    },
+    kvType: session.cache.format.name,
+    ...{ weights: engine.weights, prompt: digest(joined(example)) },
+  };
+  return { row, options, identity, key: keyOf(identity) };
+}
+
+/** Measures a case in the ways that have no results yet; the first is the full cache, which the others follow. */
+async function measureCase(
   engine: Engine,
   example: EvalCase,
-  rows: readonly QualityRow[],
-  o: QualityOptions,
+  ways: readonly CaseWay[],
+  results: ResultFile,
+  { steps, signal }: QualityOptions,
 ): Promise<void> {
-  const { signal } = o;
-  const aware = rows[0]?.mode === "aware";
+  const missing = ways.filter(({ key }) => !results.has(key));
+  if (missing.length === 0) return;
+  const [full] = ways as [CaseWay];
+  const needsFull = example.answer === undefined && !missing.includes(full);
+  const aware = full.row.mode === "aware";
   const prompt = aware ? joined(example) : example.context;
-  const alpha = o.alphaFor?.[example.task];
-  const forTask = alpha === undefined ? {} : { alpha };
   let truth: Course | undefined;
-  const ways = rows.map((row) => ({ row, options: { ...row.run.options, ...forTask } }));
-  await readTogether(engine, prompt, ways, { signal }, async ({ way: { row }, sessions }) => {
+  const measured: ResultRow[] = [];
+  const asked = needsFull ? [full, ...missing] : missing;
+  await readTogether(engine, prompt, asked, { signal }, async ({ way, sessions, prefillMs }) => {
     const [session] = sessions as [Session];
-    row.kvBytes = Math.max(row.kvBytes, session.cache.bytes);
+    const { layers: _, type: __, ...held } = reportKv(session.cache, prompt.length);
+    const peakBytes = session.cache.ledger.peak;
     if (!aware) await session.prefill(example.question);
+    const started = performance.now();
+    let found: Pick<ResultRow, "score" | "output" | "answers" | "facts">;
     if (example.answer !== undefined) {
-      const text = await answerText(session, { maxTokens: ANSWER_TOKENS }, signal);
-      row.needles.push(text.includes(example.answer));
-    } else if (truth === undefined) {
-      truth = await greedyCourse(session, o.steps);
-      row.kl.push(0);
-      row.top1.push(1);
+      const output = await answerText(session, { maxTokens: ANSWER_TOKENS }, signal);
+      const score = Number(output.includes(example.answer));
+      found = { score, output, answers: [example.answer] };
     } else {
-      const { kl, same } = await follow(session, truth);
-      row.kl.push(mean(kl));
-      row.top1.push(mean(same));
+      const isFull = truth === undefined;
+      truth ??= await greedyCourse(session, steps);
+      const { kl, same } = isFull ? { kl: [0], same: [1] } : await follow(session, truth);
+      found = { score: mean(same), output: "", answers: [], facts: { kl: mean(kl) } };
     }
+    measured.push({
+      ...{ ...way.identity, model: engine.model.name, kernels: engine.kernels.name },
+      ...{ prompts: "own", promptTokens: example.context.length + example.question.length },
+      ...{ ...found, kv: { ...held, peakBytes } },
+      ms: { prefill: prefillMs, decode: performance.now() - started },
+    });
   });
+  await results.append(measured);
+}
+
+function addResult(row: QualityRow, { task, score, facts, kv }: ResultRow): void {
+  row.kvBytes = Math.max(row.kvBytes, kv.bytes);
+  if (task === "quality/needles") {
+    row.needles.push(score === 1);
+    return;
+  }
+  row.kl.push(facts?.kl ?? NaN);
+  row.top1.push(score);
+}
+
+function digest(data: string | Int32Array): string {
+  return createHash("sha256").update(data).digest("hex").slice(0, 16);
 }

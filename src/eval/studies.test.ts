@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { TestFolder } from "../../test/helpers/tiny-model.ts";
 import { Engine } from "../engine/engine.ts";
@@ -5,6 +7,8 @@ import { calibrate } from "./calibrate.ts";
 import { needleNumber } from "./needle/facts.ts";
 import { repeatedRuns, runLong } from "./long.ts";
 import { runPairs, sharedFacts } from "./pair.ts";
+import { resultSections } from "./report/sections.ts";
+import { readResults, ResultFile } from "./run/result-file.ts";
 import { qualityRuns, runQuality, type AlphaTable } from "./quality.ts";
 
 /** The tiny model's tokens are bytes: enough of them for a document. */
@@ -36,6 +40,29 @@ it("quality: nothing is lost where nothing is evicted, and something where much 
       if (row.run.size === 32) expect(kl).toBeGreaterThan(1e-4);
       else expect(Math.abs(kl)).toBeLessThan(1e-4);
     }
+  }));
+
+it("quality: what is in a file of results is not measured again, and gives the same rows", () =>
+  withEngine(async (engine) => {
+    using folder = new TestFolder();
+    const path = join(folder.path, "quality.jsonl");
+    const run = (method: string) => ({ name: method, options: { method, kvSize: 32 } });
+    const measure = async (methods: readonly string[], signal?: AbortSignal) =>
+      runQuality(engine, {
+        ...{ runs: methods.map(run), modes: ["aware", "agnostic"], texts: [text], signal },
+        ...{ documents: 1, lengths: [1000], depths: [0.5], steps: 4 },
+        results: await ResultFile.open(path),
+      });
+    const first = await measure(["snapkv"]);
+    const written = readFileSync(path, "utf8");
+    expect(written.trim().split("\n")).toHaveLength(2 * 2 * 2);
+    expect(await measure(["snapkv"], AbortSignal.abort())).toEqual(first);
+    expect(readFileSync(path, "utf8")).toBe(written);
+    const more = await measure(["snapkv", "random"]);
+    expect(more.filter(({ run: { name } }) => name !== "random")).toEqual(first);
+    const [section] = resultSections(await readResults(path));
+    expect(section?.title).toBe("Nearness to the full cache, the question in the prompt");
+    expect(section?.tables[1]?.rows.map(([name]) => name)).toEqual(["full", "snapkv", "random"]);
   }));
 
 it("quality: a text that is shorter than what is made of it is refused", () =>

@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import { makeFolder, writeWhole } from "../files.ts";
+import { loadPart } from "../optional.ts";
 import { pageHtml } from "./html.ts";
 import { chartFile, pageMarkdown } from "./markdown.ts";
 import type { Page } from "./page.ts";
@@ -34,7 +35,7 @@ export async function writePage(
 async function pngFiles(
   pictures: readonly (readonly [name: string, svg: string])[],
 ): Promise<Record<string, Buffer>> {
-  const { svgToPng } = await import("./png.ts"); // loaded only where it is used
+  const { svgToPng } = await loadPart("pages", () => import("./png.ts")); // loaded only where it is used
   const files: Record<string, Buffer> = {};
   for (const [name, svg] of pictures) {
     files[name.replace(/svg$/, "png")] = await svgToPng(svg);

@@ -1,48 +1,50 @@
-import { execFileSync, spawn, spawnSync, type SpawnSyncReturns } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { TestFolder } from "../helpers/tiny-model.ts";
+import { spawn, spawnSync, type SpawnSyncReturns } from "node:child_process";
+import { delimiter, dirname, join } from "node:path";
+import { inject } from "vitest";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+/** The folder that the package is installed in. */
+export const appFolder: string = inject("installed");
 
-/** The packed package, installed into an empty folder as a user would. */
-export class InstalledPackage implements Disposable {
-  readonly #folder = new TestFolder();
-  readonly path = join(this.#folder.path, "app");
+/** The same, with the packages that only some parts need. */
+export const wholeFolder: string = inject("installedWhole");
 
-  constructor() {
-    const packed = execFileSync(
-      "npm",
-      ["pack", "--silent", "--pack-destination", this.#folder.path],
-      {
-        cwd: ROOT,
-        encoding: "utf8",
-      },
-    );
-    mkdirSync(this.path);
-    writeFileSync(join(this.path, "package.json"), '{ "type": "module", "private": true }');
-    const tarball = join(this.#folder.path, packed.trim().split("\n").at(-1) ?? "");
-    execFileSync("npm", ["install", "--silent", "--no-audit", "--no-fund", tarball], {
-      cwd: this.path,
-      stdio: "pipe",
-    });
-  }
+const commandIn = (folder: string) => join(folder, "node_modules", ".bin", "pyramidkv");
 
-  get command(): string {
-    return join(this.path, "node_modules", ".bin", "pyramidkv");
-  }
+/** The command is run by the Node that runs the tests. */
+const env = { ...process.env, PATH: [dirname(process.execPath), process.env.PATH].join(delimiter) };
 
-  /** Runs the installed command to its end. */
-  run(args: readonly string[], input = ""): SpawnSyncReturns<string> {
-    return spawnSync(this.command, args, { cwd: this.path, input, encoding: "utf8" });
-  }
+export interface RunOptions {
+  readonly input?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** A file to write results to. */
+  readonly stdout?: number;
+  /** Where the package is that is run. */
+  readonly app?: string;
+}
 
-  start(args: readonly string[]) {
-    return spawn(this.command, args, { cwd: this.path });
-  }
+/** Runs the installed command to its end. */
+export function runCommand(
+  args: readonly string[],
+  { input = "", app = appFolder, cwd = app, ...o }: RunOptions = {},
+): SpawnSyncReturns<string> {
+  const stdio = ["pipe" as const, o.stdout ?? ("pipe" as const), "pipe" as const];
+  const settings = { cwd, input, encoding: "utf8" as const, env: { ...env, ...o.env }, stdio };
+  return spawnSync(commandIn(app), args, settings);
+}
 
-  [Symbol.dispose](): void {
-    this.#folder[Symbol.dispose]();
-  }
+export function startCommand(args: readonly string[]) {
+  return spawn(commandIn(appFolder), args, { cwd: appFolder, env });
+}
+
+/** Runs the installed command at a terminal of its own; what the terminal got is given to `onOutput` as it comes. */
+export function startAtTerminal(args: readonly string[]) {
+  const line = [commandIn(appFolder), ...args]
+    .map((arg) => `'${arg.replaceAll("'", "'\\''")}'`)
+    .join(" ");
+  // `exec`: signals reach the command itself.
+  return spawn("script", ["-qefc", `exec ${line}`, "/dev/null"], {
+    cwd: appFolder,
+    env: { ...env, TERM: "xterm-256color", NO_COLOR: "1" },
+  });
 }

@@ -81,6 +81,7 @@ export class MessageInput implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+    this.#keys?.close();
     this.#paste?.[Symbol.dispose]();
   }
 

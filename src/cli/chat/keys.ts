@@ -28,13 +28,24 @@ export class Keys extends PassThrough {
   #begun = "";
   #isPasting = false;
   #held: string | undefined;
+  readonly #onData = (chunk: Buffer) => this.#take(this.#decoder.write(chunk));
+  readonly #onSourceEnd = () => this.end();
 
   constructor(private readonly source: KeySource) {
     super({ encoding: "utf8" });
-    source.on("data", (chunk: Buffer) => this.#take(this.#decoder.write(chunk)));
-    source.on("end", () => this.end());
+    source.on("data", this.#onData);
+    source.on("end", this.#onSourceEnd);
     // Whoever waits for the terminal learns that it is gone.
-    source.on("error", () => this.end());
+    source.on("error", this.#onSourceEnd);
+  }
+
+  /** Leaves the terminal alone: nothing waits for keys any more. */
+  close(): void {
+    this.source.off("data", this.#onData);
+    this.source.off("end", this.#onSourceEnd);
+    this.source.off("error", this.#onSourceEnd);
+    this.source.pause();
+    this.destroy();
   }
 
   setRawMode(raw: boolean): this {

@@ -1,15 +1,30 @@
-import { Jieba } from "@node-rs/jieba";
-import { dict } from "@node-rs/jieba/dict.js";
+import type * as JiebaPackage from "@node-rs/jieba";
+import { createRequire } from "node:module";
+import { missingPart } from "../../optional.ts";
 
-let jieba: Jieba | undefined;
+const require = createRequire(import.meta.url);
+let jieba: JiebaPackage.Jieba | undefined;
 
 /**
  * A text's segments as the Python package jieba 0.42.1 cuts them, with its model for words that its dictionary
  * lacks.
+ *
+ * @throws `UNSUPPORTED` where that package is not installed
  */
 export function segment(text: string): string[] {
-  jieba ??= Jieba.withDict(dict);
+  jieba ??= loadJieba();
   return joinedAgain(jieba.cut(text, true));
+}
+
+/** Its dictionary takes memory and time: it is loaded where a Chinese answer is scored. */
+function loadJieba(): JiebaPackage.Jieba {
+  try {
+    const { Jieba: Cutter } = require("@node-rs/jieba") as typeof JiebaPackage;
+    const { dict } = require("@node-rs/jieba/dict.js") as { dict: Uint8Array };
+    return Cutter.withDict(dict);
+  } catch (error) {
+    throw missingPart("chinese", error);
+  }
 }
 
 /** Letters, digits and what the two packages take for parts of numbers. */

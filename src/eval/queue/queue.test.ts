@@ -193,7 +193,7 @@ const fakeRow = (cell: { task: string; id: string }, method: string): ResultRow 
   ...{ options: {}, kvType: "f16" },
   ...{ model: "m", weights: "f", kernels: "k", prompt: cell.id, prompts: "own", score: 1 },
   ...{ promptTokens: 1, output: "", answers: [], ms: { prefill: 1, decode: 1 } },
-  kv: { fullBytes: 1, bytes: 1, peakBytes: 1, meanKept: 1 },
+  kv: { fullBytes: 1, bytes: 1, keptBytes: 1, peakBytes: 1, meanKept: 1 },
 });
 
 /** The command, in a process of its own. */

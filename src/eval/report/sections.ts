@@ -1,3 +1,4 @@
+import { mean } from "../../mean.ts";
 import type { PageSection, Table } from "../../page/page.ts";
 import type { ResultRow } from "../run/result-row.ts";
 import { promptLengths, summarise, type WaySummary } from "../run/summary.ts";
@@ -35,6 +36,7 @@ const SUITES: Readonly<Record<string, string>> = {
   ruler: "RULER",
   needle: "Needle in a Haystack",
   questions: "Many questions on one text",
+  quality: "Nearness to the full cache",
 };
 
 const suiteOf = ({ task }: ResultRow) => task.split("/")[0] as string;
@@ -52,7 +54,7 @@ function section(rows: readonly ResultRow[], version: string): TableSection {
     notes: [
       `${first.model}. Prompts: ${words}. Differences are to the full cache on the same samples, with the 95 % interval of a paired bootstrap.`,
     ],
-    tables: [scoreTable(lines), rateTable(rows, lines)],
+    tables: [scoreTable(lines), ...divergenceTable(lines), rateTable(rows, lines)],
     lines,
   };
 }
@@ -83,6 +85,21 @@ function scoreTable(lines: readonly WaySummary[]): Table {
       ];
     }),
   };
+}
+
+/** How far next-token probabilities are from the full cache's, where that was measured. */
+function divergenceTable(lines: readonly WaySummary[]): Table[] {
+  const rows = lines.flatMap(({ name, kvSize, rows: own }) => {
+    const all = own.flatMap(({ facts }) => facts?.kl ?? []);
+    if (all.length === 0) return [];
+    const size = kvSize === undefined ? "all" : String(kvSize);
+    return [[name, size, mean(all).toFixed(3), Math.max(...all).toFixed(3), String(all.length)]];
+  });
+  if (rows.length === 0) return [];
+  const head = ["method", "kept", "mean KL, nats", "largest of a document", "documents"];
+  return [
+    { title: "Divergence of the next token's probabilities from the full cache's", head, rows },
+  ];
 }
 
 /** The same prompt of the same task. */

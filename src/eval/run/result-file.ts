@@ -11,7 +11,7 @@ import { keyOf, type ResultRow } from "./result-row.ts";
  */
 export class ResultFile {
   readonly rows: ResultRow[] = [];
-  readonly #keys = new Set<string>();
+  readonly #byKey = new Map<string, ResultRow>();
   /** Bytes of the file that were read. */
   #end = 0;
 
@@ -35,7 +35,11 @@ export class ResultFile {
   }
 
   has(key: string): boolean {
-    return this.#keys.has(key);
+    return this.#byKey.has(key);
+  }
+
+  get(key: string): ResultRow | undefined {
+    return this.#byKey.get(key);
   }
 
   /** Adds rows by one write, those that are there already left out. */
@@ -72,9 +76,9 @@ export class ResultFile {
   /** @returns whether it is new */
   #add(row: ResultRow): boolean {
     const key = keyOf(row);
-    if (this.#keys.has(key)) return false;
+    if (this.#byKey.has(key)) return false;
     this.rows.push(row);
-    this.#keys.add(key);
+    this.#byKey.set(key, row);
     return true;
   }
 }
@@ -133,7 +137,7 @@ const TEXTS = [
 ] as const;
 /** Rows told no version at first. */
 const FIRST_VERSION = 1;
-const BYTES = ["fullBytes", "bytes", "peakBytes", "meanKept"] as const;
+const BYTES = ["fullBytes", "bytes", "keptBytes", "peakBytes", "meanKept"] as const;
 
 /** A row with what tables and reports read of it. */
 function parseRow(line: string, where: string): ResultRow {

@@ -1,4 +1,4 @@
-import type { QualityMode } from "../quality.ts";
+import type { QualityMode } from "./mode.ts";
 
 /** One sample answered in one way. */
 export interface ResultRow {
@@ -32,6 +32,8 @@ export interface ResultRow {
   readonly kv: {
     readonly fullBytes: number;
     readonly bytes: number;
+    /** Of the bytes held, those of the tokens kept: the rest is padding and room for more. */
+    readonly keptBytes: number;
     readonly peakBytes: number;
     readonly meanKept: number;
   };

@@ -4,7 +4,7 @@ import type { SessionOptions } from "../../engine/session-options.ts";
 import { reportKv } from "../../engine/kv-report.ts";
 import type { Session } from "../../engine/session.ts";
 import { PyramidKVError, throwIfAborted } from "../../errors.ts";
-import type { QualityMode } from "../quality.ts";
+import type { QualityMode } from "./mode.ts";
 import { scoreOf, type ScoredTask } from "../scored-tasks.ts";
 import { answerText, readTogether } from "../share-prefill.ts";
 import { ResultFile } from "./result-file.ts";

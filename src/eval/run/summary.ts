@@ -54,17 +54,21 @@ export function summarise(rows: readonly ResultRow[]): WaySummary[] {
       kvSize: method === "full" ? undefined : (options.kvSize as number | undefined),
       average: cells.reduce((sum, cell) => sum + cell.score, 0) / cells.length,
       kvBytes: mean((row) => row.kv.bytes),
-      keptShare: mean((row) => row.kv.meanKept / row.promptTokens),
+      keptShare: mean((row) => row.kv.keptBytes / row.kv.fullBytes),
     };
   });
 }
+
+/** The size has a column of its own, and a list of budgets has its file's name. */
+const UNNAMED = ["kvSize", "budgets"];
 
 /** `snapkv, q4_0, alpha 64`: what differs among the lines of a method is named. */
 function nameAmong({ method, kvType, options }: ResultRow, all: readonly ResultRow[]): string {
   const alike = all.filter((row) => row.method === method);
   const differing = Object.keys(options).filter(
     (key) =>
-      key !== "kvSize" && new Set(alike.map((row) => JSON.stringify(row.options[key]))).size > 1,
+      !UNNAMED.includes(key) &&
+      new Set(alike.map((row) => JSON.stringify(row.options[key]))).size > 1,
   );
   const named = differing.map((key) => `${key} ${String(options[key])}`);
   return [method, ...(kvType === "f16" ? [] : [kvType]), ...named].join(", ");
