@@ -1,5 +1,5 @@
-import { Template } from "@huggingface/jinja";
 import { PyramidKVError } from "../errors.ts";
+import { JinjaTemplate } from "./jinja/template.ts";
 
 /** Who may say something in a chat. */
 export const ROLES = ["system", "user", "assistant", "tool"] as const;
@@ -11,7 +11,7 @@ export interface ChatMessage {
 
 /** A model's own Jinja template, compiled when a chat is first rendered: without one, a model can still be used. */
 export class ChatTemplate {
-  #template: Template | undefined;
+  #template: JinjaTemplate | undefined;
 
   constructor(
     private readonly source: string,
@@ -42,9 +42,9 @@ export class ChatTemplate {
     }
   }
 
-  #compile(): Template {
+  #compile(): JinjaTemplate {
     try {
-      return new Template(this.source);
+      return new JinjaTemplate(this.source);
     } catch (cause) {
       throw new PyramidKVError(
         "UNSUPPORTED",
