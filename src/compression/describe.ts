@@ -19,8 +19,15 @@ export function describeMethods(): string {
   });
   const wrappers = Object.entries(WRAPPERS).map(([name, w]: [string, Wrapper]) => {
     const call = w.argument === undefined ? `${name}(…)` : `${name}:N(…)`;
-    return `| \`${call}\` | ${w.argument ?? ""} | ${w.summary} |`;
+    return `| \`${call}\` | ${w.argument ?? ""} | ${w.summary} | ${w.paper ?? ""} |`;
   });
+  const named: [string, Pick<Wrapper, "paper" | "deviations">][] = [
+    ...Object.values(METHODS).map((m: Method) => [m.name, m] as [string, Method]),
+    ...Object.entries<Wrapper>(WRAPPERS),
+  ];
+  const deviations = named.flatMap(([name, { paper, deviations: all }]) =>
+    all === undefined ? [] : [`- **\`${name}\`** (${paper ?? "ours"}): ${all.join("; ")}.`],
+  );
   const presets = Object.entries(PRESETS).map(
     ([name, p]) =>
       `| \`${name}\` | ${p.alpha} | ${p.window} | ${p.beta} | ${p.pool} ${p.kernel} | ${p.gqa} | ${p.rounding} |`,
@@ -40,9 +47,15 @@ export function describeMethods(): string {
     "",
     "Put around a method, and around each other: `every:128(ada(snapkv))`.",
     "",
-    "| wrapper | argument | what it changes |",
-    "|---|---|---|",
+    "| wrapper | argument | what it changes | source |",
+    "|---|---|---|---|",
     ...wrappers,
+    "",
+    "## Where they differ from their sources",
+    "",
+    "What is not listed is computed as the paper, or the authors' code, has it.",
+    "",
+    ...deviations,
     "",
     "## Presets",
     "",

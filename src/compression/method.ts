@@ -22,6 +22,8 @@ export interface Method {
   /** What it does, for help and docs. */
   readonly summary: string;
   readonly paper?: string;
+  /** Where it differs from its paper, or from the authors' code, a sentence each. */
+  readonly deviations?: readonly string[];
   /** Whether the ranking follows what the end of the prompt asks for, or holds for any question. */
   readonly queryAware: boolean;
   readonly needs: readonly EvidenceKind[];

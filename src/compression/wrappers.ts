@@ -15,6 +15,9 @@ import { inChunks } from "./scores/chunks.ts";
 /** What can be put around a method, `name:argument(method)`: each changes one part of it. */
 export interface Wrapper {
   readonly summary: string;
+  readonly paper?: string;
+  /** Where it differs from its paper, or from the authors' code, a sentence each. */
+  readonly deviations?: readonly string[];
   /** What its argument is; absent where it takes none. */
   readonly argument?: string;
   /** Whether it divides the budget in a way of its own, whatever did so before. */
@@ -76,12 +79,24 @@ export const WRAPPERS = {
   },
   ada: {
     summary: "a layer's budget divided over its heads by their scores",
+    paper: "arXiv 2407.11550",
+    deviations: [
+      "real-valued budgets are rounded so that a layer's sum is exact (the authors round each)",
+      "equal scores at the threshold count for the lower head first (the authors count all of them)",
+      "scores are compared as the method gives them (the authors' runner weights a head's by the share that its own best hold, `normalize`)",
+    ],
     argument: "share of an even budget that every head keeps (0.2)",
     wrap: ada,
   },
   "per-layer": { summary: "the same budget for all heads of a layer", wrap: perLayer },
   cake: {
     summary: "budgets by how widely each layer's scores are spread",
+    paper: "arXiv 2503.12491",
+    deviations: [
+      "not CAKE as published: the entropy H alone, with τ₁ = 1, without the variance over time V, which differs most between layers",
+      "H is of the method's own pooled scores, sinks and window included (the authors: of the window's raw attention, summed over heads)",
+      "the authors' eviction score, mean + γ · variance, is not there, and their τ is tuned for each model and size",
+    ],
     divides: true,
     wrap: cake,
   },
@@ -92,7 +107,13 @@ export const WRAPPERS = {
     wrap: coverage,
   },
   chunk: {
-    summary: "keeps whole stretches of text instead of single tokens (ChunkKV, arXiv 2502.00299)",
+    summary: "keeps whole stretches of text instead of single tokens (ChunkKV)",
+    paper: "arXiv 2502.00299",
+    deviations: [
+      "each kv head has chunks of its own (the authors sum over the heads of a layer, which all keep the same)",
+      "the last chunk of a budget is kept in part",
+      "layers do not reuse each other's choice",
+    ],
     argument: "tokens of a stretch (10)",
     wrap: (method, argument) => {
       const size = count("chunk", argument, 10);
@@ -121,8 +142,12 @@ export const WRAPPERS = {
     wrap: (method) => ({ ...method, probe: "facts", queryAware: false }),
   },
   carry: {
-    summary:
-      "upper layers read only what the last tokens attend to: a faster prompt (FastKV, arXiv 2502.01068)",
+    summary: "upper layers read only what the last tokens attend to: a faster prompt (FastKV)",
+    paper: "arXiv 2502.01068",
+    deviations: [
+      "the share is 0.3 (the authors' scripts: 0.2), and sinks are carried",
+      "scores are pooled after the heads are summed (the authors: before), and the layers above keep what the method's budget says",
+    ],
     argument: "share of the tokens that are carried (0.3)",
     wrap: (method, argument) => {
       const carries = argument ?? 0.3;

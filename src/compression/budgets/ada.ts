@@ -13,9 +13,6 @@ const DEFAULT_FLOOR = 0.2;
  *
  * Paper: Ada-KV, arXiv 2407.11550 (snapkv_utils.py of FFY0/AdaKV): without what is kept by force, a head's budget is
  * (1 − floor) · its tokens among the layer's top k + floor · k / heads. Scores are compared as the method gives them.
- * Deviations: real-valued budgets are rounded so that a layer's sum is exact (the authors round each), and equal scores
- * at the threshold count for the lower head first; the authors' runner weights a head's scores by the share that its
- * own best k hold (`normalize`). Heads become ragged, and really that small.
  */
 export function ada(method: Method, argument?: number): Method {
   const floor = argument ?? DEFAULT_FLOOR;

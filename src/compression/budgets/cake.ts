@@ -6,8 +6,6 @@ import type { Method } from "../method.ts";
  *
  * Paper: CAKE, arXiv 2503.12491: a layer's preference is H^(1/τ₁) · V^(1/τ₂), H the entropy of attention over tokens, V its
  * variance over time; budgets are shares of one total, and earlier layers are cut again as later ones come.
- * Deviations: H alone with τ₁ = 1, since only the sum over the observation window is there, not its course; H is the
- * entropy of the method's own scores.
  */
 export function cake(method: Method): Method {
   return {

@@ -9,13 +9,16 @@ import { norms, softmax } from "../scores/vectors.ts";
  * Paper: Expected Attention, arXiv 2510.00636; formulas of kvpress 0.5.4, expected_attention_press.py.
  * With μ, Σ the mean and covariance of the queries and R the mean rotation over the next positions:
  * score(j) = mean over the group of softmax_j(k_j·Rμ / √d + k_j RΣRᵀ k_j / 2d), times ‖v_j‖.
- * Deviations: 4 sinks are kept by force but not left out of the statistics; pairs rotate by their mean cosine and sine
- * (the same matrix, kept as pairs).
  */
 export const expectedAttention: Method = {
   name: "expected-attention",
   summary: "keeps what queries to come are expected to attend to",
   paper: "arXiv 2510.00636",
+  deviations: [
+    "sinks are left out of the statistics, and kept by force, but not left out of the softmax (kvpress drops them first)",
+    "there is no ε added to the probabilities before they are multiplied by ‖v‖ (kvpress's benchmarks: 0.01), and budgets are even over the heads (there: AdaKV's)",
+    "pairs rotate by their mean cosine and sine: the same matrix, kept as pairs",
+  ],
   queryAware: false,
   needs: ["queries", "keys", "values"],
   score: ({ heads }) => heads.map((head) => ({ scores: expected(head) })),

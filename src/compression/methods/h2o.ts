@@ -7,14 +7,16 @@ import { reduceGroup } from "../scores/reduce.ts";
  *
  * Paper: H2O: Heavy-Hitter Oracle for Efficient Generative Inference, arXiv 2306.14048.
  * score(j) = Σ_i softmax(q_i K^T / √d)_j over all queries i, mean over the group's query heads.
- * Deviations: evicts once after the prompt, `every:1(h2o)` at every step as the paper does; sums are not divided by
- * how many queries see a key, as in KVCache-Factory; the window is 32 tokens, not half of the budget; when a
- * later turn is cut, only that turn's queries are summed.
  */
 export const h2o: Method = {
   name: "h2o",
   summary: "keeps what all prompt tokens together attend to most",
   paper: "arXiv 2306.14048",
+  deviations: [
+    "evicts once after the prompt; `every:1(h2o)` evicts at every step, as the paper does",
+    "the window is 32 tokens under every preset (the paper: half of the budget; KVCache-Factory's LongBench runner: 8)",
+    "when a later turn is cut, only that turn's queries are summed",
+  ],
   queryAware: false,
   needs: ["sums"],
   score: ({ heads }, { gqa }) =>

@@ -6,12 +6,16 @@ import { cosinesToMean } from "../scores/vectors.ts";
  * Keeps the tokens whose keys are least like the others.
  *
  * Paper: KeyDiff: Key Similarity-Based KV Cache Eviction, arXiv 2504.15364.
- * score(j) = −cos(k_j, mean of all normalised keys), as in kvpress. Deviation: sinks and a window may be kept by force.
+ * score(j) = −cos(k_j, mean of all normalised keys), as in kvpress.
  */
 export const keydiff: Method = {
   name: "keydiff",
   summary: "keeps the tokens whose keys are least like the others",
   paper: "arXiv 2504.15364",
+  deviations: [
+    "evicts once (the paper: block by block)",
+    "sinks and a window may be kept by force",
+  ],
   queryAware: false,
   needs: ["keys"],
   score: ({ heads }) =>

@@ -15,13 +15,15 @@ const FEWEST_STRETCHES = 4;
  * kvpress (lagkv_press.py, cross_scoring false) each stretch ranks by itself (rank within it / lag), so that all keep
  * alike; what follows the last stretch that has a next one comes before all of them, the newest first, and sinks are
  * kept.
- * Deviations: where tokens do not fill two stretches, which the authors leave uncut, the stretches become shorter;
- * while decoding (`every`) what was kept is divided into stretches again, where the authors compress each stretch once.
  */
 export const lagkv: Method = {
   name: "lagkv",
   summary: "keeps the tokens that stand out from the text after them",
   paper: "arXiv 2504.04704",
+  deviations: [
+    "where tokens do not fill two stretches, which the authors leave uncut, the stretches become shorter",
+    "while decoding (`every`) what was kept is divided into stretches again (the authors compress each stretch once)",
+  ],
   queryAware: false,
   needs: ["keys", "values"],
   score: ({ heads }, o) => heads.map((head) => ({ scores: lagScores(head, o.sinks, o.lag) })),

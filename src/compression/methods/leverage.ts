@@ -6,13 +6,16 @@ import { leverage as leverageOf } from "../scores/leverage.ts";
  * Keeps the tokens whose keys stand out: those that the others' keys cannot be put together from.
  *
  * Paper: Compactor, arXiv 2507.08143, of whose score this is the part that needs no attention.
- * score(j) = k_jᵀ (KᵀK)⁻¹ k_j of keys before rotation, less their mean. Deviations: exact, where the authors sketch the keys
- * to 48 dimensions; their chunked non-causal attention is not added.
+ * score(j) = k_jᵀ (KᵀK)⁻¹ k_j of keys before rotation, less their mean.
  */
 export const leverage: Method = {
   name: "leverage",
   summary: "keeps the tokens whose keys, before rotation, are in directions of their own",
   paper: "arXiv 2507.08143",
+  deviations: [
+    "exact, where the authors sketch the keys to 48 dimensions",
+    "the authors' chunked non-causal attention is not added, so this is a part of Compactor",
+  ],
   queryAware: false,
   needs: ["plain-keys"],
   score: ({ heads }) =>

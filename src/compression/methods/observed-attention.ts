@@ -6,12 +6,12 @@ import { reduceGroup } from "../scores/reduce.ts";
  * H2O's sums, divided by how many queries could see a token: without that, early tokens win for being early.
  *
  * Source: kvpress 0.5.4, observed_attention_press.py. score(j) = Σ_i p_ij / (n − j), mean over the group.
- * Deviation: a window is kept by force (0 gives kvpress's own).
  */
 export const observedAttention: Method = {
   name: "observed-attention",
   summary: "keeps what prompt tokens attend to most, per token that could",
   paper: "kvpress 0.5.4",
+  deviations: ["a window of 8 is kept by force (0 gives kvpress's own)"],
   queryAware: false,
   needs: ["sums"],
   score: ({ heads }, { gqa }) =>

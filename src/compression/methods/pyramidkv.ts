@@ -8,14 +8,16 @@ import { snapkv } from "./snapkv.ts";
  *
  * Paper: PyramidKV: Dynamic KV Cache Compression based on Pyramidal Information Funneling,
  * arXiv 2406.02069. Budget: see `budgets/pyramid.ts`.
- * Deviations: the budgets' sum is kept exactly (the authors' floored step keeps more than asked); one
- * selection per kv head.
  */
 export const pyramidkv: Method = {
   ...snapkv,
   name: "pyramidkv",
   summary: "keeps what the last prompt tokens attend to, more in low layers than in high ones",
   paper: "arXiv 2406.02069",
+  deviations: [
+    "the budgets' sum is kept exactly (the authors' floored step keeps more than asked; the preset `kvcache-factory` has it)",
+    "one selection per kv head",
+  ],
   options: [...snapkv.options, "beta", "rounding"],
   budget: pyramid,
 };

@@ -6,13 +6,14 @@ import type { Method } from "../method.ts";
  *
  * Paper: Efficient Streaming Language Models with Attention Sinks, arXiv 2309.17453.
  * kept = [0, sinks) ∪ [n − (kvSize − sinks), n), the same in every layer and head.
- * Deviation: keys stay at their true positions; `rerotate(streaming-llm)` moves them to cache positions, as the
- * authors do.
  */
 export const streamingLlm: Method = {
   name: "streaming-llm",
   summary: "keeps the first tokens (sinks) and the newest ones",
   paper: "arXiv 2309.17453",
+  deviations: [
+    "keys stay at their true positions; `rerotate(streaming-llm)` moves them to cache positions, as the authors do",
+  ],
   queryAware: false,
   needs: [],
   score: ({ heads }) => heads.map(() => null),

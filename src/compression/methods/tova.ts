@@ -6,13 +6,16 @@ import { reduceGroup } from "../scores/reduce.ts";
  * Keeps what the very last token attends to, the same tokens in all heads of a layer.
  *
  * Paper: Transformers are Multi-State RNNs, arXiv 2401.06104. score(j) = mean over all query heads of the last query's
- * attention. Deviations: evicts once after the prompt, `every:1(tova)` at every step as the paper does; the last
- * token itself is kept by force (kvpress appends the best score to it, which is the same).
+ * attention.
  */
 export const tova: Method = {
   name: "tova",
   summary: "keeps what the last token attends to, the same in all heads of a layer",
   paper: "arXiv 2401.06104",
+  deviations: [
+    "evicts once after the prompt; `every:1(tova)` evicts at every step, as the paper does",
+    "the last token is kept by force (kvpress gives it the best score, which is the same)",
+  ],
   queryAware: true,
   needs: ["window"],
   score: ({ heads }) => {
