@@ -4,7 +4,6 @@
 #pragma once
 #include "coded.h"
 #ifdef __AVX512VNNI__
-#define COLUMN_STEPS 16256 // 127 * 128: the high byte is a signed one, the low one within -64 .. 63
 
 // Two blocks of a column: values are scale * (128 high + low). Scales are spread over the lanes of their block's
 // products.

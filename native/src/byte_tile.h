@@ -1,35 +1,54 @@
 // Many columns times quantized weights by products of bytes (AVX-512 VNNI), four in one instruction: columns are
-// rounded to 8 bits with a scale for each block of 32, as ggml rounds them, and weights are their codes, which loses
-// nothing. For types whose blocks of 32 have one scale.
+// rounded with a scale for each block of 32, and weights are their codes, which loses nothing. For types whose blocks
+// of 32 have one scale. Very many columns, long prompts, are rounded to 8 bits, as ggml rounds them; fewer ones to 15
+// bits, as two columns of bytes whose results are added, as single columns are (byte_dots.h).
 #pragma once
 #include "coded.h"
 #include "columns.h"
 #ifdef BYTE_TILES
 #define BYTE_ROWS 4 // of a product: sums of a block and of all blocks, 12 registers each
 
+// Columns of bytes that a column is rounded to, where there are so many.
+INLINE int byte_parts(int64_t padded) { return padded < COARSE_COLUMNS ? 2 : 1; }
+
 // Columns as bytes: codes [n][k], value = scale * code, and a block's scale and sum of values [n][k / BLOCK].
 typedef struct {
   int8_t *codes;
   float *scales, *sums;
+  int parts;
 } byte_columns;
 
-INLINE size_t byte_columns_size(int64_t k, int64_t n) { return PKV_ALIGN(n * k) + 2 * PKV_ALIGN(n * (k / BLOCK) * 4); }
+INLINE size_t byte_columns_size(int64_t k, int64_t padded) {
+  const int64_t n = padded * byte_parts(padded);
+  return PKV_ALIGN(n * k) + 2 * PKV_ALIGN(n * (k / BLOCK) * 4);
+}
 
-INLINE byte_columns byte_columns_at(char *p, int64_t k, int64_t n) {
+INLINE byte_columns byte_columns_at(char *p, int64_t k, int64_t padded) {
+  const int64_t n = padded * byte_parts(padded);
   const size_t codes = PKV_ALIGN(n * k), scales = PKV_ALIGN(n * (k / BLOCK) * 4);
-  return (byte_columns){(int8_t *)p, (float *)(p + codes), (float *)(p + codes + scales)};
+  return (byte_columns){(int8_t *)p, (float *)(p + codes), (float *)(p + codes + scales), byte_parts(padded)};
+}
+
+// A block as codes of a byte, their scale and the sum of what they stand for.
+INLINE void put_codes(const byte_columns *c, int64_t column, int64_t b, int64_t k, const vu *codes, float scale) {
+  vu sum = _mm512_setzero_si512();
+  UNROLL
+  for (int i = 0; i < 2; i++) {
+    _mm_storeu_si128((__m128i *)(c->codes + column * k + b * BLOCK + i * LANES), _mm512_cvtepi32_epi8(codes[i]));
+    sum = _mm512_add_epi32(sum, codes[i]);
+  }
+  c->scales[column * (k / BLOCK) + b] = scale;
+  c->sums[column * (k / BLOCK) + b] = scale * (float)_mm512_reduce_add_epi32(sum);
 }
 
 // One column, normed where `weight` is given.
 static void pack_bytes(const byte_columns *c, int64_t column, const float *x, const float *weight, float epsilon,
                        int64_t k) {
   const vf norm = v_set1(weight ? norm_scale(x, k, epsilon) : 1);
-  const int64_t blocks = k / BLOCK;
-  int8_t *codes = c->codes + column * k;
-  float *scales = c->scales + column * blocks, *sums = c->sums + column * blocks;
-  for (int64_t b = 0; b < blocks; b++) {
+  const float steps = c->parts == 1 ? 127 : COLUMN_STEPS;
+  for (int64_t b = 0; b < k / BLOCK; b++) {
     vf a[2], most = v_zero();
-    vu sum = _mm512_setzero_si512();
+    vu q[2], high[2], low[2];
     UNROLL
     for (int i = 0; i < 2; i++) {
       const int64_t at = b * BLOCK + i * LANES;
@@ -37,15 +56,19 @@ static void pack_bytes(const byte_columns *c, int64_t column, const float *x, co
       if (weight) a[i] = v_mul(v_mul(a[i], norm), v_load(weight + at));
       most = v_max(most, _mm512_abs_ps(a[i]));
     }
-    const float max = _mm512_reduce_max_ps(most), steps = max > 0 ? 127 / max : 0;
+    const float max = _mm512_reduce_max_ps(most), scale = max / steps, inverse = max > 0 ? steps / max : 0;
     UNROLL
     for (int i = 0; i < 2; i++) {
-      const vu q = _mm512_cvtps_epi32(v_mul(a[i], v_set1(steps)));
-      _mm_storeu_si128((__m128i *)(codes + b * BLOCK + i * LANES), _mm512_cvtepi32_epi8(q));
-      sum = _mm512_add_epi32(sum, q);
+      q[i] = _mm512_cvtps_epi32(v_mul(a[i], v_set1(inverse)));
+      high[i] = _mm512_srai_epi32(_mm512_add_epi32(q[i], _mm512_set1_epi32(64)), 7);
+      low[i] = _mm512_sub_epi32(q[i], _mm512_slli_epi32(high[i], 7));
     }
-    scales[b] = max / 127;
-    sums[b] = scales[b] * (float)_mm512_reduce_add_epi32(sum);
+    if (c->parts == 1) {
+      put_codes(c, column, b, k, q, scale);
+    } else {
+      put_codes(c, 2 * column, b, k, high, 128 * scale);
+      put_codes(c, 2 * column + 1, b, k, low, scale);
+    }
   }
 }
 
@@ -126,5 +149,14 @@ INLINE void byte_product(float *c, const byte_columns *x, int64_t column, const 
   UNROLL
   for (int u = 0; u < BYTE_ROWS; u++) UNROLL
   for (int v = 0; v < TILE_VECS; v++) v_store(c + (u * TILE_VECS + v) * LANES, acc[u][v]);
+}
+
+// c[BYTE_ROWS / 2][TILE_COLS]: results of columns in two parts, each pair's sum.
+static void byte_sums(float *c, const byte_columns *x, int64_t column, const uint32_t *panel, int64_t k) {
+  float both[BYTE_ROWS][TILE_COLS] __attribute__((aligned(64)));
+  byte_product(both[0], x, column, panel, k);
+  for (int u = 0; u < BYTE_ROWS / 2; u++) UNROLL
+  for (int v = 0; v < TILE_COLS; v += LANES)
+    v_store(c + u * TILE_COLS + v, v_add(v_load(both[2 * u] + v), v_load(both[2 * u + 1] + v)));
 }
 #endif

@@ -71,6 +71,7 @@ typedef struct {
   int most;  // columns, rows, queries
   int least; // keys at least
   int kind;  // of weights, an index of CHECK_TYPES; -1: any
+  int many;  // whether there are so many columns that bytes of them are one a value
 } check_size;
 
 static pkv_workspace check_workspace(size_t size) {
@@ -98,7 +99,8 @@ static double check_result(const check_error *e) {
 
 static double check_linear(const pkv_isa *isa, pkv_random *r, runner run, int nth, check_size size) {
   const int most = size.most, kind = size.kind < 0 ? random_below(r, N_CHECK_TYPES) : size.kind,
-            n = 1 + random_below(r, random_below(r, 2) ? 7 : most), gated = random_below(r, 3) == 0;
+            few = 1 + random_below(r, random_below(r, 2) ? 7 : most), gated = random_below(r, 3) == 0,
+            n = size.many ? COARSE_COLUMNS - 8 + random_below(r, 16) : few;
   const int64_t k = (CHECK_TYPES[kind].block == 256 ? 256 : 32) * (1 + random_below(r, 3));
   pkv_linear_args a = {.n_weights = gated ? 2 : 1 + random_below(r, 3),
                        .gated = gated,

@@ -107,9 +107,15 @@ static many_columns pack_columns(const pkv_tensor *dst, const pkv_linear_args *a
 // Rows of a weight times columns from `column` on.
 static void many_product(float *value, const many_columns *c, int64_t column, const uint32_t *panel, int packs) {
 #ifdef BYTE_TILES
-  for (int j = 0; packs == PACK_BYTES && j < TILE_ROWS; j += BYTE_ROWS)
-    byte_product(value + j * TILE_COLS, &c->bytes, column + j, panel, c->k);
-  if (packs == PACK_BYTES) return;
+  if (packs == PACK_BYTES) {
+    if (c->bytes.parts == 1)
+      for (int j = 0; j < TILE_ROWS; j += BYTE_ROWS)
+        byte_product(value + j * TILE_COLS, &c->bytes, column + j, panel, c->k);
+    else
+      for (int j = 0; j < TILE_ROWS; j += BYTE_ROWS / 2)
+        byte_sums(value + j * TILE_COLS, &c->bytes, 2 * (column + j), panel, c->k);
+    return;
+  }
 #endif
   const int64_t ku = c->k / UNIT_K;
   tile_product(value, c->units + column * ku, ku, panel, (int)ku, 0);

@@ -7,7 +7,7 @@
 #include "tensor.h"
 
 #define PKV_EXPORT __attribute__((visibility("default")))
-#define PKV_VERSION 5
+#define PKV_VERSION 6
 
 #define PKV_SUMS 2 // kinds of sums that one attention gathers
 
@@ -64,6 +64,9 @@ typedef struct {
 } pkv_decode_args;
 
 #define FEW_COLUMNS 7 // beyond this, packing a panel costs less than unpacking the weights for each column
+// From so many columns on bytes of columns are one a value; below two, which is finer than bf16.
+#define COARSE_COLUMNS 128
+#define COLUMN_STEPS 16256 // of two bytes: 127 * 128, the high one is signed, the low one within -64 .. 63
 #define PACK_UNITS 1
 #define PACK_BYTES 2
 

@@ -56,11 +56,11 @@ static const float *reference_floats(const pkv_tensor *t, int64_t i1, int64_t i2
   return (const float *)((const char *)t->data + i1 * t->nb[1] + i2 * t->nb[2]);
 }
 
-// A block of values as 8-bit codes, of which the largest is 127.
-static void reference_round(double *x, int n) {
+// A block of values as whole steps, of which the largest has so many.
+static void reference_round(double *x, int n, int steps) {
   double most = 0;
   for (int i = 0; i < n; i++) most = fmax(most, fabs(x[i]));
-  for (int i = 0; i < n && most > 0; i++) x[i] = nearbyint(x[i] * 127 / most) * most / 127;
+  for (int i = 0; i < n && most > 0; i++) x[i] = nearbyint(x[i] * steps / most) * most / steps;
 }
 
 // Result `row` of column `j` of a linear operation; many columns are rounded where the variant takes them as bytes.
@@ -76,7 +76,7 @@ static double reference_dot(const pkv_isa *isa, const pkv_tensor *dst, const pkv
     double value[32];
     for (int i = 0; i < 32; i++)
       value[i] = column[b + i] * scale * (a->norm < 0 ? 1 : ((float *)dst->src[a->norm]->data)[b + i]);
-    if (bytes) reference_round(value, 32);
+    if (bytes) reference_round(value, 32, pkv_round_up(x->ne[1], 8) < COARSE_COLUMNS ? COLUMN_STEPS : 127);
     for (int i = 0; i < 32; i++)
       sum += value[i] * reference_weight(w->type, (const uint8_t *)w->data + row * w->nb[1], b + i);
   }

@@ -57,10 +57,18 @@ export interface KernelComparison {
   readonly kernels: KernelInfo;
   readonly attention: readonly { headDim: number; ggml: number; ours: number; ratio: number }[];
   readonly prompts: readonly PromptSpeeds[];
-  /** Mean KL to products in f32, by our f32 kernels. */
-  readonly accuracy: { readonly reference: string; ours: Accuracy; ggml: Accuracy } | undefined;
+  /** Mean KL to products in f32, by our f32 kernels, after prompts of several lengths. */
+  readonly accuracy: readonly KernelAccuracy[];
   /** By prompt length, in bytes. */
   readonly peakRss: Readonly<Record<number, { readonly ggml: number; readonly ours: number }>>;
+}
+
+export interface KernelAccuracy {
+  /** The variant whose products are in f32. */
+  readonly reference: string;
+  readonly promptTokens: number;
+  readonly ours: Accuracy;
+  readonly ggml: Accuracy;
 }
 
 const ATTENTION = [
@@ -68,7 +76,8 @@ const ATTENTION = [
   { headDim: 128, nHead: 32, nHeadKv: 8, nQueries: 512, nKv: 4096 },
 ];
 const ACCURACY_PROMPTS = 8;
-const ACCURACY_TOKENS = 600;
+/** A question, and a document. */
+const ACCURACY_TOKENS = [37, 600];
 const ACCURACY_STEPS = 64;
 
 /** Our kernels beside libllama and beside ggml's operations in our own engine, in turn on the same tokens. */
@@ -218,25 +227,32 @@ async function accuracyOf(
   o: KernelBenchOptions,
   ours: Engine,
   ggml: Engine,
-): Promise<KernelComparison["accuracy"]> {
+): Promise<KernelAccuracy[]> {
   const library = kernelLibrary();
   const exact =
     typeof library === "string"
       ? undefined
       : library.variants.find((v) => v.available && v.precision === "f32");
-  if (exact === undefined) return undefined;
+  if (exact === undefined) return [];
   await using reference = await Engine.load({
     ...{ model: o.modelPath, threads: o.threads, kernels: exact.name },
   });
-  const length = Math.min(ACCURACY_TOKENS, Math.floor(o.tokens.length / 2));
-  const step = Math.floor((o.tokens.length - length) / (ACCURACY_PROMPTS - 1));
-  const prompts = Array.from({ length: ACCURACY_PROMPTS }, (_, i) =>
-    o.tokens.slice(i * step, i * step + length),
-  );
-  const [own, base] = await compareAccuracy(reference, [ours, ggml], {
-    ...{ prompts, steps: ACCURACY_STEPS },
-  });
-  return { reference: exact.name, ours: own as Accuracy, ggml: base as Accuracy };
+  const all: KernelAccuracy[] = [];
+  for (const wanted of ACCURACY_TOKENS) {
+    const length = Math.min(wanted, Math.floor(o.tokens.length / 2));
+    const step = Math.floor((o.tokens.length - length) / (ACCURACY_PROMPTS - 1));
+    const prompts = Array.from({ length: ACCURACY_PROMPTS }, (_, i) =>
+      o.tokens.slice(i * step, i * step + length),
+    );
+    const [own, base] = await compareAccuracy(reference, [ours, ggml], {
+      ...{ prompts, steps: ACCURACY_STEPS },
+    });
+    all.push({
+      ...{ reference: exact.name, promptTokens: length },
+      ...{ ours: own as Accuracy, ggml: base as Accuracy },
+    });
+  }
+  return all;
 }
 
 function perSecond(n: number, ms: number): number {

@@ -97,3 +97,56 @@ describe.each(running)("after operations of $name", (variant) => {
     expect(await product(own)).toEqual(await product(plain));
   });
 });
+
+/** Largest error of a result over the root mean square of all, by the number of columns. */
+const LIMITS = [
+  { columns: 8, bytes: 1e-3 },
+  { columns: 37, bytes: 1e-3 },
+  { columns: 120, bytes: 1e-3 },
+  { columns: 136, bytes: 0.05 },
+] as const;
+
+describe.each(running.filter((v) => v.precision === "int8"))("$name", (variant) => {
+  it.each(LIMITS)("rounds $columns columns no more than that", async ({ columns, bytes }) => {
+    using backend = new Backend(1);
+    using executor = new Executor(backend, new Kernels(variant, 1, backend.bufferType));
+    const [k, m] = [256, 48];
+    const type = TYPES.q8_0;
+    using buffer = new TensorBuffer(backend.bufferType, [{ type, shape: [k, m] }]);
+    const weights = buffer.tensors[0] as Tensor;
+    // Blocks of 34 bytes: a scale of 1 as a half, and 32 codes.
+    const codes = Int8Array.from({ length: k * m }, (_, i) => ((i * 37) % 255) - 127);
+    const data = new Uint8Array((k * m * 34) / 32);
+    for (let b = 0; b < (k * m) / 32; b++) {
+      data.set([0x00, 0x3c], b * 34);
+      data.set(new Uint8Array(codes.buffer, b * 32, 32), b * 34 + 2);
+    }
+    writeTensor(weights, data);
+    const x = Float32Array.from({ length: k * columns }, (_, i) => Math.sin(i * i));
+    const got = await executor.run((g) => {
+      const input = g.constant(TYPES.f32, [k, columns], x);
+      const y = g.output(
+        (g.kernels as Kernels).linear(g, {
+          x: input,
+          weights: [weights],
+          biases: [],
+          gated: false,
+        }),
+      );
+      return () => readTensor(y, new Float32Array(m * columns));
+    });
+    let [worst, squares] = [0, 0];
+    for (let j = 0; j < columns; j++) {
+      for (let i = 0; i < m; i++) {
+        let sum = 0;
+        for (let e = 0; e < k; e++) sum += (codes[i * k + e] as number) * (x[j * k + e] as number);
+        worst = Math.max(worst, Math.abs(sum - (got[j * m + i] as number)));
+        squares += sum * sum;
+      }
+    }
+    const error = worst / Math.sqrt(squares / (m * columns));
+    expect(error).toBeLessThan(bytes);
+    // The measure tells the two apart.
+    if (columns > 128) expect(error).toBeGreaterThan(1e-3);
+  });
+});
