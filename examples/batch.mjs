@@ -3,8 +3,8 @@ import { Engine } from "pyramidkv";
 
 const engine = await Engine.load({ model: process.argv[2] ?? "smollm2-135m" });
 const questions = [
-  ["pyramidkv", "What is the capital of France?"],
-  ["snapkv", "Name a colour of the rainbow."],
+  ["pyramidkv", "What's the capital city of Japan?"],
+  ["snapkv", "How many days are in a week?"],
   ["full", "How many legs has a spider?"],
 ];
 const sessions = questions.map(([method]) => engine.createSession({ method, kvSize: 128 }));

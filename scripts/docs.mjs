@@ -1,10 +1,43 @@
-// Writes what is made from the code: docs/methods.md and docs/pyramid.svg. Run by `npm run docs`.
-import { writeFileSync } from "node:fs";
+// Writes what is made from the code: docs/methods.md, docs/pyramid.svg and docs/schemas. Run by `npm run docs`; with
+// --check it writes nothing and fails where a file is not what it would be.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createGenerator } from "ts-json-schema-generator";
 import { describeMethods } from "../dist/compression/describe.js";
 import { resolveCompression } from "../dist/compression/resolve.js";
 
-writeFileSync("docs/methods.md", describeMethods());
-writeFileSync("docs/pyramid.svg", pyramid());
+/** What commands print with --json, by the name of the schema's file. */
+const SCHEMAS = {
+  generate: "GenerateJson",
+  plan: "PlanJson",
+  methods: "MethodsJson",
+  "models-list": "ModelsJson",
+  "models-inspect": "InspectJson",
+  eval: "EvalJson",
+  "eval-quality": "QualityJson",
+  "results-line": "ResultRowJson",
+  doctor: "DoctorJson",
+};
+
+const isCheck = process.argv.includes("--check");
+mkdirSync("docs/schemas", { recursive: true });
+put("docs/methods.md", describeMethods());
+put("docs/pyramid.svg", pyramid());
+const generator = createGenerator({
+  ...{ path: "src/cli/json.ts", tsconfig: "tsconfig.json", skipTypeCheck: true },
+  // Later versions may add fields.
+  additionalProperties: true,
+});
+for (const [name, type] of Object.entries(SCHEMAS)) {
+  const schema = generator.createSchema(type);
+  put(`docs/schemas/${name}.json`, `${JSON.stringify(schema, null, 2)}\n`);
+}
+
+function put(path, content) {
+  if (!isCheck) return writeFileSync(path, content);
+  if (existsSync(path) && readFileSync(path, "utf8") === content) return;
+  console.error(`${path} is not what the code gives; npm run docs writes it`);
+  process.exitCode = 1;
+}
 
 /** Tokens kept per layer, pyramid beside uniform, for 30 layers and 128 kept on average. */
 function pyramid() {

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { diagnose, type Diagnosis } from "../bench/diagnose.ts";
 import { table } from "./format.ts";
 import { progressBar } from "./progress.ts";
+import type { DoctorJson } from "./json.ts";
 import { note, print, printJson, style } from "./terminal.ts";
 import { integer } from "./options.ts";
 
@@ -28,7 +29,7 @@ async function doctor(flags: Flags): Promise<void> {
     bar.stop();
   }
   if (flags.json === true) {
-    printJson(d);
+    printJson<DoctorJson>(d);
     return;
   }
   const { kernels, variants, speeds, estimate } = d;

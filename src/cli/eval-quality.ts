@@ -19,6 +19,7 @@ import {
 import { MODES } from "../eval/run/mode.ts";
 import { ResultFile } from "../eval/run/result-file.ts";
 import { table } from "./format.ts";
+import type { QualityJson } from "./json.ts";
 import { print, printJson } from "./terminal.ts";
 import {
   addModelOptions,
@@ -124,7 +125,7 @@ async function qualityEval(flags: Flags): Promise<void> {
     return runQuality(engine, { ...what, ...control });
   });
   if (flags.json === true) {
-    printJson({ model, rows });
+    printJson<QualityJson>({ model, rows });
     return;
   }
   const draw = flags.markdown === true ? markdownTable : table;

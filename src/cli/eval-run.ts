@@ -15,6 +15,7 @@ import { loadPart } from "../optional.ts";
 import { Interrupt } from "./interrupt.ts";
 import { table } from "./format.ts";
 import { progressBar } from "./progress.ts";
+import type { EvalJson } from "./json.ts";
 import { note, print, printJson, style } from "./terminal.ts";
 import { loadEngine } from "./load-engine.ts";
 import {
@@ -143,7 +144,7 @@ function parseShard(text: string): readonly [number, number] {
 function printRows(rows: readonly ResultRow[], flags: RunFlags, problems: readonly string[]): void {
   if (flags.json === true) {
     const lines = summarise(rows).map(({ rows: _, ...line }) => line);
-    printJson({ problems, lines, rows });
+    printJson<EvalJson>({ problems, lines, rows });
     return;
   }
   const draw = flags.markdown === true ? markdownTable : table;

@@ -22,6 +22,7 @@ import {
   type ModelFlags,
   type SamplingFlags,
 } from "./options.ts";
+import type { GenerateJson } from "./json.ts";
 import { encodePrompt, readPrompt, type PromptFlags } from "./prompt.ts";
 import {
   cutNote,
@@ -117,7 +118,7 @@ async function generate(flags: Flags): Promise<void> {
   };
   let answer = "";
   let timeToFirstTokenMs = 0;
-  let finishReason: string = "length";
+  let finishReason: GenerateJson["finishReason"] = "length";
   const tokens: number[] = [];
   try {
     for await (const piece of session.generate(generation)) {
@@ -143,7 +144,7 @@ async function generate(flags: Flags): Promise<void> {
     return;
   }
   const { layers, ...totals } = kv;
-  const result = {
+  printJson<GenerateJson>({
     text: answer,
     tokens,
     promptTokens: prompt.length,
@@ -154,8 +155,7 @@ async function generate(flags: Flags): Promise<void> {
     model: modelResult(engine),
     kernels: engine.kernels,
     memory: memoryResult(engine),
-  };
-  printJson(result);
+  });
 }
 
 /** Says before a long prefill that the answer would not fit. */

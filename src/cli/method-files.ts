@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Option, type Command } from "commander";
+import type { Method } from "../compression/method.ts";
 import { addMethod } from "../compression/own-methods.ts";
 import { PyramidKVError } from "../errors.ts";
 import { names } from "./options.ts";
@@ -43,6 +44,6 @@ async function loadMethods({ methodFile = [] }: { readonly methodFile?: readonly
         `${path} has no default export; export a method by default`,
       );
     }
-    for (const method of Array.isArray(given) ? (given as unknown[]) : [given]) addMethod(method);
+    for (const method of Array.isArray(given) ? given : [given]) addMethod(method as Method);
   }
 }

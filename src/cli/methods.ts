@@ -4,6 +4,7 @@ import type { Method } from "../compression/method.ts";
 import { METHODS } from "../compression/methods.ts";
 import { WRAPPERS, type Wrapper } from "../compression/wrappers.ts";
 import { table } from "./format.ts";
+import type { MethodsJson } from "./json.ts";
 import { print, printJson, style } from "./terminal.ts";
 
 /** `pyramidkv methods`: what there is to choose from. */
@@ -25,13 +26,14 @@ function listMethods({ json }: { readonly json?: boolean }): void {
   const methods = Object.values(METHODS).map((m: Method) => ({
     ...{ name: m.name, summary: m.summary, ranksBy: scoredBy(m), needs: m.needs },
     ...{ budget: m.budget.name, queryAware: m.queryAware, options: m.options },
-    source: m.paper ?? null,
+    ...{ source: m.paper ?? null, deviations: m.deviations ?? [] },
   }));
   const wrappers = Object.entries(WRAPPERS).map(([name, w]: [string, Wrapper]) => ({
     ...{ name, summary: w.summary, argument: w.argument ?? null },
+    ...{ source: w.paper ?? null, deviations: w.deviations ?? [] },
   }));
   if (json === true) {
-    printJson({ methods, wrappers });
+    printJson<MethodsJson>({ methods, wrappers });
     return;
   }
   const rows = methods.map((m) => [

@@ -6,6 +6,7 @@ import { cachedModel } from "../hub/resolve.ts";
 import { architectureOf, ARCHITECTURES } from "../models/architectures.ts";
 import { Interrupt } from "./interrupt.ts";
 import { formatBytes, table } from "./format.ts";
+import type { InspectJson, ModelsJson } from "./json.ts";
 import { note, print, printJson } from "./terminal.ts";
 import { fetchModel } from "./load-engine.ts";
 
@@ -42,7 +43,7 @@ async function list(flags: { json?: boolean }): Promise<void> {
     })),
   );
   if (flags.json === true) {
-    printJson(rows);
+    printJson<ModelsJson>(rows);
     return;
   }
   const cells = rows.map((r) => [r.name, r.path === null ? "" : "here", r.summary]);
@@ -81,7 +82,7 @@ async function inspect(model: string, flags: { json?: boolean }): Promise<void> 
     chatTemplate: file.metadata.has("tokenizer.chat_template"),
   };
   if (flags.json === true) {
-    printJson(result);
+    printJson<InspectJson>(result);
     return;
   }
   const rows: [string, string][] = [

@@ -8,6 +8,7 @@ import type { SessionOptions } from "../engine/session-options.ts";
 import { PyramidKVError } from "../errors.ts";
 import { readJson } from "../files.ts";
 import { ALIASES } from "../hub/aliases.ts";
+import { environmentVariable } from "../user-folders.ts";
 import type { OptionSpec, OptionTable } from "../options.ts";
 
 /** A whole number, written as one. */
@@ -73,6 +74,8 @@ function listOf<T>(text: string, parse: (part: string) => T): T[] {
   return [...new Set(text.split(",").map((part) => parse(part.trim())))];
 }
 
+const DEFAULT_MODEL = "smollm2-135m";
+
 export interface ModelFlags {
   readonly model: string;
   readonly kernels?: string;
@@ -83,11 +86,12 @@ export interface ModelFlags {
 
 /** Which model, and which operations: what memory depends on. */
 export function addModelChoice(command: Command): Command {
-  command.option(
+  const option = new Option(
     "-m, --model <model>",
     `path of a .gguf, owner/repo[:quant] on the hub, or one of: ${Object.keys(ALIASES).join(", ")}`,
-    "smollm2-135m",
   );
+  const usual = environmentVariable("PYRAMIDKV_MODEL") ?? DEFAULT_MODEL;
+  command.addOption(option.default(usual, `${usual}; PYRAMIDKV_MODEL sets another`));
   return addOptions(command, { kernels: ENGINE_OPTIONS.kernels });
 }
 

@@ -8,6 +8,7 @@ import { PUBLISHED, WEIGHT_TYPES } from "../plan/model-shape.ts";
 import { plan, type Plan } from "../plan/plan.ts";
 import { machineMemory } from "./fits.ts";
 import { formatBytes, sparkline, table } from "./format.ts";
+import type { PlanJson } from "./json.ts";
 import { print, printJson } from "./terminal.ts";
 import {
   addCompressionOptions,
@@ -78,7 +79,7 @@ async function runPlan(flags: Flags): Promise<void> {
   });
   const place = flags.memory?.text ?? `this machine's ${formatBytes(memory)}`;
   if (flags.json === true) {
-    printJson({ ...asJson(result), verdict: verdict(result, place) });
+    printJson<PlanJson>({ ...asJson(result), verdict: verdict(result, place) });
   } else printPlan(result, place);
 }
 

@@ -3,11 +3,12 @@ import { effectiveOptions } from "../compression/resolve.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { KvReport } from "../engine/kv-report.ts";
 import type { Session } from "../engine/session.ts";
+import type { MemoryJson, MethodJson, ModelJson, TimingsJson } from "./json.ts";
 import { formatBytes, sparkline, table } from "./format.ts";
 import { style } from "./terminal.ts";
 
 /** The `model` part of JSON results. */
-export function modelResult({ model }: Engine) {
+export function modelResult({ model }: Engine): ModelJson {
   return {
     name: model.name,
     architecture: model.architecture,
@@ -20,13 +21,13 @@ export function modelResult({ model }: Engine) {
 }
 
 /** The `method` part of JSON results: its name and every option that has an effect on it. */
-export function methodResult({ compression }: Session) {
+export function methodResult({ compression }: Session): MethodJson {
   const { kvSize = null, ...rest } = effectiveOptions(compression);
   return { name: compression.method.name, kvSize, ...rest };
 }
 
 /** The `memory` part of JSON results, in bytes: of the whole process, not of the cache alone. */
-export function memoryResult(engine: Engine) {
+export function memoryResult(engine: Engine): MemoryJson {
   return {
     weightBytes: engine.weightBytes,
     workspaceBytes: engine.workspaceBytes,
@@ -42,7 +43,11 @@ function peakRss(): number {
 }
 
 /** The `timings` part of JSON results. */
-export function timingsResult(engine: Engine, { timings: t }: Session, timeToFirstTokenMs: number) {
+export function timingsResult(
+  engine: Engine,
+  { timings: t }: Session,
+  timeToFirstTokenMs: number,
+): TimingsJson {
   const perSecond = (tokens: number, ms: number) => (ms > 0 ? (tokens / ms) * 1000 : 0);
   return {
     loadMs: engine.loadMs,
@@ -60,7 +65,7 @@ export function summary(
   kv: KvReport,
   peakBytes: number,
   promptTokens: number,
-  timings: ReturnType<typeof timingsResult>,
+  timings: TimingsJson,
 ): string {
   const kept = Math.round(kv.meanKept);
   return [

@@ -53,7 +53,7 @@ export function print(text = ""): void {
 }
 
 /** A result for machines. */
-export function printJson(value: unknown): void {
+export function printJson<T>(value: T): void {
   print(JSON.stringify(value));
 }
 

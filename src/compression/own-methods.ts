@@ -12,7 +12,7 @@ const added = new Map<string, Method>();
  *
  * @throws `USAGE` where a part of it is missing or wrong, or its name is taken or cannot be one
  */
-export function addMethod(method: unknown): void {
+export function addMethod(method: Method): void {
   checkMethod(method);
   const { name } = method;
   if (!/^[a-z][a-z0-9-]*$/.test(name)) {
