@@ -23,6 +23,7 @@ import {
   type SamplingFlags,
 } from "./options.ts";
 import type { GenerateJson } from "./json.ts";
+import { noteUnused } from "./unused.ts";
 import { encodePrompt, readPrompt, type PromptFlags } from "./prompt.ts";
 import {
   cutNote,
@@ -84,9 +85,7 @@ async function generate(flags: Flags): Promise<void> {
   using interrupt = new Interrupt();
   await using engine = await loadEngine(flags, interrupt.signal);
   using session = engine.createSession(options);
-  for (const name of session.compression.unused) {
-    note(style("yellow", `note: ${name} has no effect on ${session.compression.method.name}`));
-  }
+  noteUnused(flags, session.compression);
   const prompt = encodePrompt(engine.tokenizer, text, flags);
   checkRoom(engine, prompt.length, session.endless ? 0 : flags.maxTokens);
   if (flags.force !== true) {

@@ -83,6 +83,27 @@ describe("the installed command", () => {
     expect(generate("--prompt", "", "-q").stderr).toMatch(/^error: the prompt is empty/);
   });
 
+  it("names options that have no effect", () => {
+    const { stderr } = generate(
+      "-p",
+      LONG,
+      "-n",
+      "1",
+      "--seed",
+      "3",
+      "--kept",
+      "--beta",
+      "2",
+      "--method",
+      "snapkv",
+    );
+    expect(stderr).toMatch(/note: beta has no effect on snapkv\n/);
+    expect(stderr).toMatch(/note: --seed has no effect at temperature 0\n/);
+    expect(stderr).toMatch(/note: --kept has no effect without --json\n/);
+    const used = ["--seed", "3", "--temperature", "1", "--kept", "--json"];
+    expect(generate("-p", LONG, "-n", "1", ...used).stderr).toBe("");
+  });
+
   it("runs methods of one's own, in wrappers, too", () => {
     const source = `import { METHODS } from "pyramidkv";
       export default [{ ...METHODS.snapkv, name: "mine" }];`;

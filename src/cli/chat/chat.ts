@@ -16,6 +16,7 @@ import {
 import { progressBar } from "../progress.ts";
 import { cutNote, keptLine, layerTable, summary, timingsResult } from "../results.ts";
 import { isTerminal, note, noteError, print, printPiece, style } from "../terminal.ts";
+import { noteUnused } from "../unused.ts";
 import { MessageInput } from "./input.ts";
 
 export const ANSWER_TOKENS = 512;
@@ -64,6 +65,7 @@ export class Chat implements Disposable {
     note(
       style("dim", `${this.engine.model.name}, ${method.name}${size}; /help lists the commands`),
     );
+    noteUnused(this.flags, this.#session.compression);
     this.#input.onInterrupt = this.#onSignal;
     this.#input.onEnd = () => this.quit();
     process.on("SIGINT", this.#onSignal);
