@@ -2,6 +2,7 @@ import { analysisCsv } from "../analysis/csv.ts";
 import { namesOf, type Analyzed } from "../analysis/analyzed.ts";
 import { analysisPage } from "../analysis/page/page.ts";
 import { writeFiles, writePage } from "../page/write.ts";
+import { madeNow } from "./made.ts";
 
 /** Writes the page, the pictures, the numbers and the budgets into a folder, and returns the numbers as JSON. */
 export async function writeAnalysis(
@@ -22,7 +23,8 @@ export async function writeAnalysis(
     "analysis.csv": analysisCsv(all),
     ...(Object.fromEntries(budgets) as Record<string, string>),
   });
-  await writePage(folder, "analysis", await analysisPage(all), { png });
+  const page = { ...(await analysisPage(all)), made: madeNow() };
+  await writePage(folder, "analysis", page, { png });
   return json;
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { PyramidKVError } from "../errors.ts";
 import { COMMANDS } from "./commands.ts";
+import { packageVersion } from "./made.ts";
 import { addMethodFileOption } from "./method-files.ts";
 import { beQuiet, noteError, style, watchOutputs } from "./terminal.ts";
 
@@ -65,9 +65,4 @@ function reportError(error: unknown): number {
   // Not one of ours: a defect, so everything that helps to find it.
   noteError(error instanceof Error ? (error.stack ?? error.message) : String(error));
   return 1;
-}
-
-function packageVersion(): string {
-  const url = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(url, "utf8")) as { version: string }).version;
 }

@@ -4,6 +4,7 @@ import { PyramidKVError } from "../errors.ts";
 import { readResults } from "../eval/run/result-file.ts";
 import { writePage } from "../page/write.ts";
 import { loadPart } from "../optional.ts";
+import { madeNow } from "./made.ts";
 import { note } from "./terminal.ts";
 
 /** `pyramidkv report`: results as one page, a Markdown file and pictures. */
@@ -29,6 +30,6 @@ async function report(paths: readonly string[], out: string): Promise<void> {
   }
   // Loaded only here: every command would wait for it.
   const { makeReport } = await loadPart("pages", () => import("../eval/report/report.ts"));
-  await writePage(out, "report", makeReport(rows));
+  await writePage(out, "report", { ...makeReport(rows), made: madeNow() });
   note(`${rows.length} results in ${join(out, "report.html")} and ${join(out, "report.md")}`);
 }

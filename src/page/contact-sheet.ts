@@ -45,11 +45,11 @@ export async function contactSheet({
   const frames = tiles.flatMap((line, r) =>
     line.map((_, c) => {
       const { x, y } = at(c * step.x, r * step.y);
-      return `<rect x="${x - 0.5}" y="${y - 0.5}" width="${width * zoom + 1}" height="${height * zoom + 1}" fill="none" stroke="#ccc"/>`;
+      return `<rect x="${x - 0.5}" y="${y - 0.5}" width="${width * zoom + 1}" height="${height * zoom + 1}" fill="none" stroke="#aaa"/>`;
     }),
   );
   const text = (name: string, x: number, y: number, anchor: string) =>
-    `<text x="${x}" y="${y}" text-anchor="${anchor}">${escaped(name)}</text>`;
+    `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="currentColor">${escaped(name)}</text>`;
   const names = [
     ...columns.map((name, c) =>
       text(name, at(c * step.x + width / 2, 0).x, MARGIN.top - 8, "middle"),
@@ -60,7 +60,7 @@ export async function contactSheet({
   const image = await pngAddress({ ...sheet, shares });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size.width} ${size.height}" width="${size.width}" height="${size.height}" font-family="system-ui, sans-serif" font-size="11">`,
-    `<rect width="100%" height="100%" fill="white"/>`,
+    `<rect class="paper" width="100%" height="100%" fill="white"/>`,
     `<image x="${left}" y="${MARGIN.top}" width="${sheet.width * zoom}" height="${sheet.height * zoom}" href="${image}" style="image-rendering: pixelated" preserveAspectRatio="none"/>`,
     ...[...frames, ...names, "</svg>"],
   ].join("\n");

@@ -1,8 +1,14 @@
+import { termsOf } from "./glossary.ts";
 import type { Page } from "./page.ts";
 
 /** A page as Markdown; pictures are linked by name, as files beside it. */
 export function pageMarkdown(page: Page): string {
-  const parts = [`# ${page.title}`, ...page.notes];
+  const parts = [`# ${page.title}`];
+  if (page.made !== undefined) {
+    const { command, date, version } = page.made;
+    parts.push(`Made on ${date} by pyramidkv ${version}: \`${command}\``);
+  }
+  parts.push(...page.notes);
   page.sections.forEach((section, i) => {
     parts.push(`## ${section.title}`, ...section.notes);
     for (const table of section.tables) {
@@ -12,6 +18,11 @@ export function pageMarkdown(page: Page): string {
       parts.push(`![${chart.caption}](${chartFile(i, chart.name)})`, chart.caption);
     }
   });
+  const terms = termsOf(page);
+  if (terms.length > 0) {
+    const entries = terms.map(({ term, meaning }) => `- **${term}**: ${meaning}`);
+    parts.push("## Words", entries.join("\n"));
+  }
   return `${parts.join("\n\n")}\n`;
 }
 

@@ -3,6 +3,17 @@ export interface Page {
   readonly title: string;
   readonly notes: readonly string[];
   readonly sections: readonly PageSection[];
+  readonly made?: Made;
+}
+
+/** How a page was made, for those who find it later. */
+export interface Made {
+  /** As it was typed: `pyramidkv report needle.jsonl`. */
+  readonly command: string;
+  /** `2026-11-26` */
+  readonly date: string;
+  /** Of this package. */
+  readonly version: string;
 }
 
 export interface PageSection {
@@ -25,4 +36,13 @@ export interface Chart {
   readonly caption: string;
   /** A whole SVG document. */
   readonly svg: string;
+}
+
+/** All words of a page that are not names or numbers: titles, notes, heads and captions. */
+export function proseOf({ notes, sections }: Page): string[] {
+  const own = sections.flatMap(({ title, notes: said, tables, charts }) => [
+    ...[title, ...said, ...charts.map(({ caption }) => caption)],
+    ...tables.flatMap((table) => [table.title, ...table.head]),
+  ]);
+  return [...notes, ...own];
 }

@@ -1,5 +1,6 @@
 import * as Plot from "@observablehq/plot";
 import { draw } from "../../page/draw.ts";
+import { seriesLines } from "../../page/series.ts";
 import type { Chart } from "../../page/page.ts";
 
 /** A point of a line. */
@@ -31,7 +32,8 @@ export interface LineChart {
   readonly name: string;
   readonly caption: string;
   readonly points: readonly LinePoint[];
-  readonly y: { readonly label: string; readonly log?: boolean };
+  /** Shares are drawn in percent. */
+  readonly y: { readonly label: string; readonly log?: boolean; readonly percent?: boolean };
   readonly x?: { readonly label: string; readonly log?: boolean };
   readonly behind?: Behind;
 }
@@ -50,13 +52,17 @@ export function lineChart({
     x:
       x === undefined
         ? layerAxis(points)
-        : { label: x.label, ...(x.log === true && { type: "log" }) },
-    y: { label: y.label, grid: true, ...(y.log === true ? { type: "log" } : { zero: true }) },
-    color: { legend: lines.length > 1, domain: lines },
+        : { label: x.label, ...(x.log === true && { type: "log", tickFormat: "~g" }) },
+    y: {
+      ...{ label: y.percent === true ? `${y.label}, %` : y.label, grid: true },
+      ...(y.log === true ? { type: "log", nice: true, tickFormat: "~g" } : { zero: true }),
+      ...(y.percent === true && { percent: true }),
+    },
+    series: lines,
     marks: [
       Plot.areaY(band, { x: "x", y1: "low", y2: "high", fillOpacity: 0.15 }),
       Plot.dot(dots, { x: "x", y: "y", r: 1.5, fill: "#999" }),
-      Plot.line(points, { x: "x", y: "y", stroke: "line", z: "line", marker: true }),
+      ...seriesLines(points, lines, { x: "x", y: "y", series: "line" }),
     ],
   });
   return { name, caption, svg };
@@ -89,9 +95,9 @@ export function heatChart({ name, caption, x, y, shares }: HeatChart): Chart {
   const margin = 30 + 6.5 * Math.max(4, ...y.names.map((own) => own.length));
   const svg = draw({
     ...{ marginLeft: margin, width: margin + 40 + cellWidth * x.names.length },
-    ...{ marginTop: 8, marginBottom: 40, height: 48 + 18 * y.names.length },
+    ...{ marginTop: 8, marginBottom: 44, height: 52 + 18 * y.names.length },
     x: { label: x.label, domain: x.names },
-    y: { label: y.label, domain: y.names },
+    y: { label: y.label, domain: y.names, labelOffset: margin - 8 },
     color: { type: "linear", domain: [0, 1], scheme: "blues" },
     marks: [
       Plot.cell(cells, { ...place, fill: "share" }),

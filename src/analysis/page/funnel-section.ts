@@ -16,7 +16,7 @@ export function funnelSection(name: string, funnel: Funnel): PageSection {
         name: "heads",
         caption: "Effective number of keys: each head a dot, their average a line.",
         points: pointsOf("mean", funnel.effectiveKeys.map(mean)),
-        y: { label: "keys", log: true },
+        y: { label: "effective number of keys", log: true },
         behind: {
           dots: funnel.effectiveKeys.flatMap((heads, x) => heads.map((y) => ({ x, y }))),
         },
@@ -28,12 +28,12 @@ export function funnelSection(name: string, funnel: Funnel): PageSection {
           ...pointsOf("sinks", funnel.sinks.map(mean)),
           ...pointsOf("window", funnel.window.map(mean)),
         ],
-        y: { label: "share" },
+        y: { label: "attention", percent: true },
       }),
       heatChart({
         name: "top-mass",
         caption: "Attention on the top K keys of each query, in percent.",
-        x: { label: "K", names: funnel.topKs.map(String) },
+        x: { label: "K, keys", names: funnel.topKs.map(String) },
         y: { label: "layer", names: layers },
         shares: overHeads(funnel.topMass),
       }),

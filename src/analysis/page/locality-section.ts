@@ -22,7 +22,7 @@ export function localitySection(name: string, locality: Locality): PageSection {
       heatChart({
         name: "distance",
         caption: "Attention by distance, in percent; 0 is a query's own key.",
-        x: { label: "tokens back, from", names: distances.map(String) },
+        x: { label: "distance from, tokens", names: distances.map(String) },
         ...{ y, shares: overHeads(locality.byDistance) },
       }),
       heatChart({
@@ -43,7 +43,7 @@ export function localitySection(name: string, locality: Locality): PageSection {
             outside.map((own) => own[i] as number),
           ),
         ),
-        y: { label: "share" },
+        y: { label: "attention outside", percent: true },
       }),
     ],
   };

@@ -17,7 +17,7 @@ export function needsSection(name: string, needs: Needs): PageSection {
     return lineChart({
       ...{ name: `needs-${of}`, caption },
       points: needs.errors.flatMap((error, e) => pointsOf(`${100 * error} %`, at(e, 1))),
-      y: { label: "keys", log: true },
+      y: { label: "tokens needed", log: true },
       behind: { band: low.map((own, x) => ({ x, low: own, high: high[x] as number })) },
     });
   };

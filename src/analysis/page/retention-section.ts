@@ -45,8 +45,8 @@ async function sizeSection(
       {
         title: "Attention that the kept tokens hold, and the error of attention's outputs",
         head: [
-          ...["method", `of the next ${next} tokens`, "of the best choice"],
-          ...[`of the last ${last}`, "of the best choice", "output error"],
+          ...["method", `held of the next ${next} tokens`, `next ${next}: of the best choice`],
+          ...[`held of the last ${last}`, `last ${last}: of the best choice`, "output error"],
           ...["heads overlap", "neighbouring layers overlap"],
         ],
         rows: named.map((way) => [way.name, ...figures(way)]),
@@ -57,14 +57,14 @@ async function sizeSection(
         name: "captured",
         caption: `Of the attention that the next ${next} tokens give to the compressed ones: what kept ones hold.`,
         points: named.flatMap(({ name, captured }) => pointsOf(name, captured.map(mean))),
-        y: { label: "share" },
+        y: { label: "attention held", percent: true },
       }),
       lineChart({
         name: "errors",
         caption:
           "How far each layer's attention output is from that of the full cache, layers before taken as exact.",
         points: named.flatMap(({ name, errors }) => pointsOf(name, errors)),
-        y: { label: "relative error" },
+        y: { label: "relative error", percent: true },
       }),
       ...(follow > STRETCH ? [driftChart(named)] : []),
       {
@@ -103,7 +103,7 @@ function driftChart(
       drift.map((y, i) => ({ line: name, x: (i + 0.5) * STRETCH, y })),
     ),
     x: { label: "tokens after the compression" },
-    y: { label: "share" },
+    y: { label: "attention held", percent: true },
   });
 }
 

@@ -61,7 +61,7 @@ function funnelLines(all: readonly Named<Analyzed>[]): Chart[] {
       name: "effective-keys",
       caption: "Effective number of keys, e^entropy.",
       points: funnels.flatMap(({ name, effectiveKeys }) => pointsOf(name, effectiveKeys.map(mean))),
-      y: { label: "keys", log: true },
+      y: { label: "effective number of keys", log: true },
     }),
     lineChart({
       name: "reach",
@@ -72,7 +72,7 @@ function funnelLines(all: readonly Named<Analyzed>[]): Chart[] {
           overHeads(reach).map((own) => own[TOP_KS.indexOf(REACH)] as number),
         ),
       ),
-      y: { label: "share" },
+      y: { label: "attention held", percent: true },
     }),
   ];
 }
@@ -81,7 +81,7 @@ function fitTable(all: readonly Named<Analyzed>[]): Table {
   return {
     title: "The best budgets",
     head: [
-      ...["", "narrows at layer", "tokens a layer", "error, evenly"],
+      ...["text", "narrows at layer", "tokens a layer", "error, evenly"],
       ...["by the best pyramid", "its β", "by layer", "by kv head"],
     ],
     rows: all.flatMap(({ name, found: { funnel }, fitted }) =>
@@ -100,7 +100,7 @@ function fitLines(all: readonly Named<Analyzed>[]): Chart {
     points: all.flatMap(({ name, fitted: [first] }) =>
       pointsOf(name, (first?.budgets ?? []).map(mean)),
     ),
-    y: { label: "tokens" },
+    y: { label: "tokens a kv head" },
   });
 }
 
@@ -124,7 +124,7 @@ function waysTable(
   return [
     {
       title,
-      head: ["", "tokens a layer", ...methods],
+      head: ["text", "tokens a layer", ...methods],
       rows: all.flatMap(({ name, ways }) =>
         sizes.map((size) => [
           ...[name, String(size ?? "all")],
@@ -148,13 +148,13 @@ function alphaLines(all: readonly Named<Retention>[]): Chart[] {
       name,
       caption: `${caption}, by how many of the prompt's last tokens score the others (${method}, ${kvSize} a layer).`,
       points: ways.map((kept) => ({ line: kept.name, x: kept.way.alpha as number, y: y(kept) })),
-      x: { label: "α", log: true },
-      y: { label },
+      x: { label: "α, tokens", log: true },
+      y: { label, percent: true },
     });
   return [
     chart(
       "alpha-held",
-      "share",
+      "attention held",
       "Attention of the tokens that follow next, at most 64, that kept ones hold",
       held,
     ),

@@ -1,7 +1,10 @@
 import * as Plot from "@observablehq/plot";
 import { draw } from "../../page/draw.ts";
+import { seriesDots, seriesLines } from "../../page/series.ts";
 import type { Chart } from "../../page/page.ts";
 import type { WaySummary } from "../run/summary.ts";
+
+const SCORE_AXIS = { label: "average score, %", grid: true, zero: true } as const;
 
 /** Average score against tokens kept, one line a method; the full cache is the dashed line. */
 export function scoreCurves(lines: readonly WaySummary[]): Chart {
@@ -11,16 +14,20 @@ export function scoreCurves(lines: readonly WaySummary[]): Chart {
       : [{ method: line.name, kept: line.kvSize, score: line.average }],
   );
   const full = lines.filter(({ kvSize }) => kvSize === undefined);
+  const names = namesOf(lines);
   return {
     name: "score-by-size",
     caption: "Average score against tokens kept per layer and kv head. Dashed: the full cache.",
     svg: draw({
-      x: { type: "log", base: 2, label: "tokens kept", tickFormat: "d", ticks: sizesOf(points) },
-      y: { label: "average score", grid: true, zero: true },
-      color: { legend: true, domain: namesOf(lines) },
+      x: {
+        ...{ type: "log", base: 2, label: "tokens kept a layer and kv head" },
+        ...{ tickFormat: "d", ticks: sizesOf(points) },
+      },
+      y: SCORE_AXIS,
+      series: names,
       marks: [
         Plot.ruleY(full, { y: "average", strokeDasharray: "4 3" }),
-        Plot.line(points, { x: "kept", y: "score", stroke: "method", marker: true }),
+        ...seriesLines(points, names, { x: "kept", y: "score", series: "method" }),
       ],
     }),
   };
@@ -51,13 +58,15 @@ export function paretoFront(lines: readonly WaySummary[]): Chart {
     caption:
       "Average score against the bytes that the cache holds. Joined: what nothing as small beats.",
     svg: draw({
-      x: { type: "log", label: "MB of keys and values" },
-      y: { label: "average score", grid: true, zero: true },
-      color: { legend: true, domain: namesOf(lines) },
+      x: { type: "log", label: "keys and values held, MB", tickFormat: "~g" },
+      y: SCORE_AXIS,
+      series: namesOf(lines),
+      labels: [...front, ...points.filter((p) => !front.includes(p))].map((p) => ({
+        ...{ x: p.megabytes, y: p.score, text: front.includes(p) ? p.way : "" },
+      })),
       marks: [
         Plot.line(front, { x: "megabytes", y: "score", curve: "step-after", strokeOpacity: 0.4 }),
-        Plot.dot(points, { x: "megabytes", y: "score", fill: "method", r: 4 }),
-        Plot.text(front, { x: "megabytes", y: "score", text: "way", dy: -10, fontSize: 9 }),
+        seriesDots(points, { x: "megabytes", y: "score", series: "method" }),
       ],
     }),
   };
@@ -113,18 +122,19 @@ export function needleMap(lines: readonly WaySummary[]): Chart | undefined {
   const row = ({ method }: { method: string }) => methods.indexOf(method);
   return {
     name: "needle-map",
-    caption: "Needles found, by prompt length (across) and depth (down): green all, red none.",
+    caption: "Needles found, by prompt length (across) and depth (down): dark all, light none.",
     svg: draw({
-      ...{ width: 60 + 210 * sizes.length, height: 50 + methods.length * (34 + 14 * depths) },
+      ...{ width: 90 + 210 * sizes.length, height: 80 + methods.length * (34 + 14 * depths) },
+      marginTop: 28,
       padding: 0.05,
-      x: { type: "band", label: "prompt tokens", tickFormat: shortLength },
-      y: { type: "band", label: "depth" },
+      x: { type: "band", label: "prompt length, tokens", tickFormat: shortLength },
+      y: { type: "band", label: "depth, share of the prompt" },
       fx: { axis: null, padding: 0.12 },
       fy: { axis: null, padding: 0.35 },
-      color: { type: "linear", scheme: "RdYlGn", domain: [0, 1] },
+      color: { type: "linear", scheme: "blues", domain: [0, 1] },
       marks: [
         Plot.cell(data, {
-          ...{ x: "length", y: "depth", fill: "found", inset: 0.5 },
+          ...{ x: "length", y: "depth", fill: "found", inset: 1, stroke: "#888", strokeWidth: 0.5 },
           ...{ fx: column, fy: row },
         }),
         Plot.text(ways, {

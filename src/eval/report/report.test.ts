@@ -59,6 +59,12 @@ describe("a report", () => {
     ]);
   });
 
+  it("has no two columns of one name", () => {
+    for (const { head } of report.sections.flatMap(({ tables }) => tables)) {
+      expect(new Set(head).size).toBe(head.length);
+    }
+  });
+
   it("draws curves, the front and the needles, each as an SVG of its own", () => {
     const charts = report.sections[0]?.charts ?? [];
     expect(charts.map(({ name }) => name)).toEqual([
@@ -75,7 +81,7 @@ describe("a report", () => {
   it("is one page without anything from elsewhere, and escapes names", () => {
     const html = pageHtml(report);
     expect(html).toContain("&lt;tiny&gt; &amp; co");
-    expect(html).not.toMatch(/<script|<link|src=|@import|url\(http/);
+    expect(html).not.toMatch(/<script|<link|src=|@import|url\(http|href="(?!#|data:)/);
     expect(pageMarkdown(report)).toContain("![Needles found, by prompt length");
   });
 });
