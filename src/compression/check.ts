@@ -102,8 +102,9 @@ function wrongScores(values: unknown, n: number): string | undefined {
 }
 
 /**
- * Checks budgets that a policy returned for a layer: whole numbers of at least 1, one a kv head.
+ * Checks budgets that a policy returned for a layer: whole numbers of at least `min`, one a kv head.
  *
+ * @param min 0 where small budgets are raised afterwards
  * @throws `USAGE` naming the method, the policy's field, the layer and the head
  */
 export function checkBudgets(
@@ -112,13 +113,14 @@ export function checkBudgets(
   il: number,
   nHeadKv: number,
   budgets: unknown,
+  min: 0 | 1 = 1,
 ): asserts budgets is number[] {
   requireLength(name, field, `layer ${il}`, nHeadKv, "kv heads", budgets);
   for (const [h, budget] of budgets.entries()) {
-    if (Number.isInteger(budget) && (budget as number) >= 1) continue;
+    if (Number.isInteger(budget) && (budget as number) >= min) continue;
     throw new PyramidKVError(
       "USAGE",
-      `${name}: ${field} of layer ${il}, head ${h}, must be a whole number of at least 1, got ${describeValue(budget)}`,
+      `${name}: ${field} of layer ${il}, head ${h}, must be a whole number of at least ${min}, got ${describeValue(budget)}`,
     );
   }
 }

@@ -1,32 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { KERNELS } from "../../test/helpers/kernels.ts";
+import { METHOD_CASES, WRAPPED } from "../../test/helpers/method-names.ts";
 import { randomTokens, TestFolder, type TinyOptions } from "../../test/helpers/tiny-model.ts";
 import { resolveCompression } from "../compression/resolve.ts";
-import { METHODS } from "../compression/methods.ts";
-import { WRAPPERS, type WrapperName } from "../compression/wrappers.ts";
+import { WRAPPERS } from "../compression/wrappers.ts";
 import { Engine } from "./engine.ts";
 import type { Session } from "./session.ts";
 
-/** What every method in the table must do; one suite for all, and for all that are to come. */
-const WRAPPED: Readonly<Record<WrapperName, string>> = {
-  uniform: "uniform(pyramidkv)",
-  pyramid: "pyramid(h2o)",
-  inverted: "inverted(snapkv)",
-  ada: "ada(snapkv)",
-  "per-layer": "per-layer(funnel)",
-  cake: "cake(snapkv)",
-  coverage: "coverage:0.9(snapkv)",
-  chunk: "chunk:8(snapkv)",
-  local: "local:2(h2o)",
-  online: "online(funnel)",
-  probe: "probe(snapkv)",
-  carry: "carry:0.4(snapkv)",
-  merge: "merge(snapkv)",
-  sampled: "sampled(funnel)",
-  every: "every:16(snapkv)",
-  rerotate: "rerotate(streaming-llm)",
-};
-const NAMES = [...Object.keys(METHODS), ...Object.values(WRAPPED)];
+const NAMES = METHOD_CASES;
 const KV_SIZE = 64;
 const CHUNK = 512;
 const cases = KERNELS.flatMap((kernels) => NAMES.map((method) => [method, kernels] as const));

@@ -72,7 +72,7 @@ const WRONG_BUDGETS: readonly [string, BudgetPolicy, RegExp][] = [
   [
     "fractions",
     policy({ kind: "layers", layers: () => [40.5, 23.5] }),
-    /mine: layers of layer 0, head 0, must be a whole number of at least 1, got 40.5/,
+    /mine: layers of layer 0, head 0, must be a whole number of at least 0, got 40.5/,
   ],
   [
     "a short list",

@@ -24,7 +24,7 @@ export function knownBudgets(
   if (budget.kind !== "layers" && budget.kind !== "split") return undefined;
   const list: unknown = budget.layers(input);
   requireLength(name, "layers", "its budget", nLayer, "layers", list);
-  list.forEach((b, il) => checkBudgets(name, "layers", il, 1, [b]));
+  list.forEach((b, il) => checkBudgets(name, "layers", il, 1, [b], 0));
   return raised(list as number[], least).map((b) => new Array<number>(nHeadKv).fill(b));
 }
 

@@ -76,7 +76,7 @@ export class BudgetPlan {
       case "split": {
         const total = known.reduce((a, b) => a + b, 0);
         const budgets: unknown = budget.split(layer, total, this.#input);
-        checkBudgets(name, "split", il, nHeadKv, budgets);
+        checkBudgets(name, "split", il, nHeadKv, budgets, 0);
         return within(raised(budgets, forcedTokens(this.compression) + 1));
       }
       case "measured": {
