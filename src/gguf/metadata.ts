@@ -58,6 +58,12 @@ export class Metadata {
     return entry.value as boolean;
   }
 
+  /** Throws where a key is there with another type than this one, which libllama insists on. */
+  requireType(key: string, type: GgufValue["type"]): void {
+    const entry = this.entries.get(key);
+    if (entry !== undefined && entry.type !== type) throw wrongType(key, entry, type);
+  }
+
   array(key: string): GgufArray | undefined {
     const entry = this.entries.get(key);
     if (entry === undefined) return undefined;

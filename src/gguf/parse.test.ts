@@ -49,6 +49,7 @@ describe("parseHeader", () => {
     ["a short row", buildGguf({}, [{ ...tensor, type: 8 }]), /needs a multiple of 32/],
     ["missing data", buildGguf({}, [{ ...tensor, shape: [64] }]), /is truncated: t ends at byte/],
     ["a tensor twice", buildGguf({}, [tensor, tensor]), /t occurs twice/],
+    ["tensors out of order", swapped(), /tensors are out of order: b begins at 32, where 0 is due/],
     [
       "a bad alignment",
       buildGguf({ "general.alignment": { type: "u32", value: 48 } }, []),
@@ -58,6 +59,16 @@ describe("parseHeader", () => {
   ])("refuses %s", (_, bytes, message) => {
     expect(() => parse(new Uint8Array(bytes))).toThrow(message);
   });
+
+  /** Two tensors whose offsets are exchanged. */
+  function swapped(): Uint8Array {
+    const both = ["b", "c"].map((name) => ({ ...tensor, name }));
+    const bytes = Buffer.from(buildGguf({}, both));
+    const [b, c] = [bytes.indexOf("b") + 1 + 4 + 8 + 4, bytes.indexOf("c") + 1 + 4 + 8 + 4];
+    bytes.writeBigUInt64LE(32n, b);
+    bytes.writeBigUInt64LE(0n, c);
+    return bytes;
+  }
 
   function patched(patch: (view: DataView) => void): Uint8Array {
     const bytes = buildGguf({ "general.name": { type: "string", value: "x" } }, []);

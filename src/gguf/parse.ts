@@ -52,11 +52,19 @@ export function parseHeader(bytes: Uint8Array, fileSize: number): GgufHeader {
   const relative = Array.from({ length: nTensors }, (_, i) => readTensorInfo(cursor, i));
   const dataStart = Math.ceil(cursor.offset / alignment) * alignment;
   const tensors = new Map<string, TensorInfo>();
+  let due = 0;
   for (const info of relative) {
     if (tensors.has(info.name)) {
       throw new PyramidKVError("BAD_FILE", `the tensor ${info.name} occurs twice`);
     }
     tensors.set(info.name, placeTensor(info, dataStart, alignment, fileSize));
+    if (info.offset !== due) {
+      throw new PyramidKVError(
+        "BAD_FILE",
+        `tensors are out of order: ${info.name} begins at ${info.offset}, where ${due} is due; convert the file again`,
+      );
+    }
+    due += Math.ceil(info.bytes / alignment) * alignment;
   }
   return { metadata, tensors };
 }

@@ -1,6 +1,8 @@
+import { PyramidKVError } from "../errors.ts";
 import type { Executor } from "../ggml/executor.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import type { GgufFile } from "../gguf/file.ts";
+import type { Metadata } from "../gguf/metadata.ts";
 import type { TransformerGraph } from "./architecture.ts";
 import { architectureOf } from "./architectures.ts";
 import { ignoredKeys, type HyperParameters } from "./hyper-parameters.ts";
@@ -35,6 +37,7 @@ export class Model extends NativeOwner {
 
   /** Checks the file against its architecture, then loads its weights. */
   static async load(executor: Executor, file: GgufFile, options?: LoadOptions): Promise<Model> {
+    requireWhole(file.metadata);
     const architecture = architectureOf(file.metadata);
     const hp = architecture.hyperParameters(file.metadata);
     const plan = planWeights(architecture, hp, file.tensors);
@@ -46,4 +49,16 @@ export class Model extends NativeOwner {
   protected release(): void {
     this.#store[Symbol.dispose]();
   }
+}
+
+/** Throws where the file is one part of several. */
+function requireWhole(metadata: Metadata): void {
+  metadata.requireType("split.count", "u16");
+  const parts = metadata.integer("split.count", 0, 65_535) ?? 1;
+  if (parts <= 1) return;
+  const part = (metadata.integer("split.no", 0, parts - 1) ?? 0) + 1;
+  throw new PyramidKVError(
+    "UNSUPPORTED",
+    `this is part ${part} of ${parts} (split.count); join them with llama-gguf-split --merge and give the whole file`,
+  );
 }

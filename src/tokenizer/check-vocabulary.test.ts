@@ -42,6 +42,16 @@ describe("checkVocabulary", () => {
       { "tokenizer.ggml.suppress_tokens": tokens(["x"]) },
       /suppress_tokens has 1 elements of string/,
     ],
+    [
+      "an id of another type",
+      { "tokenizer.ggml.eos_token_id": { type: "i32", value: 2 } },
+      /eos_token_id is of type i32, u32 was expected/,
+    ],
+    [
+      "a type of file that is text",
+      { "general.file_type": { type: "string", value: "Q4" } },
+      /file_type is of type string, u32 was expected/,
+    ],
     ["a far token", { "tokenizer.ggml.bos_token_id": { type: "u32", value: 5000 } }, /is 5000/],
     [
       "BPE without merges",

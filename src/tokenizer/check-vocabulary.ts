@@ -36,6 +36,7 @@ export function checkVocabulary(metadata: Metadata): VocabularyFacts | undefined
   }
   if (model === "no_vocab") return undefined;
 
+  metadata.requireType("general.file_type", "u32");
   const n = checkTokens(metadata, model);
   checkArray(metadata, "tokenizer.ggml.scores", ["f32", "i32"], n);
   checkArray(metadata, "tokenizer.ggml.token_type", ["i32"], n);
@@ -43,7 +44,10 @@ export function checkVocabulary(metadata: Metadata): VocabularyFacts | undefined
   if (model === "gpt2") required(metadata.array("tokenizer.ggml.merges"), "tokenizer.ggml.merges");
   checkArray(metadata, "tokenizer.ggml.merges", ["string"], 0);
   for (const name of metadata.entries.keys()) {
-    if (/^tokenizer\.ggml\.\w+_token_id$/.test(name)) metadata.integer(name, 0, n - 1);
+    if (/^tokenizer\.ggml\.\w+_token_id$/.test(name)) {
+      metadata.requireType(name, "u32");
+      metadata.integer(name, 0, n - 1);
+    }
     if (/^tokenizer\.ggml\.(add_|remove_extra)/.test(name)) metadata.boolean(name);
   }
   metadata.string("tokenizer.chat_template");

@@ -1,6 +1,6 @@
 /** Writes GGUF files byte by byte, sound ones and, for tests of bad input, unsound ones. */
 export type GgufInput =
-  | { type: "u32" | "i32" | "f32" | "u64"; value: number }
+  | { type: "u16" | "u32" | "i32" | "f32" | "u64"; value: number }
   | { type: "bool"; value: boolean }
   | { type: "string"; value: string }
   | { type: "strings"; value: readonly (string | Uint8Array)[] }
@@ -15,7 +15,7 @@ export interface TensorInput {
   data: Uint8Array;
 }
 
-const TYPE_IDS = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, u64: 10 } as const;
+const TYPE_IDS = { u16: 2, u32: 4, i32: 5, f32: 6, bool: 7, string: 8, u64: 10 } as const;
 const ARRAY = 9;
 const ALIGNMENT = 32;
 
@@ -74,6 +74,7 @@ function writeValue(out: ByteWriter, input: GgufInput): void {
       out.u32(TYPE_IDS.bool);
       out.bytes(Uint8Array.of(input.value ? 1 : 0));
       return;
+    case "u16":
     case "u32":
     case "i32":
     case "f32":
@@ -98,6 +99,9 @@ class ByteWriter {
     const bytes = typeof text === "string" ? Buffer.from(text) : text;
     this.u64(bytes.length);
     this.bytes(bytes);
+  }
+  u16(n: number): void {
+    this.#number(2, (v) => v.setUint16(0, n, true));
   }
   u32(n: number): void {
     this.#number(4, (v) => v.setUint32(0, n, true));
