@@ -4,7 +4,7 @@ import * as Plot from "@observablehq/plot";
 import { autoType, csvParse } from "d3-dsv";
 import { draw } from "../dist/page/draw.js";
 
-const [path = "bench/results/amd-epyc-zen4.csv"] = process.argv.slice(2);
+const [path = "bench/results/intel-xeon-amx.csv"] = process.argv.slice(2);
 const rows = csvParse(readFileSync(path, "utf8"), autoType).map((row) => ({
   ...row,
   way: row.kv_size === null ? row.method : `${row.method} ${row.kv_size}`,

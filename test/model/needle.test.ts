@@ -49,7 +49,7 @@ describe.skipIf(essays === undefined)("needle in essays, 1K, 2K and 4K at 5 dept
     cells = await runSamples(engine, { samples, ways, modes: ["aware"] });
   }, 900_000);
 
-  /** What rounding alone decides, and so the kernels of the machine: see docs/results/needle.md. */
+  /** What rounding alone decides, and so the kernels of the machine. */
   const BY_ROUNDING = 1;
 
   it("the full cache finds all, but for what rounding decides", () => {

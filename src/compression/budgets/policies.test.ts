@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { HeadEvidence } from "../evidence.ts";
 import type { CompressionOptions } from "../compression-options.ts";
@@ -33,6 +34,32 @@ describe("budgets by what is seen", () => {
     const [spread = 0, narrow = 0] = budgets?.[0] ?? [];
     expect(spread).toBeGreaterThan(narrow);
     expect(narrow).toBeGreaterThanOrEqual(4);
+  });
+
+  it("ada divides as its authors do: a count of the layer's best scores, and a floor", () => {
+    const scores = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 300, maxLength: 300 }); // prettier-ignore
+    const sizes = fc.constantFrom(40, 64, 128, 256);
+    fc.assert(
+      fc.property(fc.array(scores, { minLength: 2, maxLength: 8 }), sizes, (drawn, kvSize) => {
+        // Powers make heads differ; what is always kept lies at the ends.
+        const heads = drawn.map((own, h) => own.map((x, i) => x ** (h + 1) + 1e-5 * i + 1e-6 * h));
+        const options = {
+          method: "ada:0.2(snapkv)",
+          kvSize,
+          window: 32,
+          sinks: 0,
+        } as const;
+        const [budgets] = plan(options, [heads]);
+        const compared = heads.map((own) => own.slice(0, 300 - 32).map(Math.fround));
+        const k = heads.length * (kvSize - 32);
+        const least = compared.flat().sort((a, b) => b - a)[k - 1] as number;
+        compared.forEach((own, h) => {
+          const theirs = 32 + 0.8 * own.filter((x) => x >= least).length + (0.2 * k) / heads.length;
+          expect(Math.abs((budgets?.[0]?.[h] as number) - theirs)).toBeLessThan(2);
+        });
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it("cake gives all layers' tokens to the layer whose scores are spread, and never gives back", () => {
