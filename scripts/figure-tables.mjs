@@ -161,7 +161,8 @@ export const TABLES = {
   "quality-all"([{ rows }], { mode = "aware" }) {
     const own = rows.filter((row) => row.mode === mode && row.run.size !== undefined);
     const sizes = [...new Set(own.map(({ run }) => run.size))].sort((a, b) => a - b);
-    const names = [...new Set(rows.filter((row) => row.mode === mode).map(({ run }) => run.name))];
+    const all = rows.filter((row) => row.mode === mode).map(({ run }) => run.name);
+    const names = [...new Set(all)].filter((name) => name !== "full");
     const at = (name, size) =>
       own.find(({ run }) => run.name === name && run.size === size) ??
       rows.find((row) => row.mode === mode && row.run.name === name);
