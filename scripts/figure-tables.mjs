@@ -138,6 +138,21 @@ export const TABLES = {
     );
   },
 
+  /** `bench memory`, one file a machine and day: how far predictions are off. */
+  memory(files, _, paths) {
+    const off = ({ predicted, measured }) => Math.abs(predicted / measured - 1);
+    const line = ({ rows, settings }, path) => [
+      path.split("/").at(-1).slice(0, 10),
+      settings.kernels.name,
+      String(rows.length),
+      ...["kv", "total"].map((of) => percent(Math.max(...rows.map((row) => off(row[of]))))),
+    ];
+    return markdownTable(
+      ["run", "kernels", "configurations", "cache off by at most", "process's peak off by at most"],
+      files.map((file, i) => line(file, paths[i])),
+    );
+  },
+
   /** `eval quality`, a line for each method, the nearest to the full cache first. */
   quality([{ rows }], { mode = "aware", sizes = "128,256,512,1024" }) {
     const own = rows.filter((row) => row.mode === mode && row.run.size !== undefined);

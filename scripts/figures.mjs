@@ -43,6 +43,7 @@ function made(path, table, files, options) {
   return TABLES[table](
     files.map((file) => JSON.parse(readFileSync(file, "utf8"))),
     options,
+    files,
   );
 }
 
