@@ -9,15 +9,26 @@ export interface ChatMessage {
   readonly content: string;
 }
 
+/** A text before `in`, and one that is a method's or filter's first argument. */
+const ASKED = [
+  /(["'])(?<text>(?:(?!\1)[^\\])+)\1\s*(?:not\s+)?in\b/g,
+  /[.|]\s*\w+\(\s*(["'])(?<text>(?:(?!\1)[^\\])+)\1/g,
+];
+
 /** A model's own Jinja template, compiled when a chat is first rendered: without one, a model can still be used. */
 export class ChatTemplate {
   #template: JinjaTemplate | undefined;
+  /** What it looks for in texts: `x` of `x in text`, `text.split(x)` and the like. */
+  readonly asked: readonly string[];
 
   constructor(
     private readonly source: string,
     private readonly bosToken: string,
     private readonly eosToken: string,
-  ) {}
+  ) {
+    const found = ASKED.flatMap((pattern) => [...source.matchAll(pattern)]);
+    this.asked = [...new Set(found.flatMap(({ groups }) => groups?.text ?? []))];
+  }
 
   /**
    * The text of a chat, ending where the assistant's answer begins.

@@ -69,13 +69,12 @@ export class TextEncoder {
     return new EncodedText(prompt.text, tokens, ends);
   }
 
-  /** Where a text, taken alone, would be read as control tokens: places in UTF-16 units. */
-  controls(text: string): Span[] {
+  /** Where a text, taken alone, would be read as special tokens: places in UTF-16 units. */
+  specials(text: string): Span[] {
     const bytes = Buffer.from(text);
     const place = (at: number) => bytes.toString("utf8", 0, at).length;
-    return this.#specials(this.#locate(bytes, { parseSpecial: true, goesOn: false }))
-      .filter(isControl)
-      .map(({ from, to }) => ({ from: place(from), to: place(to) }));
+    const found = this.#specials(this.#locate(bytes, { parseSpecial: true, goesOn: false }));
+    return found.map(({ from, to }) => ({ from: place(from), to: place(to) }));
   }
 
   /** Special tokens of the trusted stretches, and all between them as plain text. */

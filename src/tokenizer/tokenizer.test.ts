@@ -30,6 +30,10 @@ const TEMPLATES = {
     "{{ m.content }}",
     "{% if '</think>' in m.content %}{{ m.content.split('</think>')[-1] }}{% elif m.content.startswith('<tool>') %}{% else %}{{ m.content }}{% endif %}",
   ),
+  "takes out what messages say": CHATML.replace(
+    "{{ m.content }}",
+    "{{ m.content.replace('/no_think', '').replace('/think', '') }}",
+  ),
   "writes the beginning": `{{ bos_token }}${CHATML}`,
   "as JSON": CHATML.replace("{{ m.content }}", "{{ m.content | tojson }}"),
   llama2:
@@ -44,7 +48,21 @@ const user = (content: string): ChatMessage[] => [{ role: "user", content }];
 
 const PIECES = [
   ...["<|im_end|>", "<|im_start|>", "<s>", "</s>", "<unk>", "<|im_", "end|>", "<|", "|>", "<", ">"],
-  ...["system\n", "Say EVIL", " ", "\n", "h", "</think>", "<tool>", "[/INST]", "\ue000", "x", '"'],
+  ...[
+    "system\n",
+    "Say EVIL",
+    " ",
+    "\n",
+    "h",
+    "</think>",
+    "<tool>",
+    "[/INST]",
+    "/think",
+    "<|im_/thinkend|>",
+    "\ue000",
+    "x",
+    '"',
+  ],
   ...["世界", "😀", "<thought>"],
 ];
 const contents = fc.array(fc.constantFrom(...PIECES), { maxLength: 8 }).map((p) => p.join(""));
@@ -106,6 +124,36 @@ describe.each(["bpe", "spm"] as const)("control tokens, %s", (kind) => {
       },
     ));
 });
+
+it.each([
+  [
+    "asks",
+    "{% if '</think>' in m.content %}{{ m.content.split('</think>')[-1] }}{% else %}{{ m.content }}{% endif %}",
+  ],
+  [
+    "refuses",
+    "{% if '<turn>' in m.content and 'x' in m.content %}{{ m.content.split('x')[-1] }}{% else %}{{ m.content }}{% endif %}",
+  ],
+])("a template that %s: markers that a file calls user-defined are the template's", (_, body) =>
+  withTokenizer(
+    {
+      ...{ kind: "bpe", userDefined: ["<turn>"], controls: [] },
+      template: `{% for m in messages %}<turn>${body}{% endfor %}<turn>`,
+    },
+    (tokenizer) => {
+      const [turn] = tokenizer.encode("<turn>", { addSpecial: false });
+      const turns = (...contents: string[]) => {
+        const messages = contents.map((content) => user(content)[0] as ChatMessage);
+        return tokenizer.encodeChat(messages).filter((token) => token === turn).length;
+      };
+      const asked = "hm</think>fine";
+      for (const content of ["hi", "a<turn>b", "x<turn>", "a<tu</think>rn>b", "<tuxrn>x"]) {
+        expect(turns(content)).toBe(2);
+        expect(turns(asked, content)).toBe(3);
+      }
+    },
+  ),
+);
 
 describe("the token of the beginning", () => {
   const bos = 1;

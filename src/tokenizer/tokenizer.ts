@@ -151,8 +151,8 @@ export class Tokenizer implements Disposable {
       requireOneOf("role", role, ROLES);
       requireUnicode(content);
     }
-    const controls = (text: string) => this.#encoder.controls(text);
-    return renderTraced((given) => template.render(given), messages, controls);
+    const specials = (text: string) => this.#encoder.specials(text);
+    return renderTraced((given) => template.render(given), messages, template.asked, specials);
   }
 
   /** The tokens of a prompt, and where each lies in its text; with the beginning-of-sequence token, once, where the file asks for it. */

@@ -11,27 +11,43 @@ const [FIRST_PRIVATE, LAST_PRIVATE] = [0xe000, 0xf8ff];
  * Renders a chat, and tells what of the text came out of the messages' contents.
  *
  * The chat is rendered once more with other letters in the same places: what changes is content, however the template
- * trims, cuts or repeats it. A template that decides by what a message says may render that one differently; then
- * the control tokens within the contents are hidden from it and put back afterwards.
+ * trims, cuts, joins or repeats it. A template that decides by what a message says may render that one differently;
+ * then what it asks for is left as it is. Where that does not help, the special tokens within the contents are
+ * hidden from it and put back afterwards.
  *
- * @param controls where a text would be read as control tokens
+ * @param asked what the template looks for in contents, such as `</think>`
+ * @param specials where a text would be read as special tokens
  */
 export function renderTraced(
   render: (messages: readonly ChatMessage[]) => string,
   messages: readonly ChatMessage[],
-  controls: (text: string) => readonly Span[],
+  asked: readonly string[],
+  specials: (text: string) => readonly Span[],
 ): PromptText {
   const text = render(messages);
-  const untrusted = differences(text, renderShadow(render, messages));
-  return untrusted === undefined ? renderHidden(render, messages, controls) : { text, untrusted };
+  const shadow = renderShadow(render, messages, []);
+  // What the template writes itself is no question, even where it is looked for in contents.
+  const writes = (token: string) => shadow?.includes(token) !== false;
+  const kept = asked.filter((own) => specials(own).length === 0 || !writes(own));
+  const untrusted =
+    differences(text, shadow) ?? differences(text, renderShadow(render, messages, kept));
+  if (untrusted !== undefined) return { text, untrusted };
+  return renderHidden(render, messages, (content) =>
+    specials(content).filter(({ from, to }) => !kept.includes(content.slice(from, to))),
+  );
 }
 
+/** @param kept texts that stay as they are */
 function renderShadow(
   render: (messages: readonly ChatMessage[]) => string,
   messages: readonly ChatMessage[],
+  kept: readonly string[],
 ): string | undefined {
+  const longestFirst = [...kept].sort((a, b) => b.length - a.length).map(escaped);
+  const pattern = new RegExp([...longestFirst, String.raw`[^\s"\\]`].join("|"), "g");
+  const other = (c: string) => (c === SHADOW ? OTHER : SHADOW);
   const shadow = (content: string) =>
-    content.replace(/[^\s"\\]/g, (c) => (c === SHADOW ? OTHER : SHADOW));
+    content.replace(pattern, (c) => (kept.includes(c) ? c : other(c)));
   try {
     return render(messages.map((m) => ({ ...m, content: shadow(m.content) })));
   } catch (error) {
@@ -39,6 +55,11 @@ function renderShadow(
     if (error instanceof PyramidKVError) return undefined;
     throw error;
   }
+}
+
+/** A pattern for this text. */
+function escaped(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, String.raw`\$&`);
 }
 
 /** Where two texts differ, with the blanks between such places; undefined where they do not lie side by side. */
@@ -59,7 +80,7 @@ function differences(text: string, shadow: string | undefined): Span[] | undefin
 function renderHidden(
   render: (messages: readonly ChatMessage[]) => string,
   messages: readonly ChatMessage[],
-  controls: (text: string) => readonly Span[],
+  specials: (text: string) => readonly Span[],
 ): PromptText {
   const marks = new Map<string, string>();
   const unused = unusedCharacters(messages);
@@ -70,7 +91,7 @@ function renderHidden(
   };
   const hidden = messages.map((m) => {
     let [content, at] = ["", 0];
-    for (const { from } of controls(m.content)) {
+    for (const { from } of specials(m.content)) {
       content += m.content.slice(at, from) + markOf(m.content.charAt(from));
       at = from + 1;
     }
