@@ -22,7 +22,7 @@ export default defineConfig({
           include: ["test/native/**/*.test.ts"],
           ...alone,
           testTimeout: 300_000,
-          hookTimeout: 120_000,
+          hookTimeout: 300_000,
         },
       },
       {

@@ -49,7 +49,8 @@ export function describeValue(value: unknown): string {
   if (typeof value === "symbol" || typeof value === "bigint") return String(value);
   const isPlain = Array.isArray(value) || Object.getPrototypeOf(value ?? {}) === Object.prototype;
   if (typeof value === "object" && value !== null && !isPlain) {
-    return `a ${value.constructor.name}`;
+    const { name } = (value.constructor ?? {}) as { name?: string };
+    return name === undefined ? "an object without a prototype" : `a ${name}`;
   }
   const text = typeof value === "number" ? String(value) : (safeJson(value) ?? String(value));
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;

@@ -1,7 +1,9 @@
 import type { LayerAttention } from "../engine/attention-watch.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { PrefillOptions } from "../engine/session.ts";
+import { PREFILL_OPTIONS } from "../engine/option-tables.ts";
 import { requireOneOf } from "../errors.ts";
+import { readOptions, requireList, type Named, type OptionTable } from "../options.ts";
 import { meanRow } from "./means.ts";
 import { Ranker } from "./ranked.ts";
 import { requireText, sampleQueries, type QuerySample, type SampleOptions } from "./sample.ts";
@@ -12,6 +14,12 @@ export interface AnalyzeOptions extends PrefillOptions, SampleOptions {
   /** What to study; all by default. */
   readonly studies?: readonly StudyName[];
 }
+
+const ANALYZE_OPTIONS = {
+  ...PREFILL_OPTIONS,
+  ...{ studies: { kind: "own" }, spread: { kind: "integer", min: 1 } },
+  next: { kind: "integer", min: 1 },
+} as const satisfies OptionTable;
 
 /** What was found, by study, and of what. */
 export type Analysis<S extends StudyName = StudyName> = {
@@ -36,6 +44,8 @@ export async function analyze<S extends StudyName = StudyName>(
   tokens: ArrayLike<number>,
   options: AnalyzeOptions & { readonly studies?: readonly S[] } = {},
 ): Promise<Analysis<S>> {
+  requireList("tokens", tokens);
+  readOptions("analyze", ANALYZE_OPTIONS satisfies Named<AnalyzeOptions>, options);
   const n = tokens.length;
   const names = options.studies ?? (Object.keys(STUDIES) as S[]);
   for (const name of names) requireOneOf("study", name, Object.keys(STUDIES));

@@ -1,6 +1,7 @@
 import { resolveCompression } from "../compression/resolve.ts";
-import { requireInteger } from "../errors.ts";
+import { describeValue, PyramidKVError, requireInteger } from "../errors.ts";
 import { mean } from "../mean.ts";
+import { readOptions, type Named } from "../options.ts";
 import type { Needs } from "./studies/needs.ts";
 
 export interface FitOptions {
@@ -30,6 +31,19 @@ export interface FittedBudget {
   };
 }
 
+const FIT_OPTIONS = {
+  ...{ kvSize: { kind: "own" }, window: { kind: "integer", min: 0 }, n: { kind: "own" } },
+} as const satisfies Named<FitOptions>;
+
+function requireNeeds(needs: unknown): void {
+  const { sizes, left } = (needs ?? {}) as { sizes?: unknown; left?: unknown };
+  if (Array.isArray(sizes) && Array.isArray(left)) return;
+  throw new PyramidKVError(
+    "USAGE",
+    `fitBudget takes what the study "needs" found, got ${describeValue(needs)}`,
+  );
+}
+
 const BETAS = Array.from({ length: 41 }, (_, i) => 100 ** (i / 40));
 
 /**
@@ -38,10 +52,10 @@ const BETAS = Array.from({ length: 41 }, (_, i) => 100 ** (i / 40));
  *
  * @throws `USAGE` where the window does not fit into the size or the prompt
  */
-export function fitBudget(
-  { sizes, left }: Pick<Needs, "sizes" | "left">,
-  { kvSize, window = 8, n }: FitOptions,
-): FittedBudget {
+export function fitBudget(needs: Pick<Needs, "sizes" | "left">, options: FitOptions): FittedBudget {
+  requireNeeds(needs);
+  const { sizes, left } = needs;
+  const { kvSize, window = 8, n } = readOptions("fitBudget", FIT_OPTIONS, options);
   requireInteger("kvSize", kvSize, window + 1);
   requireInteger("n", n, window + 1);
   const size = Math.min(kvSize, n);

@@ -1,7 +1,9 @@
 import type { LayerAttention } from "../engine/attention-watch.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { PrefillOptions } from "../engine/session.ts";
+import { PREFILL_OPTIONS } from "../engine/option-tables.ts";
 import { PyramidKVError, requireInteger } from "../errors.ts";
+import { readOptions, requireList, type Named, type OptionTable } from "../options.ts";
 import { keptBy, requireKeepsTokens, type KeptWay } from "./kept-by.ts";
 import { KeptHead } from "./kept-head.ts";
 import { Means, single } from "./means.ts";
@@ -15,6 +17,11 @@ export interface RetentionOptions extends PrefillOptions {
   /** Last tokens of the text, which come after the compression. Defaults to 512, at most half of the text. */
   readonly follow?: number;
 }
+
+const RETENTION_OPTIONS = {
+  ...PREFILL_OPTIONS,
+  ...{ ways: { kind: "own" }, follow: { kind: "integer", min: 1 } },
+} as const satisfies OptionTable;
 
 /** What a way keeps of a text's beginning, and how that serves the tokens that follow. */
 export interface KeptTokens extends Overlaps {
@@ -59,10 +66,12 @@ export async function retention(
   tokens: ArrayLike<number>,
   options: RetentionOptions,
 ): Promise<Retention> {
+  requireList("tokens", tokens);
+  readOptions("retention", RETENTION_OPTIONS satisfies Named<RetentionOptions>, options);
   const { onProgress, ways } = options;
   const n = tokens.length;
   requireText(n);
-  if (ways.length === 0) throw new PyramidKVError("USAGE", "no methods were given");
+  requireWays(ways);
   const follow = Math.min(n >> 1, requireInteger("follow", options.follow ?? 512, 1));
   const before = n - follow;
   const beginning = Array.from(tokens).slice(0, before);
@@ -85,6 +94,11 @@ export async function retention(
     }),
     wayOverlap: waysOverlap(kept),
   };
+}
+
+function requireWays(ways: unknown): void {
+  if (Array.isArray(ways) && ways.length > 0) return;
+  throw new PyramidKVError("USAGE", "no methods were given");
 }
 
 interface Beginning {

@@ -1,4 +1,4 @@
-import { PyramidKVError } from "../errors.ts";
+import { PyramidKVError, type ErrorCode } from "../errors.ts";
 
 /** What `pyramidkv calibrate` found of a model's kv heads: how much of the budget each is worth. */
 export interface HeadProfile {
@@ -12,13 +12,24 @@ export interface HeadProfile {
 
 /** Checks what a file holds; throws `BAD_FILE` with what is wrong. */
 export function parseProfile(json: string, source: string): HeadProfile {
-  let value: Partial<HeadProfile>;
+  let value: unknown;
   try {
-    value = JSON.parse(json) as Partial<HeadProfile>;
+    value = JSON.parse(json);
   } catch (error) {
     throw new PyramidKVError("BAD_FILE", `${source} is not JSON`, { cause: error });
   }
+  checkProfile(value, source, "BAD_FILE");
   const { model, weights, shares } = value;
+  return { model, weights, shares };
+}
+
+/** Throws unless a value is a profile, with what is wrong. */
+export function checkProfile(
+  value: unknown,
+  source: string,
+  code: ErrorCode,
+): asserts value is HeadProfile {
+  const { model, weights, shares } = (value ?? {}) as Partial<HeadProfile>;
   const isTable = (t: unknown): t is number[][] =>
     Array.isArray(t) &&
     t.length > 0 &&
@@ -26,14 +37,13 @@ export function parseProfile(json: string, source: string): HeadProfile {
     t.flat().every((x) => typeof x === "number" && x >= 0 && Number.isFinite(x));
   if (typeof model !== "string" || !isTable(weights) || !isTable(shares)) {
     throw new PyramidKVError(
-      "BAD_FILE",
+      code,
       `${source} is no profile: model, and weights and shares as tables of numbers, were expected`,
     );
   }
   if (shares.length !== weights.length || shares[0]?.length !== weights[0]?.length) {
-    throw new PyramidKVError("BAD_FILE", `${source}: weights and shares differ in size`);
+    throw new PyramidKVError(code, `${source}: weights and shares differ in size`);
   }
-  return { model, weights, shares };
 }
 
 /** What is lost where a head is starved: mean divergence from the full cache, mean −log p of hidden numbers. */

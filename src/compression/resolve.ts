@@ -11,7 +11,7 @@ import type { CompressionOptions } from "./compression-options.ts";
 import { COMPRESSION_OPTIONS } from "./option-table.ts";
 import type { GqaReduce, OptionName, Pool, ResolvedOptions } from "./options.ts";
 import { PRESETS, type PresetName } from "./presets.ts";
-import type { HeadProfile } from "./profile.ts";
+import { checkProfile, type HeadProfile } from "./profile.ts";
 import { requireTogether } from "./together.ts";
 
 /** A method with all its options fixed: all that compression needs to know. */
@@ -41,7 +41,7 @@ export function resolveCompression(
     COMPRESSION_OPTIONS satisfies Named<CompressionOptions>,
     asked,
   );
-  const used = typeof given.profile === "object" ? given.profile : ofModel(given.profile, profile);
+  const used = profileOf(given.profile, profile);
   const method = methodOf(given, used);
   requireTogether(method);
   const unused = Object.keys(given).filter(
@@ -90,7 +90,14 @@ function policyOf(budgets: BudgetList | HeadScores): BudgetPolicy {
   return isList(budgets) ? listed(budgets) : headScored(budgets);
 }
 
-function ofModel(name = "auto", profile: HeadProfile | undefined): HeadProfile | undefined {
+function profileOf(
+  name: HeadProfile | string = "auto",
+  profile: HeadProfile | undefined,
+): HeadProfile | undefined {
+  if (typeof name === "object") {
+    checkProfile(name, "profile", "USAGE");
+    return name;
+  }
   return requireOneOf("profile", name, ["auto", "none"]) === "none" ? undefined : profile;
 }
 

@@ -1,5 +1,5 @@
 import { PyramidKVError } from "../errors.ts";
-import type { ChatMessage } from "../tokenizer/chat-template.ts";
+import { requireMessages, type ChatMessage } from "../tokenizer/chat-template.ts";
 import { textFrom, type PromptText } from "../tokenizer/prompt-text.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerateOptions, Piece } from "./generate.ts";
@@ -79,6 +79,7 @@ export class Conversation {
 
   /** Takes over the messages of another conversation; they are prefilled with the next one of this. */
   restore(messages: readonly ChatMessage[]): void {
+    requireMessages(messages);
     this.#messages.splice(0, Infinity, ...messages);
     this.#seen = undefined;
   }

@@ -1,5 +1,6 @@
 import type { Probe } from "../compression/method.ts";
 import { PyramidKVError } from "../errors.ts";
+import { untrustedText } from "../tokenizer/prompt-text.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** Asks for all that a question could ask for; the opening of an answer makes the last queries look for it. */
@@ -27,7 +28,7 @@ export interface ProbeInput {
 export function probePieces(kind: Probe, input: ProbeInput): Int32Array[] {
   const { tokenizer, room, chunkTokens } = input;
   const text = kind === "facts" ? FACTS : REPLAY;
-  const instruction = tokenizer?.encodePlain(text) ?? new Int32Array(0);
+  const instruction = tokenizer?.encodeNext(untrustedText(text)) ?? new Int32Array(0);
   const least = instruction.length + LEAST_PIECE;
   if (room < least) {
     throw new PyramidKVError(

@@ -173,6 +173,30 @@ it.each([
   },
 );
 
+it("queries see the same tokens before them where kept ones move", async () => {
+  using folder = new TestFolder();
+  await using engine = await Engine.load({ model: levelModel(folder), threads: 1 });
+  const received = async (rerotates: boolean) => {
+    const seen: number[][] = [];
+    const method: Method = {
+      ...METHODS.snapkv,
+      ...{ name: "mine", every: 8, rerotates, options: ["kvSize", "alpha", "window"] },
+      score: ({ heads }) => {
+        const [head] = heads as [HeadEvidence];
+        seen.push([...head.attention("window").slice(0, head.n)]);
+        return heads.map(({ n }) => ({
+          scores: Float32Array.from({ length: n }, (_, i) => (i % 3 === 0 ? n - i : -i)),
+        }));
+      },
+    };
+    using session = engine.createSession({ method, kvSize: 64, window: 4, alpha: 24 });
+    await session.prefill(randomTokens(200));
+    await decode(session, 40);
+    return seen;
+  };
+  expect(await received(true)).toEqual(await received(false));
+});
+
 describe.each(KERNELS)("with %s", (kernels) => {
   it("changes nothing before it is time", () =>
     withEngine(kernels, 2048, async (engine) => {

@@ -30,6 +30,7 @@ import type { Model } from "../models/model.ts";
 import { ACCUMULATIONS } from "./accumulators.ts";
 import { queryHeads } from "./head-runs.ts";
 import { Received, summedKinds } from "./received.ts";
+import { endsWith, visibility, type Places } from "./visibility.ts";
 
 interface ScoredQueries {
   readonly heads: HeadGroup;
@@ -39,8 +40,8 @@ interface ScoredQueries {
   readonly nextPosition: number;
   /** Only attention from at least so far away counts. */
   readonly distance: number;
-  /** Of the tokens that each of the heads holds. */
-  readonly positions: readonly Int32Array[];
+  /** The tokens that each of the heads holds. */
+  readonly held: readonly Places[];
 }
 
 /**
@@ -52,8 +53,12 @@ export class Recompression extends NativeOwner {
   readonly size: number;
   readonly #every: number;
   readonly #buffer: TensorBuffer;
-  /** Positions of the queries held, by row. */
+  /** Positions of the queries held, and their order, by row. */
   readonly #positions: Int32Array;
+  readonly #order: Int32Array;
+  /** The order of what layers and heads kept where tokens moved, and what later tokens' positions are behind theirs. */
+  #keptOrder: readonly (readonly Int32Array[])[] = [];
+  #behind = 0;
   /** Tokens decoded, and those at the last time. */
   #count = 0;
   #before = 0;
@@ -75,6 +80,7 @@ export class Recompression extends NativeOwner {
     this.#received = this.newReceived();
     this.size = Math.max(options.alpha, this.#summed.length > 0 ? this.#every : 1);
     this.#positions = new Int32Array(this.size);
+    this.#order = new Int32Array(this.size);
     const { hp } = model;
     const spec = { type: TYPES.f32, shape: [hp.headDim * hp.nHead, this.size] };
     this.#buffer = new TensorBuffer(
@@ -98,6 +104,7 @@ export class Recompression extends NativeOwner {
   /** Notes that a step wrote its queries. */
   stepped(position: number): void {
     this.#positions[this.nextRow] = position;
+    this.#order[this.nextRow] = position + this.#behind;
     this.#count++;
   }
 
@@ -112,18 +119,22 @@ export class Recompression extends NativeOwner {
    * @param cut whether the prompt's tokens were divided over the heads anew
    */
   begin(cache: KvCache, received: Received, cut: boolean): void {
-    this.#count = 0;
-    this.#before = 0;
-    this.#received = received;
+    this.#startCounting(received);
     if (cut) this.#division = cache.layers.map((l) => l.heads.map(({ length }) => length));
   }
 
   /** Forgets everything. */
   reset(): void {
+    this.#startCounting(this.newReceived());
+    this.#division = undefined;
+  }
+
+  #startCounting(received: Received): void {
     this.#count = 0;
     this.#before = 0;
-    this.#received = this.newReceived();
-    this.#division = undefined;
+    this.#received = received;
+    this.#keptOrder = [];
+    this.#behind = 0;
   }
 
   /** Whether it is time. */
@@ -157,10 +168,16 @@ export class Recompression extends NativeOwner {
     }
     const moves = method.rerotates === true && plan.longest < nTokens;
     const to = plan.longest - 1;
+    const keptOrder: Int32Array[][] = [];
     for (const [il, layer] of cache.layers.entries()) {
       const { evidence, rankings } = seen[il] as (typeof seen)[number];
       const ranked = { rankings, lengths: evidence.heads.map(({ n }) => n) };
       const kept = keepByHead(ranked, budgets[il] as readonly number[], options);
+      keptOrder.push(
+        kept.map((rows, h) =>
+          Int32Array.from(rows, (row) => this.#placesOf(il, layer, h).order[row] as number),
+        ),
+      );
       const { graph } = this.model;
       const turn: TurnKeys = (g, keys, by) => graph.turn(g, keys, by);
       const moved = moves ? { to, turn } : undefined;
@@ -171,7 +188,17 @@ export class Recompression extends NativeOwner {
     if (!moves) return nextPosition;
     const by = to + 1 - nextPosition;
     this.#positions.forEach((p, i) => (this.#positions[i] = p + by));
+    this.#keptOrder = keptOrder;
+    this.#behind -= by;
     return to + 1;
+  }
+
+  /** The tokens that a head holds now. */
+  #placesOf(il: number, layer: LayerCache, h: number): Places {
+    const positions = layer.positions(h);
+    const kept = this.#keptOrder[il]?.[h];
+    if (kept === undefined) return { positions, order: positions };
+    return { positions, order: positions.map((p, i) => kept[i] ?? p + this.#behind) };
   }
 
   /** Where decoded tokens do not show what budgets follow, they stay as the prompt's. */
@@ -189,7 +216,7 @@ export class Recompression extends NativeOwner {
     const needs = new Set(neededWhileDecoding(method));
     const nQueries = Math.min(this.#count, this.size);
     // As they are now: evidence is asked for after the cut, too.
-    const held = layer.heads.map(({ positions }) => positions);
+    const held = layer.heads.map((_, h) => this.#placesOf(il, layer, h));
     const wanted = {
       window: needs.has("window") ? Math.min(options.alpha, nQueries) : 0,
       sums: this.#summed.length > 0 ? Math.min(this.#count - this.#before, nQueries) : 0,
@@ -201,10 +228,10 @@ export class Recompression extends NativeOwner {
       (g) => {
         const reads = layer.groups().flatMap((heads) => {
           const k = this.#rowsOf(g, layer, layer.k, heads);
-          const positions = held.slice(heads.firstHead, heads.firstHead + heads.nHeadKv);
+          const own = held.slice(heads.firstHead, heads.firstHead + heads.nHeadKv);
           const scored = (n: number, distance = 0) => {
             if (n <= 0) return undefined;
-            return this.#scores(g, il, { heads, k, n, nextPosition, distance, positions });
+            return this.#scores(g, il, { heads, k, n, nextPosition, distance, held: own });
           };
           const window = scored(wanted.window);
           const summed = this.#summed.map((kind) =>
@@ -237,7 +264,8 @@ export class Recompression extends NativeOwner {
           return this.#received.sum(summed, il, h, { n: head.n, group }, head.sums[at]);
         },
         counted: (kind) => {
-          const asked = { positions: held[h] as Int32Array, nextPosition, nNew: wanted.sums };
+          const { positions } = held[h] as Places;
+          const asked = { positions, nextPosition, nNew: wanted.sums };
           return this.#received.counted(kind, il, h, asked);
         },
         keys: () => given(head.keys, "keys"),
@@ -283,26 +311,27 @@ export class Recompression extends NativeOwner {
   #scores(
     g: InputGraph,
     il: number,
-    { heads, k, n, nextPosition, distance, positions: held }: ScoredQueries,
+    { heads, k, n, nextPosition, distance, held }: ScoredQueries,
   ): Tensor {
     const { hp, graph } = this.model;
     const last = Array.from({ length: n }, (_, i) => (this.#count - n + i) % this.size);
-    const positions = last.map((row) => this.#positions[row] as number);
-    if (positions.at(-1) !== nextPosition - 1) {
+    const of = (all: Int32Array) => Int32Array.from(last, (row) => all[row] as number);
+    const places = { positions: of(this.#positions), order: of(this.#order) };
+    if (places.positions.at(-1) !== nextPosition - 1) {
       throw new PyramidKVError("NATIVE", "the last decoded token's query was not kept");
     }
     const ring = this.#buffer.tensors[il] as Tensor;
     const rows = g.getRows(ring, g.constant(TYPES.i32, [n], Int32Array.from(last)));
     const queries = g.reshape(rows, hp.headDim, hp.nHead, n);
-    const turned = graph.rotate(g, queries, g.constant(TYPES.i32, [n], Int32Array.from(positions)));
+    const turned = graph.rotate(g, queries, g.constant(TYPES.i32, [n], places.positions));
     const nHead = queryHeads(heads, hp);
     const q = queriesOf(g, turned, heads, { ...hp, n });
     const ones = () => g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1));
     const scale = hp.attentionScale;
-    const isWhole = distance === 0 && held.every((own) => endsWith(own, positions));
+    const isWhole = distance === 0 && held.every((own) => endsWith(own.order, places.order));
     if (isWhole)
       return g.output(attentionScores(g, { k, q, ones, nPast: heads.length - n, scale }));
-    const seen = visibility({ held, queries: positions, distance, group: hp.nHead / hp.nHeadKv });
+    const seen = visibility({ held, queries: places, distance, group: hp.nHead / hp.nHeadKv });
     const shape = [heads.length, n, nHead];
     const nPast = {
       bias: g.constant(TYPES.f32, shape, seen.bias),
@@ -314,43 +343,6 @@ export class Recompression extends NativeOwner {
   protected release(): void {
     this.#buffer[Symbol.dispose]();
   }
-}
-
-/** Whether the last tokens held are just these. */
-function endsWith(held: Int32Array, last: readonly number[]): boolean {
-  return last.every((position, i) => held[held.length - last.length + i] === position);
-}
-
-/** Far below any logit, and finite: a query that sees no key at all gives nothing, not NaN. */
-const UNSEEN = -1e30;
-
-/**
- * Which of the tokens held each query sees, by their positions: since tokens were evicted, rows do not tell. [tokens,
- * queries, heads of the group after each other].
- */
-function visibility(o: {
-  readonly held: readonly Int32Array[];
-  readonly queries: readonly number[];
-  readonly distance: number;
-  readonly group: number;
-}): { bias: Float32Array; counts: Float32Array } {
-  const n = o.held[0]?.length ?? 0;
-  const perHead = n * o.queries.length;
-  const bias = new Float32Array(perHead * o.held.length * o.group);
-  const counts = new Float32Array(bias.length);
-  for (const [h, positions] of o.held.entries()) {
-    for (let i = 0; i < o.group; i++) {
-      const first = (h * o.group + i) * perHead;
-      for (const [row, query] of o.queries.entries()) {
-        for (let j = 0; j < n; j++) {
-          const away = query - (positions[j] as number);
-          if (away < 0) bias[first + row * n + j] = UNSEEN;
-          else if (away >= o.distance) counts[first + row * n + j] = 1;
-        }
-      }
-    }
-  }
-  return { bias, counts };
 }
 
 function part(tensor: Tensor | undefined, i: number, size: number): Float32Array | undefined {

@@ -115,7 +115,7 @@ export function checkSampling(given: SamplingOptions): Required<SamplingOptions>
     if (value !== undefined) checkOption(name, spec, value);
   }
   const { logitBias = {} } = given;
-  if (Object.getPrototypeOf(logitBias) !== Object.prototype) {
+  if (![Object.prototype, null].includes(Object.getPrototypeOf(logitBias) as object | null)) {
     throw new PyramidKVError(
       "USAGE",
       `logitBias must be an object of numbers by token id, got ${describeValue(logitBias)}`,

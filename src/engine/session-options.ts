@@ -3,7 +3,7 @@ import type { HeadProfile } from "../compression/profile.ts";
 import { resolveCompression, type Compression } from "../compression/resolve.ts";
 import { PyramidKVError, requireInteger } from "../errors.ts";
 import { kvFormat, type KvFormat } from "../kvcache/kv-format.ts";
-import { tokensWithin, type KvShape } from "../kvcache/token-bytes.ts";
+import { requireOneSize, tokensWithin, type KvShape } from "../kvcache/token-bytes.ts";
 import { readOptions, type Named } from "../options.ts";
 import { SESSION_OPTIONS } from "./option-tables.ts";
 
@@ -57,9 +57,7 @@ function readSessionOptions(given: SessionOptions): SessionOptions {
     SESSION_OPTIONS satisfies Named<SessionOptions>,
     given,
   );
-  if (options.kvSize !== undefined && options.kvBytes !== undefined) {
-    throw new PyramidKVError("USAGE", "kvSize and kvBytes both set the size; give one");
-  }
+  requireOneSize(options);
   return options;
 }
 

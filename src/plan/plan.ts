@@ -1,10 +1,12 @@
 import type { CompressionOptions } from "../compression/compression-options.ts";
+import { COMPRESSION_OPTIONS } from "../compression/option-table.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import type { HeadProfile } from "../compression/profile.ts";
-import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
+import { describeValue, PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
 import { kvFormat } from "../kvcache/kv-format.ts";
-import { tokensWithin } from "../kvcache/token-bytes.ts";
+import { requireOneSize, tokensWithin } from "../kvcache/token-bytes.ts";
 import { TYPES } from "../ggml/types.ts";
+import { readOptions, type Named, type OptionTable } from "../options.ts";
 import { fitInto, type Fit } from "./fit.ts";
 import { planMemory, type MemoryPlan, type PlanSetting } from "./memory.ts";
 import {
@@ -35,6 +37,15 @@ export interface PlanOptions extends CompressionOptions {
   readonly signal?: AbortSignal;
 }
 
+const PLAN_OPTIONS = {
+  ...COMPRESSION_OPTIONS,
+  ...{ model: { kind: "own" }, weights: { kind: "text" }, known: { kind: "own" } },
+  // Checked where they are used, by the names that the command line has for them.
+  ...{ context: { kind: "own" }, newTokens: { kind: "own" }, batch: { kind: "own" } },
+  ...{ kvType: { kind: "text" }, kvBytes: { kind: "bytes" }, memory: { kind: "bytes" } },
+  ...{ ownKernels: { kind: "boolean" }, signal: { kind: "signal" } },
+} as const satisfies OptionTable;
+
 /** What was planned, and beside it the same with nothing evicted. */
 export interface Plan {
   readonly model: ModelShape;
@@ -51,7 +62,9 @@ export interface Plan {
  *
  * @throws `USAGE` on values out of range, and what finding the model throws
  */
-export async function plan(options: PlanOptions): Promise<Plan> {
+export async function plan(given: PlanOptions): Promise<Plan> {
+  const options = readOptions("plan", PLAN_OPTIONS satisfies Named<PlanOptions>, given);
+  requireOneSize(options);
   const { kvBytes, kvType = "f16", memory, known, ...rest } = options;
   const {
     model: _,
@@ -88,6 +101,14 @@ export async function plan(options: PlanOptions): Promise<Plan> {
 }
 
 async function shapeNamed({ model, weights, signal }: PlanOptions): Promise<ModelShape> {
+  const isShape =
+    typeof model === "object" && Number.isInteger((model as ModelShape | null)?.nLayer);
+  if (typeof model !== "string" && !isShape) {
+    throw new PyramidKVError(
+      "USAGE",
+      `model must be a name, a path or a model's shape, got ${describeValue(model)}`,
+    );
+  }
   const isPublished = typeof model === "string" && Object.hasOwn(PUBLISHED, model);
   if (!isPublished) {
     if (weights !== undefined) {

@@ -1,5 +1,6 @@
-import { PyramidKVError } from "../errors.ts";
+import { describeValue, PyramidKVError, requireOneOf } from "../errors.ts";
 import { JinjaTemplate } from "./jinja/template.ts";
+import { requireUnicode } from "./prompt-text.ts";
 
 /** Who may say something in a chat. */
 export const ROLES = ["system", "user", "assistant", "tool"] as const;
@@ -7,6 +8,23 @@ export const ROLES = ["system", "user", "assistant", "tool"] as const;
 export interface ChatMessage {
   readonly role: (typeof ROLES)[number];
   readonly content: string;
+}
+
+/** Throws `USAGE` unless a value is a list of messages with known roles and texts. */
+export function requireMessages(value: unknown): asserts value is readonly ChatMessage[] {
+  const refuse = (what: unknown) => {
+    throw new PyramidKVError(
+      "USAGE",
+      `messages must be a list of { role, content }, got ${describeValue(what)}`,
+    );
+  };
+  if (!Array.isArray(value)) return refuse(value);
+  for (const message of value as unknown[]) {
+    if (typeof message !== "object" || message === null) return refuse(value);
+    const { role, content } = message as Partial<ChatMessage>;
+    requireOneOf("role", role as string, ROLES);
+    requireUnicode(content);
+  }
 }
 
 /** A text before `in`, and one that is a method's or filter's first argument. */

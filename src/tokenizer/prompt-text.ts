@@ -1,3 +1,5 @@
+import { describeValue, PyramidKVError } from "../errors.ts";
+
 /** A stretch of a text, [from, to). */
 export interface Span {
   readonly from: number;
@@ -30,4 +32,14 @@ export function textFrom({ text, untrusted }: PromptText, place: number): Prompt
     text: text.slice(place),
     untrusted: rest.map(({ from, to }) => ({ from: Math.max(0, from - place), to: to - place })),
   };
+}
+
+/** Throws `USAGE` unless a value is well-formed Unicode text. */
+export function requireUnicode(text: unknown): asserts text is string {
+  if (typeof text !== "string") {
+    throw new PyramidKVError("USAGE", `a text was expected, got ${describeValue(text)}`);
+  }
+  if (!text.isWellFormed()) {
+    throw new PyramidKVError("USAGE", "the text holds half of a surrogate pair: not valid Unicode");
+  }
 }

@@ -1,8 +1,8 @@
-import { describeValue, PyramidKVError, requireOneOf } from "../errors.ts";
+import { PyramidKVError } from "../errors.ts";
 import { Vocabulary } from "../ggml/vocabulary.ts";
 import type { GgufFile } from "../gguf/file.ts";
 import { readOptions, requireList, type Named } from "../options.ts";
-import { ChatTemplate, ROLES, type ChatMessage } from "./chat-template.ts";
+import { ChatTemplate, requireMessages, type ChatMessage } from "./chat-template.ts";
 import {
   checkVocabulary,
   PRE_TOKENIZER,
@@ -10,7 +10,7 @@ import {
   type VocabularyFacts,
 } from "./check-vocabulary.ts";
 import type { EncodedText } from "./encoded-text.ts";
-import type { PromptText } from "./prompt-text.ts";
+import { requireUnicode, type PromptText } from "./prompt-text.ts";
 import { StreamDecoder } from "./stream-decoder.ts";
 import { TextEncoder } from "./text-encoder.ts";
 import { renderTraced } from "./trace.ts";
@@ -147,10 +147,7 @@ export class Tokenizer implements Disposable {
         "the model has no chat template: use the raw prompt (--raw)",
       );
     }
-    for (const { role, content } of messages) {
-      requireOneOf("role", role, ROLES);
-      requireUnicode(content);
-    }
+    requireMessages(messages);
     const specials = (text: string) => this.#encoder.specials(text);
     return renderTraced((given) => template.render(given), messages, template.asked, specials);
   }
@@ -191,13 +188,4 @@ async function loadVocabulary({ path, metadata }: GgufFile): Promise<Vocabulary>
   throw other === undefined
     ? new PyramidKVError("BAD_FILE", "libllama could not read its vocabulary")
     : new PyramidKVError("UNSUPPORTED", `${PRE_TOKENIZER} "${pre}" is not known to this version`);
-}
-
-function requireUnicode(text: unknown): asserts text is string {
-  if (typeof text !== "string") {
-    throw new PyramidKVError("USAGE", `a text was expected, got ${describeValue(text)}`);
-  }
-  if (!text.isWellFormed()) {
-    throw new PyramidKVError("USAGE", "the text holds half of a surrogate pair: not valid Unicode");
-  }
 }

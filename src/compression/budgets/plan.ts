@@ -82,7 +82,8 @@ export class BudgetPlan {
       case "measured": {
         const budgets: unknown = budget.measure(layer, this.#input);
         checkBudgets(name, "measure", il, nHeadKv, budgets);
-        return within(budgets);
+        const least = forcedTokens(this.compression) + 1;
+        return within(budgets.map((b) => Math.max(b, least)));
       }
       case "weighed":
         return this.#shareAll(il, layer, caps);
@@ -103,7 +104,9 @@ export class BudgetPlan {
     const limits = [...this.#budgets, caps].flatMap((own) =>
       budget.level === true ? [Math.max(...own)] : own,
     );
-    const least = Math.max(budget.least(options), forcedTokens(this.compression) + 1);
+    const wanted: unknown = budget.least(options);
+    checkBudgets(name, "least", il, 1, [wanted], 0);
+    const least = Math.max(wanted as number, forcedTokens(this.compression) + 1);
     const all = share(nLayer * width * options.kvSize, this.#weights, least, limits);
     const perLayer = (at: number) =>
       caps.map((_, h) => all[at * width + Math.min(h, width - 1)] as number);
