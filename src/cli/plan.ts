@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { Interrupt } from "./interrupt.ts";
 import type { Foresight } from "../compression/budgets/expected.ts";
-import { effectiveOptions } from "../compression/resolve.ts";
+import { PyramidKVError } from "../errors.ts";
+import { effectiveOptions, isEndless } from "../compression/resolve.ts";
 import { longbenchRates } from "../plan/longbench.ts";
 import type { MemoryPlan } from "../plan/memory.ts";
 import { PUBLISHED, WEIGHT_TYPES } from "../plan/model-shape.ts";
@@ -65,6 +66,7 @@ Examples:
 
 async function runPlan(flags: Flags): Promise<void> {
   if (flags.longbench === true) {
+    requireAlone(flags);
     printRates(flags.json === true);
     return;
   }
@@ -81,6 +83,29 @@ async function runPlan(flags: Flags): Promise<void> {
   if (flags.json === true) {
     printJson<PlanJson>({ ...asJson(result), verdict: verdict(result, place) });
   } else printPlan(result, place);
+}
+
+/** The rates follow from LongBench's lengths alone. */
+function requireAlone(flags: Flags): void {
+  const others = Object.keys(
+    definedOnly({
+      ...flags,
+      longbench: undefined,
+      json: undefined,
+      quiet: undefined,
+      model: undefined,
+    }),
+  );
+  if (others.length === 0) return;
+  throw new PyramidKVError(
+    "USAGE",
+    `--longbench shows rates of published lengths, on which nothing else has an effect; leave out ${others.map(flagOf).join(", ")}`,
+  );
+}
+
+/** `--kv-size` of `kvSize`. */
+function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
 }
 
 function asJson({ model, setting, ...rest }: Plan) {
@@ -145,9 +170,10 @@ function printPlan(result: Plan, place: string): void {
 
 /** What the numbers mean, in a sentence. */
 function verdict({ model, setting, compressed, full, fit }: Plan, place: string): string {
-  const { context, newTokens, compression } = setting;
+  const { context, compression } = setting;
   const { name } = compression.method;
   const { nCtx } = model;
+  const newTokens = isEndless(compression, nCtx) ? 0 : setting.newTokens;
   if (context + newTokens > nCtx) {
     return `The model's context is ${nCtx} tokens: a prompt of ${context}${newTokens > 0 ? ` and an answer of ${newTokens}` : ""} will be refused.`;
   }

@@ -1,7 +1,9 @@
 import { describeValue, PyramidKVError } from "../errors.ts";
+import { checkOption, type OptionTable } from "../options.ts";
 import type { BudgetPolicy } from "./budgets/budget.ts";
 import { EVIDENCE, type LayerEvidence } from "./evidence.ts";
 import type { Method } from "./method.ts";
+import { COMPRESSION_OPTIONS } from "./option-table.ts";
 import type { Ranking } from "./ranking.ts";
 
 /** What a budget policy of each kind divides with. */
@@ -42,7 +44,34 @@ export function checkMethod(method: unknown): asserts method is Method {
       refuse(`its budget's ${part} must be a function`, policy[part]);
     }
   }
+  const more = method as Partial<Method>;
+  for (const [part, spec] of Object.entries(PARTS)) {
+    const value = more[part as keyof typeof PARTS];
+    if (value !== undefined) checkOption(`${where}: its ${part}`, spec, value);
+  }
+  for (const [option, value] of Object.entries(
+    fieldsOf(more.defaults ?? {}, `${where}: its defaults`),
+  )) {
+    const spec = DEFAULTS[option];
+    if (spec === undefined)
+      refuse(`its defaults must be of ${Object.keys(DEFAULTS).join(", ")}`, option);
+    else checkOption(`${where}: its default ${option}`, spec, value);
+  }
 }
+
+/** What else a method may have. */
+const PARTS = {
+  every: { kind: "integer", min: 1 },
+  carries: { kind: "number", min: 0.01, max: 1 },
+  merges: { kind: "number", min: 0, max: 1 },
+  probe: { kind: "choice", of: ["facts", "replay"] },
+  rerotates: { kind: "boolean" },
+} as const satisfies OptionTable;
+
+const DEFAULTS: OptionTable = {
+  ...COMPRESSION_OPTIONS,
+  rounding: { kind: "choice", of: ["exact", "kvcache-factory", "kvpress"] },
+};
 
 function fieldsOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
   if (typeof value === "object" && value !== null) return value as Record<string, unknown>;

@@ -3,6 +3,7 @@ import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
 import type { BudgetPolicy } from "../compression/budgets/budget.ts";
 import type { HeadEvidence } from "../compression/evidence.ts";
 import type { Method } from "../compression/method.ts";
+import { addMethod } from "../compression/own-methods.ts";
 import { METHODS } from "../compression/methods.ts";
 import { Engine } from "./engine.ts";
 
@@ -118,6 +119,11 @@ const WRONG_BUDGETS: readonly [string, BudgetPolicy, RegExp][] = [
     /mine: weigh of layer 0, head 1, must be a number of at least 0, got -1/,
   ],
   [
+    "a least that is no number",
+    policy({ kind: "weighed", weigh: () => [1, 1], least: () => NaN }),
+    /mine: least of layer 0, head 0, must be a whole number of at least 0, got NaN/,
+  ],
+  [
     "a measure of text",
     policy({ kind: "measured", measure: () => ["9", 9] }),
     /mine: measure of layer 0, head 0, .* got "9"/,
@@ -135,6 +141,15 @@ describe("what a method of one's own returns is checked", () => {
         message: expect.stringMatching(message) as string,
       });
       expect(session.cache.bytes).toBe(0);
+      // In wrappers, before they make something else of the scores.
+      addMethod({ ...method, name: "tested" });
+      for (const name of ["chunk:4(tested)", "local:2(tested)", "ada(tested)", "merge(tested)"]) {
+        using wrapped = engine.createSession({ method: name, kvSize: KV_SIZE });
+        await expect(wrapped.prefill(randomTokens(N))).rejects.toMatchObject({
+          code: "USAGE",
+          message: expect.stringMatching(/tested: (scores?|second)/) as string,
+        });
+      }
       // While decoding, too.
       const often = { ...method, every: 4 } as Method;
       using decoding = engine.createSession({ method: often, kvSize: KV_SIZE });
@@ -170,6 +185,13 @@ describe("a method of one's own has all its parts", () => {
     [{ ...mine, budget: undefined }, /its budget must be an object, got undefined/],
     [{ ...mine, budget: { kind: "odd" } }, /the kind of its budget must be one of layers, heads/],
     [{ ...mine, budget: { kind: "split", layers: () => [] } }, /its budget's split must be a func/],
+    [{ ...mine, every: NaN }, /mine: its every must be an integer of at least 1, got NaN/],
+    [{ ...mine, carries: 2 }, /mine: its carries must be 0.01 to 1, got 2/],
+    [{ ...mine, merges: -1 }, /mine: its merges must be 0 to 1, got -1/],
+    [{ ...mine, probe: "fact" }, /mine: its probe.*"fact".*did you mean facts/],
+    [{ ...mine, rerotates: 1 }, /mine: its rerotates must be true or false, got 1/],
+    [{ ...mine, defaults: { window: "a" } }, /mine: its default window must be an integer/],
+    [{ ...mine, defaults: { windows: 8 } }, /its defaults must be of .*, got "windows"/],
   ])("%o", (method, message) =>
     withEngine((engine) => {
       const options = { method: method as unknown as Method };

@@ -1,5 +1,5 @@
 import pLimit from "p-limit";
-import type { Compression } from "../compression/resolve.ts";
+import { isEndless, type Compression } from "../compression/resolve.ts";
 import { describeValue, PyramidKVError, requireInteger, throwIfAborted } from "../errors.ts";
 import type { Executor } from "../ggml/executor.ts";
 import { canGrow, grow } from "../kvcache/grow.ts";
@@ -107,10 +107,7 @@ export class Session implements Disposable {
 
   /** Whether tokens move back as they are evicted, so that the context never fills while decoding. */
   get endless(): boolean {
-    const { method, options } = this.compression;
-    return (
-      method.rerotates === true && options.kvSize + (method.every ?? Infinity) < this.contextSize
-    );
+    return isEndless(this.compression, this.contextSize);
   }
 
   /** Logits after the newest token, f32 [nVocab]. Overwritten by the next step. */

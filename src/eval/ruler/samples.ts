@@ -92,6 +92,18 @@ interface Maker {
 }
 
 /** The largest haystack of which the prompt has room, by halving. */
+/** Shares of the length asked that are no other length. */
+const FILLED = 0.9;
+
+/** Throws where there is too little text for a length: its answers would be called those of a longer prompt. */
+function requireFilled(tokens: number, room: number, name: string): void {
+  if (tokens >= FILLED * room) return;
+  throw new PyramidKVError(
+    "USAGE",
+    `${name}: all its documents together are a prompt of ${tokens} tokens, ${room} were asked for; give more of them, or lower --lengths`,
+  );
+}
+
 function fit(
   tokenizer: Tokenizer,
   { make, largest, beyond }: Maker,
@@ -118,7 +130,11 @@ function fit(
   }
   if (most >= largest) {
     const whole = at(largest);
-    if (fits(whole)) return beyond === undefined ? whole : fit(tokenizer, beyond(), room, name);
+    if (fits(whole)) {
+      if (beyond !== undefined) return fit(tokenizer, beyond(), room, name);
+      requireFilled(joined(whole.parts).length, room, name);
+      return whole;
+    }
     most = largest;
   }
   while (most - least > 1) {
