@@ -2,7 +2,7 @@ import { describeValue, PyramidKVError } from "../errors.ts";
 import { checkOption, type OptionTable } from "../options.ts";
 import type { BudgetPolicy } from "./budgets/budget.ts";
 import { EVIDENCE, type LayerEvidence } from "./evidence.ts";
-import type { Method } from "./method.ts";
+import type { Method, Scorer } from "./method.ts";
 import { COMPRESSION_OPTIONS } from "./option-table.ts";
 import type { Ranking } from "./ranking.ts";
 
@@ -81,12 +81,14 @@ function fieldsOf(value: unknown, what: string): Readonly<Record<string, unknown
 /**
  * Checks what a method returned for a layer: for each kv head null, or a score for each of its tokens.
  *
- * @throws `USAGE` naming the method, the field, the layer and the head
+ * @param isOurs whether the method cannot be at fault: what is no number then comes from the model
+ * @throws `USAGE` naming the method, the field, the layer and the head; `NATIVE` on what is the model's fault
  */
 export function checkRankings(
   name: string,
   { il, heads }: LayerEvidence,
   rankings: unknown,
+  isOurs = false,
 ): asserts rankings is readonly (Ranking | null)[] {
   const refuse = (field: string, why: string): never => {
     throw new PyramidKVError("USAGE", `${name}: ${field} of layer ${il}${why}`);
@@ -116,9 +118,24 @@ export function checkRankings(
     }
     for (const [field, values] of checked) {
       const why = wrongScores(values, n);
+      if (why !== undefined && isOurs) {
+        throw new PyramidKVError(
+          "NATIVE",
+          `what the model computed in layer ${il}, head ${h}, is not finite: a weight is damaged or a value overflowed; check the file, or try --kernels ggml`,
+        );
+      }
       if (why !== undefined) refuse(field, `, head ${h}, ${why}`);
     }
   }
+}
+
+/** The scorer of a method of one's own, checked before anything is made of its scores. */
+export function checkedScore({ name, score }: Method): Scorer {
+  return (layer, options) => {
+    const rankings: unknown = score(layer, options);
+    checkRankings(name, layer, rankings);
+    return rankings;
+  };
 }
 
 function wrongScores(values: unknown, n: number): string | undefined {

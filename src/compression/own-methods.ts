@@ -1,6 +1,6 @@
 import { describeValue, PyramidKVError } from "../errors.ts";
-import { checkMethod, checkRankings } from "./check.ts";
-import type { Method, Scorer } from "./method.ts";
+import { checkedScore, checkMethod } from "./check.ts";
+import type { Method } from "./method.ts";
 import { METHODS } from "./methods.ts";
 import { WRAPPERS } from "./wrappers.ts";
 
@@ -27,16 +27,7 @@ export function addMethod(method: Method): void {
       `there is a method or wrapper named ${name}; choose another name`,
     );
   }
-  added.set(name, { ...method, score: checked(method) });
-}
-
-/** Its scores, checked before a wrapper makes something else of them. */
-function checked({ name, score }: Method): Scorer {
-  return (layer, options) => {
-    const rankings: unknown = score(layer, options);
-    checkRankings(name, layer, rankings);
-    return rankings;
-  };
+  added.set(name, { ...method, score: checkedScore(method) });
 }
 
 /** Every method that can be asked for by name: ours, then those that were added. */

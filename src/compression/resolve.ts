@@ -3,7 +3,7 @@ import { readOptions, type Named } from "../options.ts";
 import type { BudgetPolicy } from "./budgets/budget.ts";
 import { headScored, type HeadScores } from "./budgets/head-scores.ts";
 import { listed, meanBudget, type BudgetList } from "./budgets/listed.ts";
-import { checkMethod } from "./check.ts";
+import { checkedScore, checkMethod } from "./check.ts";
 import { composeMethod } from "./compose.ts";
 import type { Method } from "./method.ts";
 import type { MethodName } from "./methods.ts";
@@ -79,7 +79,7 @@ function methodOf(
   const budget = budgets && policyOf(budgets);
   if (typeof wanted === "string") return composeMethod(wanted, { profile, budget });
   checkMethod(wanted);
-  return { ...wanted, ...(budget && { budget }) };
+  return { ...wanted, score: checkedScore(wanted), ...(budget && { budget }) };
 }
 
 function isList(budgets: CompressionOptions["budgets"]): budgets is BudgetList {

@@ -236,7 +236,7 @@ function ranked(
   const found = own.get(key);
   if (found !== undefined) return found;
   const rankings: unknown = method.score(evidence, options);
-  checkRankings(method.name, evidence, rankings);
+  checkRankings(method.name, evidence, rankings, true);
   known.set(method.score, own.set(key, rankings));
   return rankings;
 }

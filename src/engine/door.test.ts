@@ -40,6 +40,8 @@ describe("options", () => {
     [{ preset: "kvpres" }, /unknown preset "kvpres"; known: .*; did you mean kvpress\?/],
     [{ budgets: "64" }, /head scores must be numbers/],
     [{ profile: 5 }, /unknown profile 5; known: auto, none/],
+    [{ profile: {} }, /profile is no profile: model, and weights and shares/],
+    [{ profile: null }, /profile is no profile/],
   ];
 
   it.each(sessions)("of a session: %o", (options, message) =>

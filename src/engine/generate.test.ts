@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { buildGguf } from "../../test/helpers/gguf-writer.ts";
-import { TestFolder, tinyModel } from "../../test/helpers/tiny-model.ts";
+import { randomTokens, TestFolder, tinyModel } from "../../test/helpers/tiny-model.ts";
 import { Conversation } from "./conversation.ts";
 import { Engine } from "./engine.ts";
 import type { GenerateOptions, Piece } from "./generate.ts";
@@ -140,6 +140,23 @@ describe("generate", () => {
       expect(longer.length).toBeGreaterThan(1);
       expect(longer[0]?.token).not.toBe(first?.token);
     }));
+
+  it("says that a model computes no numbers where a method would rank them", async () => {
+    using folder = new TestFolder();
+    const { metadata, tensors } = tinyModel({ nLayer: 2 });
+    for (const { name, data } of tensors) {
+      if (name === "blk.0.attn_k.weight") data.set(new Uint8Array(new Float32Array([NaN]).buffer));
+    }
+    const model = folder.file("nan.gguf", buildGguf(metadata, tensors));
+    await using engine = await Engine.load({ model, threads: 1 });
+    for (const method of ["snapkv", "h2o", "ada(snapkv)", "knorm"]) {
+      using session = engine.createSession({ method, kvSize: 48 });
+      await expect(session.prefill(randomTokens(100))).rejects.toMatchObject({
+        code: "NATIVE",
+        message: expect.stringMatching(/not finite.*a weight is damaged/) as string,
+      });
+    }
+  });
 
   it("says that logits are no numbers, and lets the others of a batch go on", async () => {
     const { metadata, tensors } = tinyModel({ vocabulary: true });

@@ -162,7 +162,7 @@ export class Recompression extends NativeOwner {
       const rankings: unknown = ranks
         ? method.score(evidence, options)
         : evidence.heads.map(() => null);
-      checkRankings(method.name, evidence, rankings);
+      checkRankings(method.name, evidence, rankings, true);
       seen.push({ evidence, rankings });
       budgets = plan.add(il, { evidence, rankings });
     }

@@ -90,3 +90,14 @@ describe("a file that is not what its architecture needs", () => {
     await expect(load).rejects.toThrow(path);
   });
 });
+
+it("says that a sliding window is not applied", async () => {
+  using folder = new TestFolder();
+  const model = tinyModel();
+  model.metadata["llama.attention.sliding_window"] = u32(512);
+  const path = folder.file("window.gguf", buildGguf(model.metadata, model.tensors));
+  const warnings: string[] = [];
+  const onWarning = (text: string) => warnings.push(text);
+  await using _engine = await Engine.load({ model: path, threads: 1, onWarning });
+  expect(warnings.join()).toMatch(/sliding_window.*512/);
+});

@@ -4,6 +4,7 @@ import { percentFormatAll } from "./python-format.ts";
 import {
   isNumber,
   isText,
+  isWhole,
   listValue,
   realValue,
   strOf,
@@ -32,6 +33,8 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
     });
     return listValue(args.flag(2, "reverse") ? sorted.toReversed() : sorted);
   },
+  length: (value) => lengthOf(value),
+  count: (value) => lengthOf(value),
   upper: (value) => textValue(strOf(value).toUpperCase()),
   lower: (value) => textValue(strOf(value).toLowerCase()),
   trim: (value, args) => textValue(strip(strOf(value), args.text(0, "chars"), true, true)),
@@ -94,12 +97,16 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
   },
   round: (value, args) => {
     if (!isNumber(value)) return args.refuse("a number is needed");
-    const scale = 10 ** (args.number(0, "precision") ?? 0);
-    const x = value.value * scale;
+    const precision = args.number(0, "precision") ?? 0;
     const method = args.text(1, "method") ?? "common";
-    const whole =
-      method === "ceil" ? Math.ceil(x) : method === "floor" ? Math.floor(x) : halfToEven(x);
-    return realValue(whole / scale);
+    if (method === "common") {
+      // Python's round() leaves whole numbers whole.
+      const number = isWhole(value) ? wholeValue : realValue;
+      return number(rounded(value.value, precision));
+    }
+    const scale = 10 ** precision;
+    const x = value.value * scale;
+    return realValue((method === "ceil" ? Math.ceil(x) : Math.floor(x)) / scale);
   },
 };
 
@@ -111,11 +118,21 @@ function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (c) => ENTITIES[c] as string);
 }
 
-/** Python's rounding. */
-function halfToEven(x: number): number {
-  const floor = Math.floor(x);
-  if (x - floor !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
+/** Python's rounding: of the number as it is stored, and what lies just between to the even one. */
+function rounded(x: number, precision: number): number {
+  const scale = 10 ** precision;
+  const scaled = x * scale;
+  const floor = Math.floor(scaled);
+  const even = (floor % 2 === 0 ? floor : floor + 1) / scale;
+  if (precision < 0) return scaled - floor === 0.5 ? even : Math.round(scaled) / scale;
+  // All digits of the number, which toFixed gives: 2.675 is less than it looks.
+  const [, digits = ""] = x.toFixed(Math.min(100, precision + 60)).split(".");
+  return /^50*$/.test(digits.slice(precision)) ? even : Number(x.toFixed(Math.min(100, precision)));
+}
+
+/** Of a text in characters, as Python counts them. */
+function lengthOf(value: Value): Value {
+  return wholeValue(value.type === "UndefinedValue" ? 0 : itemsOf(value, textValue).length);
 }
 
 function pathOf(args: Arguments, at: number): string | number | undefined {

@@ -14,7 +14,12 @@ import {
 
 type TextMethod = (text: string, args: Arguments) => Value;
 
-const SPACES = /\s/;
+/** Python's blanks: the separators of ASCII and U+0085 are some, the byte order mark is none. */
+// eslint-disable-next-line no-control-regex -- Python counts them
+const SPACES = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+/** Where Python's `splitlines` ends a line. */
+// eslint-disable-next-line no-control-regex -- Python counts them
+const LINE = /\r\n|[\n-\r\x1c-\x1e\x85\u2028\u2029]/g;
 
 /** Python's methods of texts that the interpreter lacks, or has in another way. */
 const TEXT_METHODS: Readonly<Record<string, TextMethod>> = {
@@ -40,7 +45,7 @@ const TEXT_METHODS: Readonly<Record<string, TextMethod>> = {
   isnumeric: (s) => truthValue(/^\p{N}+$/u.test(s)),
   isalpha: (s) => truthValue(/^\p{L}+$/u.test(s)),
   isalnum: (s) => truthValue(/^[\p{L}\p{N}]+$/u.test(s)),
-  isspace: (s) => truthValue(/^\s+$/.test(s)),
+  isspace: (s) => truthValue(s !== "" && Array.from(s).every((c) => SPACES.test(c))),
   isupper: (s) => truthValue(s === s.toUpperCase() && s !== s.toLowerCase()),
   islower: (s) => truthValue(s === s.toLowerCase() && s !== s.toUpperCase()),
   splitlines: (s, args) => listValue(lines(s, args.flag(0, "keepends")).map(textValue)),
@@ -158,8 +163,13 @@ function found(place: number): Value {
 }
 
 function lines(text: string, keepEnds: boolean): string[] {
-  const all = text.match(/[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$/g) ?? [];
-  return keepEnds ? all : all.map((line) => line.replace(/(?:\r\n|\r|\n)$/, ""));
+  const all: string[] = [];
+  let at = 0;
+  for (const { index, 0: end } of text.matchAll(LINE)) {
+    all.push(text.slice(at, keepEnds ? index + end.length : index));
+    at = index + end.length;
+  }
+  return at < text.length ? [...all, text.slice(at)] : all;
 }
 
 function partition(text: string, args: Arguments, search: "indexOf" | "lastIndexOf"): string[] {

@@ -46,6 +46,7 @@ export const isText = (value: Value | undefined): value is Value & { readonly va
   value?.type === "StringValue";
 export const isNumber = (value: Value | undefined): value is Value & { readonly value: number } =>
   value?.type === "IntegerValue" || value?.type === "FloatValue";
+export const isWhole = (value: Value): boolean => value.type === "IntegerValue";
 export const isList = (value: Value | undefined): value is Value & { readonly value: Value[] } =>
   value?.type === "ArrayValue" || value?.type === "TupleValue";
 export const isMapping = (
