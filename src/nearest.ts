@@ -5,12 +5,24 @@ const MOST_WRONG = 0.4;
 
 /** The known name that somebody may have meant, if one is near; letters' case aside. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
-  const wrong = (candidate: string) => distance(name.toLowerCase(), candidate.toLowerCase());
+  const asked = name.toLowerCase();
+  const wrong = (candidate: string) => {
+    const own = candidate.toLowerCase();
+    const isBegun = asked.length > 1 && own.startsWith(asked);
+    return isBegun || isSwapped(asked, own) ? 1 : distance(asked, own);
+  };
   const [nearest] = known
     .map((candidate) => ({ candidate, wrong: wrong(candidate) }))
     .filter(({ candidate, wrong: n }) => n <= MOST_WRONG * Math.max(name.length, candidate.length))
     .sort((a, b) => a.wrong - b.wrong);
   return nearest?.candidate;
+}
+
+/** Whether two neighbouring letters took each other's place: one slip, not two. */
+function isSwapped(a: string, b: string): boolean {
+  if (a.length !== b.length) return false;
+  const at = Array.from(a).findIndex((c, i) => c !== b[i]);
+  return at >= 0 && a.slice(0, at) + (a[at + 1] ?? "") + (a[at] ?? "") + a.slice(at + 2) === b;
 }
 
 /** `; did you mean snapkv?`, or nothing. */

@@ -7,7 +7,7 @@ const PARTS = {
     packages: ["@observablehq/plot", "d3-dsv", "linkedom", "sharp"],
   },
   chinese: { what: "scores of Chinese answers", packages: ["@node-rs/jieba"] },
-  queue: { what: "a queue of samples", packages: ["bullmq", "ioredis"] },
+  queue: { what: "queues of samples", packages: ["bullmq", "ioredis"] },
 } as const;
 
 /**

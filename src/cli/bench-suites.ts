@@ -97,7 +97,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   long: {
     options: ["lengths", "tokens", "kvSize"],
     summary:
-      "a long answer from a cache of fixed size: bytes, speed and divergence (--tokens 4000)",
+      "a long answer from a cache of fixed size: bytes, speed and divergence; give it --tokens 4000",
     lengths: [1000],
     run: benchLong,
   },

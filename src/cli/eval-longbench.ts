@@ -27,7 +27,7 @@ export function longBenchCommand(command: Command): void {
       "--data-dir <path>",
       "a folder of LongBench's files, <name>.jsonl (default: from the hub)",
     )
-    .option("--datasets <name,...>", "datasets to run (default: all 21)", names, all)
+    .option("--datasets <name,...>", "datasets to run", names, all)
     .option("--prompts <path>", "the published templates, dataset2prompt.json (default: our own)")
     .option("--limit <n>", "examples of each dataset", integer, 200)
     .option("--max-prompt <n>", "tokens of a prompt, of which the middle is cut", integer)

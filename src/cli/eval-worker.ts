@@ -29,15 +29,17 @@ Example:
     .action((flags: Flags) => run(flags));
 }
 
+/** Loaded only here: every command would wait for it. Outside of `run`, since within `using` the compiler leaves its name. */
+const loadWorker = () => loadPart("queue", () => import("../eval/queue/worker.ts"));
+
 async function run(flags: Flags): Promise<void> {
   requireInteger("lease", flags.lease, 1);
+  const { work } = await loadWorker();
   using interrupt = new Interrupt();
   await using engine = await loadEngine(flags, interrupt.signal);
   note(
     `waiting for samples of ${engine.model.name} at ${flags.queue}; Ctrl-C ends after the one at hand`,
   );
-  // Loaded only here: every command would wait for it.
-  const { work } = await loadPart("queue", () => import("../eval/queue/worker.ts"));
   await work(engine, {
     ...{ queue: flags.queue, leaseMs: 1000 * flags.lease, signal: interrupt.signal },
     onCell: ([row]) => {

@@ -17,7 +17,7 @@ export function addMethodFileOption(command: Command): void {
     .addOption(
       new Option(
         "--method-file <path,...>",
-        "JavaScript modules with methods of your own, known by their names from then on",
+        "JavaScript modules that export a method of your own by default, or a list: known by their names from then on",
       ).argParser(names),
     )
     .hook("preAction", (_, own) => loadMethods(own.opts()));
@@ -34,7 +34,9 @@ async function loadMethods({ methodFile = [] }: { readonly methodFile?: readonly
     try {
       module = (await import(pathToFileURL(resolve(path)).href)) as typeof module;
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const [why] = (cause instanceof Error ? cause.message : String(cause)).split(
+        " imported from ",
+      );
       throw new PyramidKVError("BAD_FILE", `${path} cannot be run as a module: ${why}`, { cause });
     }
     const { default: given } = module;

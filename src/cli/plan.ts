@@ -11,6 +11,7 @@ import { machineMemory } from "./fits.ts";
 import { formatBytes, sparkline, table } from "./format.ts";
 import type { PlanJson } from "./json.ts";
 import { print, printJson } from "./terminal.ts";
+import { noteUnused } from "./unused.ts";
 import {
   addCompressionOptions,
   addModelChoice,
@@ -79,6 +80,7 @@ async function runPlan(flags: Flags): Promise<void> {
     ownKernels: flags.kernels !== "ggml",
     signal: interrupt.signal,
   });
+  noteUnused({}, result.setting.compression);
   const place = flags.memory?.text ?? `this machine's ${formatBytes(memory)}`;
   if (flags.json === true) {
     printJson<PlanJson>({ ...asJson(result), verdict: verdict(result, place) });

@@ -1,4 +1,6 @@
+import { COMPRESSION_OPTIONS } from "../compression/option-table.ts";
 import type { Compression } from "../compression/resolve.ts";
+import type { OptionSpec } from "../options.ts";
 import type { SamplingFlags } from "./options.ts";
 import { note, style } from "./terminal.ts";
 
@@ -11,12 +13,18 @@ export function noteUnused(
   { unused, method }: Compression,
 ): void {
   for (const text of [
-    ...unused.map((name) => `${name} has no effect on ${method.name}`),
+    ...unused.map((name) => `${flagOf(name)} has no effect on ${method.name}`),
     ...unusedByChance(flags).map((flag) => `${flag} has no effect at temperature 0`),
     ...(flags.kept === true && flags.json !== true ? ["--kept has no effect without --json"] : []),
   ]) {
     note(style("yellow", `note: ${text}`));
   }
+}
+
+/** As it was given: `--kv-size` of `kvSize`. */
+function flagOf(name: string): string {
+  const { flag } = COMPRESSION_OPTIONS[name as keyof typeof COMPRESSION_OPTIONS] as OptionSpec;
+  return flag?.split(" ")[0] ?? name;
 }
 
 function unusedByChance(flags: SamplingFlags): string[] {

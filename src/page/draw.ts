@@ -51,7 +51,8 @@ export function draw({ series = [], labels = [], ...options }: DrawOptions): str
     const bounds = { left: MARGINS.marginLeft, right: width, top };
     const places = labels.map((own) => ({ ...own, x: x.apply(own.x), y: y.apply(own.y) }));
     for (const { text, ...place } of placeLabels(places, bounds)) {
-      add(svg, "text", { ...place, "font-size": 10, fill: "currentColor" }).textContent = text;
+      const look = { "font-size": 10, "text-anchor": "start", fill: "currentColor" };
+      add(svg, "text", { ...place, ...look }).textContent = text;
     }
   }
   return svg.outerHTML;

@@ -97,7 +97,7 @@ describe("the installed command", () => {
       "--method",
       "snapkv",
     );
-    expect(stderr).toMatch(/note: beta has no effect on snapkv\n/);
+    expect(stderr).toMatch(/note: --beta has no effect on snapkv\n/);
     expect(stderr).toMatch(/note: --seed has no effect at temperature 0\n/);
     expect(stderr).toMatch(/note: --kept has no effect without --json\n/);
     const used = ["--seed", "3", "--temperature", "1", "--kept", "--json"];

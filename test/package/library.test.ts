@@ -69,6 +69,16 @@ describe("the installed library", () => {
     }
   });
 
+  it("names the packages that a queue needs", () => {
+    const run = spawnSync(
+      join(appFolder, "node_modules/.bin/pyramidkv"),
+      ["eval", "worker", "--queue", "redis://localhost:1"],
+      { cwd: appFolder, encoding: "utf8" },
+    );
+    expect(run.status).toBe(1);
+    expect(run.stderr).toMatch(/^error: .*bullmq/);
+  });
+
   it("is packed as publint asks", async () => {
     const { messages } = await publint({
       pkgDir: fileURLToPath(new URL("../../", import.meta.url)),

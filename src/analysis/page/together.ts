@@ -12,7 +12,7 @@ const REACH = 128;
 
 const FIT_NOTE =
   "The best budgets are those under which the best tokens, chosen with the text's last ones in sight, leave the smallest errors of the heads' outputs, " +
-  "besides a window that counts for nothing. Methods choose before they see what follows, and of fewer tokens: their errors, below, are another measure.";
+  "besides a window that counts for nothing. Methods choose before they see what follows, and keep their window too: their errors, below, are another measure.";
 
 type Named<T> = T & { readonly name: string };
 

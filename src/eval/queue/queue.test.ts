@@ -119,6 +119,7 @@ describe.skipIf(server === undefined)(`a queue on ${server ?? "no server"}`, () 
     };
     const all = distributeSamples(engine, { ...options, results, queue, onCell });
     await new Promise((resolve) => child.once("exit", resolve));
+    expect(killed, "the worker ended by itself").toBe(true);
     expect(results.rows.length).toBeLessThan(expected.length);
     const stop = startWorker();
     expect(lasting(await all)).toEqual(expected);

@@ -56,7 +56,7 @@ export function paretoFront(lines: readonly WaySummary[]): Chart {
   return {
     name: "score-by-bytes",
     caption:
-      "Average score against the bytes that the cache holds. Joined: what nothing as small beats.",
+      "Average score against the bytes that the cache holds. Joined: those that score more than all that are smaller.",
     svg: draw({
       x: { type: "log", label: "keys and values held, MB", tickFormat: "~g" },
       y: SCORE_AXIS,
