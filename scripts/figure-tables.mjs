@@ -172,6 +172,24 @@ export const TABLES = {
     );
   },
 
+  /** `eval quality --budget-files`: budgets beside each other. */
+  budgets([{ rows }]) {
+    const own = rows.filter((row) => row.run.size !== undefined);
+    const sizes = [...new Set(own.map(({ run }) => run.size))].sort((a, b) => a - b);
+    const line = ([name, label]) => {
+      const at = sizes.map((size) => own.find(({ run }) => run.name === name && run.size === size));
+      return [label, ...at.map(({ kl }) => mean(kl).toFixed(3)), ...at.map(foundOf)];
+    };
+    return markdownTable(
+      [
+        "budgets",
+        ...sizes.map((n) => `KL ${n}`),
+        ...sizes.map((n, i) => (i === 0 ? `needles ${n}` : `${n}`)),
+      ],
+      Object.entries(BUDGETS).map(line),
+    );
+  },
+
   /** `eval quality`, all that it measures, in the order of the run. */
   "quality-all"([{ rows }], { mode = "aware" }) {
     const own = rows.filter((row) => row.mode === mode && row.run.size !== undefined);
@@ -195,6 +213,16 @@ export const TABLES = {
       names.map((name) => [name, ...columns.flatMap(([, cells]) => cells(name))]),
     );
   },
+};
+
+/** What the runs of the fitted budgets are called. */
+const BUDGETS = {
+  pyramidkv: "pyramid, β = 20",
+  snapkv: "even (`snapkv`)",
+  "snapkv, layers-english-txt": "fitted to the English, by layer",
+  "snapkv, layers-code-txt": "fitted to the code, by layer",
+  "snapkv, budgets-english.txt": "fitted to the English, by kv head",
+  "snapkv, budgets-code.txt": "fitted to the code, by kv head",
 };
 
 /** `pyramidkv, 128 kept` */
