@@ -1,6 +1,12 @@
-import { describe, expect, it } from "vitest";
-import { describe as describeProgress, formatDuration } from "./progress.ts";
-import { printable } from "./terminal.ts";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { describe as describeProgress, formatDuration, progressBar } from "./progress.ts";
+import { isTerminal, printable } from "./terminal.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
+});
 
 describe("text on a terminal", () => {
   it("has its control characters shown", () => {
@@ -19,6 +25,31 @@ describe("progress", () => {
     expect(describeProgress(0, 3, "count")).toBe("0 %, 0 of 3");
     expect(describeProgress(3, 3, "count", 0)).toBe("100 %, 3 of 3");
     expect(describeProgress(0, 0, "bytes")).toBe("0 %, 0 B of 0 B");
+  });
+
+  it("is a line every ten seconds where nothing can be drawn", () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    vi.advanceTimersByTime(1000);
+    const lines: string[] = [];
+    vi.spyOn(process.stderr, "write").mockImplementation((text) => lines.push(String(text)) > 0);
+    const bar = progressBar("reading", "count");
+    for (let second = 0; second <= 25; second++) {
+      bar.update(second, 100);
+      vi.advanceTimersByTime(1000);
+    }
+    bar.stop();
+    expect(lines).toEqual([
+      "reading: 10 %, 10 of 100, 1 min 30 s left\n",
+      "reading: 20 %, 20 of 100, 1 min 20 s left\n",
+    ]);
+  });
+
+  it("draws nothing on a terminal that is called dumb", () => {
+    const terminal = { isTTY: true } as NodeJS.WriteStream;
+    vi.stubEnv("TERM", "xterm");
+    expect(isTerminal(terminal)).toBe(true);
+    vi.stubEnv("TERM", "dumb");
+    expect(isTerminal(terminal)).toBe(false);
   });
 
   it("tells long times in words, too", () => {

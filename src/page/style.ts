@@ -21,7 +21,7 @@ th, td { padding: 0.25rem 0.7rem; text-align: right; border-bottom: 1px solid va
 th { white-space: normal; vertical-align: bottom; min-width: 3rem }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--paper) }
 tbody tr:hover td { background: var(--stripe) }
-.charts { display: flex; flex-wrap: wrap; gap: 1.5rem 2rem; align-items: flex-end; margin-top: 1.5rem }
+.charts { display: flex; flex-wrap: wrap; gap: 1.5rem 2rem; align-items: flex-start; margin-top: 1.5rem }
 figure { margin: 0; min-width: 0; max-width: 100% } figcaption { color: var(--soft); font-size: 0.85rem; max-width: 40rem }
 figure svg { display: block; background: none !important; color: var(--ink) } figure .paper { fill: none }
 @media (max-width: 40rem) { figure svg { max-width: none } }

@@ -11,7 +11,8 @@ const row = (over: Partial<ResultRow>): ResultRow => ({
   kvType: "f16",
   ...{ options: {}, model: "<tiny> & co", weights: "f", kernels: "ggml", prompt: "p" },
   ...{ prompts: "own", promptTokens: 1000, output: "", answers: ["1"], score: 1 },
-  kv: { fullBytes: 1e6, bytes: 1e6, keptBytes: 1e6, peakBytes: 1e6, meanKept: 1000 },
+  // Rows are padded: more bytes are held than tokens need.
+  kv: { fullBytes: 1e6, bytes: 1.037e6, keptBytes: 1e6, peakBytes: 1.037e6, meanKept: 1000 },
   ms: { prefill: 1, decode: 1 },
   ...over,
 });
@@ -53,6 +54,7 @@ describe("a report", () => {
     expect(scores?.rows[1]?.[5]).toBe("−100.0 [−100.0, −100.0]");
     expect(scores?.rows[2]?.[5]).toMatch(/^−33\.3 \[−\d+\.\d, [−+]\d+\.\d\]$/);
     expect(scores?.rows[2]?.slice(6)).toEqual(["6", "11.5 %", "0.13"]);
+    expect(scores?.rows[0]?.slice(6)).toEqual(["6", "100.0 %", "1.04"]);
     expect(rates?.rows).toEqual([
       ["1000", "1000", "6.4 %", "12.8 %"],
       ["2000", "2000", "3.2 %", "6.4 %"],
