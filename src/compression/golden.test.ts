@@ -17,7 +17,11 @@ const folder = new URL("../../test/golden/", import.meta.url);
 const { cases } = JSON.parse(readFileSync(new URL("selections.json", folder), "utf8")) as {
   cases: GoldenCase[];
 };
-const floats = (file: string) => new Float32Array(readFileSync(new URL(file, folder)).buffer);
+const floats = (file: string) => {
+  // The memory behind a Buffer may be larger than what was read.
+  const { buffer, byteOffset, byteLength } = readFileSync(new URL(file, folder));
+  return new Float32Array(buffer, byteOffset, byteLength / 4);
+};
 const N = 200;
 const input: ReferenceInput = {
   ...{ q: floats("rand_q.f32"), k: floats("rand_k.f32"), v: floats("rand_v.f32") },

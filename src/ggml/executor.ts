@@ -11,7 +11,7 @@ import {
   type Tensor,
   type TensorSpec,
 } from "./tensor-buffer.ts";
-import { TYPES, type TensorType } from "./types.ts";
+import { rowBytes, TYPES, type TensorType } from "./types.ts";
 
 /** A graph whose inputs come with their data. */
 export class InputGraph extends Graph {
@@ -19,6 +19,12 @@ export class InputGraph extends Graph {
 
   /** An input tensor holding `data`, written once the graph has its memory, if anything there uses it. */
   constant(type: TensorType, shape: TensorSpec["shape"], data: ArrayBufferView): Tensor {
+    const [width = 1, ...rest] = shape;
+    const bytes = rest.reduce((a, b) => a * b, rowBytes(type, width));
+    if (data.byteLength !== bytes) {
+      // ggml would end the process.
+      throw new PyramidKVError("NATIVE", `${data.byteLength} bytes for a constant of ${bytes}`);
+    }
     const tensor = this.input({ type, shape });
     this.#uploads.push(() => {
       if (hasMemory(tensor)) writeTensor(tensor, data);
