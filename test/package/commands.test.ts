@@ -4,18 +4,12 @@ import type { Analyzed } from "../../src/analysis/analyzed.ts";
 import type { Diagnosis } from "../../src/bench/diagnose.ts";
 import { buildGguf } from "../helpers/gguf-writer.ts";
 import { tinyModel } from "../helpers/tiny-model.ts";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { TestFolder } from "../helpers/tiny-model.ts";
+import { describe, expect, it } from "vitest";
 import { runCommand, wholeFolder } from "./installed.ts";
+import { ownModel } from "./own-model.ts";
 import { LONG, type GenerateResult } from "./results.ts";
 
-let folder: TestFolder;
-let model: string;
-beforeAll(() => {
-  folder = new TestFolder();
-  model = folder.tiny({ vocabulary: true, nCtx: 8192 });
-});
-afterAll(() => folder[Symbol.dispose]());
+const { folder, model } = ownModel();
 
 describe("the installed command", () => {
   const generate = (...args: string[]) =>

@@ -4,11 +4,11 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import * as evaluation from "../../src/eval/index.ts";
 import * as library from "../../src/index.ts";
-import { TestFolder } from "../helpers/tiny-model.ts";
 import { runCommand, wholeFolder } from "./installed.ts";
+import { ownModel } from "./own-model.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), "utf8");
@@ -27,13 +27,7 @@ const samples = ["README.md", "docs/api.md"].flatMap((path) =>
   blocks(path, "ts").map((source, i) => ({ name: `${path}, sample ${i + 1}`, source })),
 );
 
-let folder: TestFolder;
-let model: string;
-beforeAll(() => {
-  folder = new TestFolder();
-  model = folder.tiny({ vocabulary: true, nCtx: 8192 });
-});
-afterAll(() => folder[Symbol.dispose]());
+const { folder, model } = ownModel();
 
 describe.each(samples)("$name", ({ name, source }) => {
   const file = join(wholeFolder, name.replace(/\W+/g, "-"));

@@ -4,17 +4,11 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { publint } from "publint";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { TestFolder } from "../helpers/tiny-model.ts";
+import { describe, expect, it } from "vitest";
 import { appFolder } from "./installed.ts";
+import { ownModel } from "./own-model.ts";
 
-let folder: TestFolder;
-let model: string;
-beforeAll(() => {
-  folder = new TestFolder();
-  model = folder.tiny({ vocabulary: true, nCtx: 8192 });
-});
-afterAll(() => folder[Symbol.dispose]());
+const { model } = ownModel();
 
 describe("the installed library", () => {
   it("is imported with its types", () => {

@@ -1,17 +1,11 @@
 import { buildGguf } from "../helpers/gguf-writer.ts";
 import { tinyModel } from "../helpers/tiny-model.ts";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { TestFolder } from "../helpers/tiny-model.ts";
+import { describe, expect, it } from "vitest";
 import { runCommand, wholeFolder } from "./installed.ts";
+import { ownModel } from "./own-model.ts";
 import { REFUSALS } from "./refusals.ts";
 
-let folder: TestFolder;
-let model: string;
-beforeAll(() => {
-  folder = new TestFolder();
-  model = folder.tiny({ vocabulary: true, nCtx: 8192 });
-});
-afterAll(() => folder[Symbol.dispose]());
+const { folder, model } = ownModel();
 
 describe("the installed command", () => {
   const generate = (...args: string[]) =>
