@@ -1,11 +1,11 @@
 // The tables of figures, each made from the JSON of the files it is given.
+import { mean } from "../dist/mean.js";
 import { markdownTable } from "../dist/page/markdown.js";
 
 const count = (x) => Math.round(x).toLocaleString("en");
 const times = (x) => `${x.toFixed(1)} ×`;
 const megabytes = (x) => `${(x / 1e6).toFixed(x < 1e7 ? 1 : 0)} MB`;
 const percent = (x) => `${(100 * x).toFixed(1).replace("-", "−")} %`;
-const mean = (all) => all.reduce((a, b) => a + b, 0) / all.length;
 /** `3.8 · 10⁻³` */
 const scientific = (x) => {
   const [digits, exponent] = x.toExponential(1).split("e");
@@ -75,35 +75,35 @@ export const TABLES = {
         `${count(ggml)} (ggml)`,
         ...[count(ours), times(ratio)],
       ]),
-      ...prompts.flatMap((p) => [
-        [
-          `prefill of ${count(p.promptTokens)} tokens, 128 kept, tokens/s`,
-          ...[`${count(p.libllama)} (libllama)`, count(p.pyramidkv), times(p.overLibllama)],
-        ],
-        [
-          `the same over one thread`,
-          ...[`${count(p.oneThread)} (1 thread)`, count(p.pyramidkv), times(p.overOneThread)],
-        ],
-        [
-          `decode after it, 128 kept, tokens/s`,
-          ...[`${count(p.decode.ggml)} (ggml)`, count(p.decode.ours), times(p.decodeOverGgml)],
-        ],
-        [
-          `the same over libllama's full cache`,
-          ...[`${count(p.decode.libllama)} (libllama)`, count(p.decode.ours)],
-          times(p.decodeOverLibllama),
-        ],
-        [
-          "scoring and selecting, share of prefill",
-          ...["", `pyramidkv ${percent(p.pyramidkvShare)}, h2o ${percent(p.h2oShare)}`, ""],
-        ],
-        ...Object.entries(peakRss)
-          .filter(([length]) => Number(length) === p.promptTokens)
-          .map(([, { ggml, ours }]) => [
+      ...prompts
+        .map((p) => ({ p, rss: peakRss[p.promptTokens] }))
+        .flatMap(({ p, rss }) => [
+          [
+            `prefill of ${count(p.promptTokens)} tokens, 128 kept, tokens/s`,
+            ...[`${count(p.libllama)} (libllama)`, count(p.pyramidkv), times(p.overLibllama)],
+          ],
+          [
+            `the same over one thread`,
+            ...[`${count(p.oneThread)} (1 thread)`, count(p.pyramidkv), times(p.overOneThread)],
+          ],
+          [
+            `decode after it, 128 kept, tokens/s`,
+            ...[`${count(p.decode.ggml)} (ggml)`, count(p.decode.ours), times(p.decodeOverGgml)],
+          ],
+          [
+            `the same over libllama's full cache`,
+            ...[`${count(p.decode.libllama)} (libllama)`, count(p.decode.ours)],
+            times(p.decodeOverLibllama),
+          ],
+          [
+            "scoring and selecting, share of prefill",
+            ...["", `pyramidkv ${percent(p.pyramidkvShare)}, h2o ${percent(p.h2oShare)}`, ""],
+          ],
+          [
             "peak memory of the process",
-            ...[`${megabytes(ggml)} (ggml)`, megabytes(ours), percent(ours / ggml)],
-          ]),
-      ]),
+            ...[`${megabytes(rss.ggml)} (ggml)`, megabytes(rss.ours), percent(rss.ours / rss.ggml)],
+          ],
+        ]),
     ];
     return markdownTable(["", "beside", kernels.name, ""], rows);
   },
@@ -155,12 +155,11 @@ export const TABLES = {
 
   /** `eval quality`, a line for each method, the nearest to the full cache first. */
   quality([{ rows }], { mode = "aware", sizes = "128,256,512,1024" }) {
-    const own = rows.filter((row) => row.mode === mode && row.run.size !== undefined);
+    const { names, at } = byWay(rows, mode);
     const shown = sizes.split(",").map(Number);
-    const names = [...new Set(own.map(({ run }) => run.name))];
     const lines = names.map((name) => {
-      const at = shown.map((size) => own.find(({ run }) => run.name === name && run.size === size));
-      return { name, kl: at.map(({ kl }) => mean(kl)), found: at.map(foundOf) };
+      const own = shown.map((size) => at(name, size));
+      return { name, kl: own.map(({ kl }) => mean(kl)), found: own.map(foundOf) };
     });
     lines.sort((a, b) => a.kl[0] - b.kl[0]);
     return markdownTable(
@@ -174,11 +173,10 @@ export const TABLES = {
 
   /** `eval quality --budget-files`: budgets beside each other. */
   budgets([{ rows }]) {
-    const own = rows.filter((row) => row.run.size !== undefined);
-    const sizes = [...new Set(own.map(({ run }) => run.size))].sort((a, b) => a - b);
+    const { sizes, at } = byWay(rows, "aware");
     const line = ([name, label]) => {
-      const at = sizes.map((size) => own.find(({ run }) => run.name === name && run.size === size));
-      return [label, ...at.map(({ kl }) => mean(kl).toFixed(3)), ...at.map(foundOf)];
+      const own = sizes.map((size) => at(name, size));
+      return [label, ...own.map(({ kl }) => mean(kl).toFixed(3)), ...own.map(foundOf)];
     };
     return markdownTable(
       [
@@ -192,13 +190,7 @@ export const TABLES = {
 
   /** `eval quality`, all that it measures, in the order of the run. */
   "quality-all"([{ rows }], { mode = "aware" }) {
-    const own = rows.filter((row) => row.mode === mode && row.run.size !== undefined);
-    const sizes = [...new Set(own.map(({ run }) => run.size))].sort((a, b) => a - b);
-    const all = rows.filter((row) => row.mode === mode).map(({ run }) => run.name);
-    const names = [...new Set(all)].filter((name) => name !== "full");
-    const at = (name, size) =>
-      own.find(({ run }) => run.name === name && run.size === size) ??
-      rows.find((row) => row.mode === mode && row.run.name === name);
+    const { names, sizes, at } = byWay(rows, mode);
     const each = (what, show) => [
       sizes.map((size) => `${what} ${size}`),
       (name) => sizes.map((size) => show(at(name, size))),
@@ -214,6 +206,16 @@ export const TABLES = {
     );
   },
 };
+
+/** The rows of `eval quality` in a mode, but for the full cache that all are beside; one without a size is of every size. */
+function byWay(all, mode) {
+  const rows = all.filter(({ run, mode: own }) => own === mode && run.name !== "full");
+  return {
+    names: [...new Set(rows.map(({ run }) => run.name))],
+    sizes: [...new Set(rows.flatMap(({ run }) => run.size ?? []))].sort((a, b) => a - b),
+    at: (name, size) => rows.find(({ run }) => run.name === name && (run.size ?? size) === size),
+  };
+}
 
 /** What the runs of the fitted budgets are called. */
 const BUDGETS = {
