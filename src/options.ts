@@ -82,11 +82,6 @@ export function requireList(name: string, value: unknown): asserts value is Arra
   );
 }
 
-/** Throws `USAGE` unless a value is text. */
-export function requireText(name: string, value: unknown): asserts value is string {
-  checkOption(name, { kind: "text" }, value);
-}
-
 /** Throws `USAGE` unless an option's value is of its kind. */
 export function checkOption(name: string, spec: OptionSpec, value: unknown): void {
   const refuse = (what: string) => {

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { PyramidKVError } from "../errors.ts";
 import { suggestion } from "../nearest.ts";
-import { requireText } from "../options.ts";
+import { checkOption } from "../options.ts";
 import { ALIASES, type Alias } from "./aliases.ts";
 import type { FetchOptions } from "./download.ts";
 import type { HubModel } from "./choose-file.ts";
@@ -17,7 +17,7 @@ const HUB_NAME = /^(?<repo>[\w.-]+\/[\w.-]+)(?::(?<quant>[\w.-]+))?$/;
  * @throws `USAGE` on a name that is none of these, `NETWORK` where it cannot be fetched
  */
 export async function resolveModel(name: string, options: FetchOptions = {}): Promise<string> {
-  requireText("model", name);
+  checkOption("model", { kind: "text" }, name);
   if (name === "") throw new PyramidKVError("USAGE", `the model's name is empty; ${known()}`);
   const alias = findAlias(name);
   if (alias !== undefined) return fetchAlias(alias, options);
