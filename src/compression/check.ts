@@ -2,8 +2,9 @@ import { describeValue, PyramidKVError } from "../errors.ts";
 import { checkOption, type OptionTable } from "../options.ts";
 import type { BudgetPolicy } from "./budgets/budget.ts";
 import { EVIDENCE, type LayerEvidence } from "./evidence.ts";
-import type { Method, Scorer } from "./method.ts";
+import { PROBES, type Method, type Scorer } from "./method.ts";
 import { COMPRESSION_OPTIONS } from "./option-table.ts";
+import { ROUNDINGS } from "./options.ts";
 import type { Ranking } from "./ranking.ts";
 
 /** What a budget policy of each kind divides with. */
@@ -64,13 +65,13 @@ const PARTS = {
   every: { kind: "integer", min: 1 },
   carries: { kind: "number", min: 0.01, max: 1 },
   merges: { kind: "number", min: 0, max: 1 },
-  probe: { kind: "choice", of: ["facts", "replay"] },
+  probe: { kind: "choice", of: PROBES },
   rerotates: { kind: "boolean" },
 } as const satisfies OptionTable;
 
 const DEFAULTS: OptionTable = {
   ...COMPRESSION_OPTIONS,
-  rounding: { kind: "choice", of: ["exact", "kvcache-factory", "kvpress"] },
+  rounding: { kind: "choice", of: ROUNDINGS },
 };
 
 function fieldsOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
@@ -118,7 +119,8 @@ export function checkRankings(
     }
     for (const [field, values] of checked) {
       const why = wrongScores(values, n);
-      if (why !== undefined && isOurs) {
+      const isLong = values instanceof Float32Array && values.length === n;
+      if (why !== undefined && isLong && isOurs) {
         throw new PyramidKVError(
           "NATIVE",
           `what the model computed in layer ${il}, head ${h}, is not finite: a weight is damaged or a value overflowed; check the file, or try --kernels ggml`,

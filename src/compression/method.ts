@@ -10,10 +10,11 @@ export type Scorer = (
   options: ResolvedOptions,
 ) => readonly (Ranking | null)[];
 
+export const PROBES = ["facts", "replay"] as const;
 /**
  * What is read after the prompt and forgotten: a request to list every fact, or the prompt itself once more.
  */
-export type Probe = "facts" | "replay";
+export type Probe = (typeof PROBES)[number];
 
 /** A compression method: what ranks tokens, how the budget is divided, and what is done besides. */
 export interface Method {

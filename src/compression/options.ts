@@ -2,8 +2,9 @@
 export type Pool = "avg" | "max";
 /** How the query heads that share a kv head are reduced to one score. */
 export type GqaReduce = "mean" | "max";
+export const ROUNDINGS = ["exact", "kvcache-factory", "kvpress"] as const;
 /** How real-valued budgets become whole tokens; `exact` keeps the total exactly. */
-export type Rounding = "exact" | "kvcache-factory" | "kvpress";
+export type Rounding = (typeof ROUNDINGS)[number];
 
 /** Every option with its value, as results record them. */
 export interface ResolvedOptions {

@@ -173,11 +173,13 @@ export class Recompression extends NativeOwner {
       const { evidence, rankings } = seen[il] as (typeof seen)[number];
       const ranked = { rankings, lengths: evidence.heads.map(({ n }) => n) };
       const kept = keepByHead(ranked, budgets[il] as readonly number[], options);
-      keptOrder.push(
-        kept.map((rows, h) =>
-          Int32Array.from(rows, (row) => this.#placesOf(il, layer, h).order[row] as number),
-        ),
-      );
+      if (moves) {
+        const orderOf = (rows: Int32Array, h: number) => {
+          const { order } = this.#placesOf(il, layer, h);
+          return rows.map((row) => order[row] as number);
+        };
+        keptOrder.push(kept.map(orderOf));
+      }
       const { graph } = this.model;
       const turn: TurnKeys = (g, keys, by) => graph.turn(g, keys, by);
       const moved = moves ? { to, turn } : undefined;

@@ -91,7 +91,6 @@ interface Maker {
   readonly beyond: (() => Maker) | undefined;
 }
 
-/** The largest haystack of which the prompt has room, by halving. */
 /** Shares of the length asked that are no other length. */
 const FILLED = 0.9;
 
@@ -104,6 +103,7 @@ function requireFilled(tokens: number, room: number, name: string): void {
   );
 }
 
+/** The largest haystack of which the prompt has room, by halving. */
 function fit(
   tokenizer: Tokenizer,
   { make, largest, beyond }: Maker,
