@@ -28,9 +28,26 @@ const downwards = rooms.flatMap((line, i) =>
   })),
 );
 
+/** The wings of the engine, lowest first; those on one line do not know each other, and none knows what stands above. */
+const wings = [["observe"], ["cut", "decode"], ["read"]];
+const wingPath = (names) => `^src/engine/(${names.join("|")})/`;
+
+const withinEngine = wings.flatMap((line, i) =>
+  line.map((wing) => ({
+    name: `engine-${wing}-imports-downwards`,
+    severity: "error",
+    from: { path: wingPath([wing]), pathNot: "\\.test\\.ts$" },
+    to: {
+      path: "^src/engine/",
+      pathNot: wingPath([wing, ...wings.slice(0, i).flat()]),
+    },
+  })),
+);
+
 module.exports = {
   forbidden: [
     ...downwards,
+    ...withinEngine,
     {
       name: "only-ggml-is-native",
       severity: "error",

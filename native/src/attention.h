@@ -4,18 +4,19 @@
 // pass: the unscaled weights of a tile are kept until its softmax is known, and then summed over its queries.
 #pragma once
 #include "ops.h"
+#include "softcap.h"
 #include "tile.h"
 #include <string.h>
 
 #define KEYS 64        // keys of a block
 #define NEVER (-2e30f) // score of a key that a query does not see
 #define LEAST (-1e30f) // running maximum before the first key
-#define LOG2E 1.44269504088896341f
 #define KEY_UNITS (KEYS / UNIT_K)
 
 typedef struct {
   int64_t dim, padded_dim, nq, nkv, past, group, vectors, tiles, blocks;
   int values, sums, distance[PKV_SUMS], window, peaks; // sums: kinds of them
+  float softcap;
 } shape;
 
 // Where things lie in the workspace.
@@ -196,6 +197,7 @@ static void attend_block(tile_memory *t, const uint32_t *k, const uint32_t *v, c
   uint32_t *p = s->sums ? t->p + block * KEY_UNITS * TILE_COLS : t->p;
   for (int j = 0; j < n; j += TILE_ROWS)
     tile_product(t->s + j * TILE_COLS, k + (j0 + j) * units, units, t->q, (int)units, 0);
+  if (s->softcap > 0) soft_cap_all(t->s, n * TILE_COLS, s->softcap);
   const int masked = j0 + n - 1 > least_last || j0 < most_first;
   for (int x = 0; x < TILE_VECS; x++) softmax_block(t, p, s, x, j0, n, masked);
   if (s->sums) {
@@ -288,7 +290,8 @@ typedef struct {
   pkv_tensor *dst;
   const shape *s;
   const layout *at;
-  float scale;
+  const float *sinks; // [nHead], or none
+  float scale;        // of queries
 } job;
 
 // The keys that a tile's queries see.
@@ -298,14 +301,23 @@ typedef struct {
   int64_t first_block, blocks;
 } tile_extent;
 
-static tile_extent begin_tile(const job *g, int64_t head, int64_t tile, tile_memory *t) {
+// The softmax before its first key: nothing, or the sink alone.
+static void begin_softmax(tile_memory *t, const shape *s, int64_t first, const float *sinks) {
+  for (int v = 0; v < TILE_VECS; v++) {
+    const float m = sinks ? sinks[(first + v) % s->group] * LOG2E : LEAST;
+    for (int i = 0; i < LANES; i++) t->m[v * LANES + i] = m, t->l[v * LANES + i] = sinks ? 1 : 0;
+  }
+}
+
+// `sunk`: whether the sink is in this softmax.
+static tile_extent begin_tile(const job *g, int64_t head, int64_t tile, tile_memory *t, int sunk) {
   const shape *s = g->s;
   const size_t *nb = g->q->nb;
   tile_extent e = {.first = tile * TILE_VECS};
   const int64_t final = pkv_min(e.first + TILE_VECS, s->vectors) - 1;
-  pack_queries(t, (const char *)g->q->data + head * s->group * nb[2], nb, s, e.first, g->scale * LOG2E);
+  pack_queries(t, (const char *)g->q->data + head * s->group * nb[2], nb, s, e.first, g->scale);
   memset(t->o, 0, s->padded_dim * TILE_COLS * 4);
-  for (int i = 0; i < TILE_COLS; i++) t->m[i] = LEAST, t->l[i] = 0;
+  begin_softmax(t, s, e.first, g->sinks && sunk ? g->sinks + head * s->group : 0);
   e.least_last = s->past + query_of(e.first, s);
   e.most_last = s->past + pkv_min(query_of(final, s) + LANES, s->nq) - 1;
   const int64_t least_first = s->window ? pkv_max(0, e.least_last - s->window + 1) : 0;
@@ -321,7 +333,7 @@ static void attend_blocks(const job *g, int64_t head, tile_memory *t, const tile
 
 static void attend_tile(const job *g, int64_t head, int64_t tile, tile_memory *t, float *sums) {
   const shape *s = g->s;
-  const tile_extent e = begin_tile(g, head, tile, t);
+  const tile_extent e = begin_tile(g, head, tile, t, 1);
   attend_blocks(g, head, t, &e, e.first_block, e.blocks);
   if (s->values) store_values(t, (char *)g->dst->data + head * s->group * g->dst->nb[1], g->dst->nb, s, e.first);
   if (s->sums) add_sums(t, sums, s, e.first, e.first_block, e.blocks, e.least_last);
@@ -369,7 +381,7 @@ static void join_softmax(tile_memory *t, const float *told, int nth) {
 static void sum_few(const job *g, tile_memory *t, float *mine, pkv_sync *sync, int ith, int nth) {
   const shape *s = g->s;
   for (int64_t head = 0; head < g->k->ne[2]; head++) {
-    const tile_extent e = begin_tile(g, head, 0, t);
+    const tile_extent e = begin_tile(g, head, 0, t, ith == 0);
     const int64_t n = e.blocks - e.first_block;
     const int64_t from = e.first_block + n * ith / nth, to = e.first_block + n * (ith + 1) / nth;
     const char *keys = (const char *)g->k->data + head * g->k->nb[2];
@@ -404,8 +416,14 @@ static void attention(pkv_tensor *dst, int ith, int nth, void *args) {
   s.vectors = (s.nq + LANES - 1) / LANES * s.group;
   s.tiles = (s.vectors + TILE_VECS - 1) / TILE_VECS;
   s.blocks = (s.nkv + KEYS - 1) / KEYS;
-  s.values = a->values, s.window = a->window, s.peaks = a->peaks;
-  job g = {.q = q, .k = k, .v = a->values ? dst->src[2] : 0, .dst = dst, .s = &s, .scale = a->scale};
+  s.values = a->values, s.window = a->window, s.peaks = a->peaks, s.softcap = a->softcap;
+  job g = {.q = q,
+           .k = k,
+           .v = a->values ? dst->src[2] : 0,
+           .dst = dst,
+           .s = &s,
+           .sinks = a->sinks >= 0 ? dst->src[a->sinks]->data : 0,
+           .scale = score_scale(a->scale, a->softcap)};
   for (int c = 0; c < PKV_SUMS && a->sums[c] >= 0; c++)
     g.sums[c] = dst->src[a->sums[c]], s.distance[c] = a->distance[c], s.sums = c + 1;
 

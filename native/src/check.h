@@ -146,7 +146,10 @@ static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int
   const int64_t nq = 1 + random_below(r, most), nkv = nq + size.least + random_below(r, most);
   pkv_tensor q = check_floats(r, dim, nq, heads), k = check_halves(r, dim, nkv, kv), v = check_halves(r, dim, nkv, kv);
   pkv_tensor sums[PKV_SUMS], dst = check_tensor(T_F32, 1, 4, dim, heads, nq);
+  pkv_tensor sinks = check_floats(r, heads, 1, 1);
   pkv_attention_args a = {.scale = 0.2f,
+                          .softcap = random_below(r, 3) ? 0 : 2.f,
+                          .sinks = -1,
                           .window = random_below(r, 2) ? 1 + random_below(r, 100) : 0,
                           .values = random_below(r, 4) > 0,
                           .peaks = random_below(r, 3) == 0};
@@ -158,6 +161,7 @@ static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int
     a.distance[c] = random_below(r, 2) ? random_below(r, 70) : 0;
     if (c < summed) dst.src[a.sums[c]] = &sums[c];
   }
+  if (random_below(r, 3) == 0) a.sinks = 2 + a.values + summed, dst.src[a.sinks] = &sinks;
   pkv_workspace w = check_workspace(isa->attention_workspace(dim, nkv, summed, (int)(heads / kv), nth));
   a.workspace = &w;
   for (int repeat = 0; repeat < 2; repeat++) {
@@ -170,7 +174,7 @@ static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int
   for (int64_t h = 0; h < heads; h++) {
     memset(received, 0, nkv * PKV_SUMS * sizeof *received);
     for (int64_t i = 0; i < nq; i++) {
-      reference_softmax(p, &q, &k, keys, i, h, a.scale, a.window);
+      reference_softmax(p, &dst, keys, i, h, &a);
       for (int c = 0; c < summed; c++)
         for (int64_t j = 0; j <= nkv - nq + i - a.distance[c]; j++) {
           double *at = &received[c * nkv + j];
@@ -186,7 +190,7 @@ static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int
       for (int64_t j = 0; j < nkv; j++) check_add(&es, reference_floats(&sums[c], h, 0)[j], received[c * nkv + j]);
   }
   free(keys), free(values), free(p), free(received), free(q.data), free(k.data), free(v.data), free(dst.data),
-      free(w.data);
+      free(w.data), free(sinks.data);
   for (int c = 0; c < PKV_SUMS; c++) free(sums[c].data);
   const double error = check_result(&e), column_sums = check_result(&es);
   return error > column_sums || error != error ? error : column_sums;
@@ -206,11 +210,13 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
                                  ((int32_t *)extent.data)[2 * h + 1] = size.least + random_below(r, size.most);
   pkv_decode_args a = {.shape = {heads, kv, random_below(r, 2), (int32_t)(random_below(r, 2) ? dim : dim / 2)},
                        .scale = 0.2f,
+                       .softcap = random_below(r, 3) ? 0 : 2.f,
+                       .sinks = random_below(r, 3) ? -1 : 5,
                        .spread = random_below(r, 2) ? 32 : 0};
   pkv_workspace w = check_workspace(isa->decode_workspace(dim, most, heads, kv, nth));
   a.workspace = &w;
-  pkv_tensor *sources[] = {&qkv, &table, &k, &v, &extent};
-  for (int i = 0; i < 5; i++) dst.src[i] = turned.src[i] = sources[i];
+  pkv_tensor sinks = check_floats(r, heads, 1, 1), *sources[] = {&qkv, &table, &k, &v, &extent, &sinks};
+  for (int i = 0; i < 6; i++) dst.src[i] = turned.src[i] = sources[i];
   for (int repeat = 0; repeat < 2; repeat++) run(isa->decode, &dst, nth, &a);
   check_error e = {0};
   double *p = malloc((most + 1) * sizeof *p), q[512], key[512], value[512], x[512];
@@ -220,7 +226,8 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
     reference_rotation(key, (float *)qkv.data + (heads + h / group) * dim, table.data, dim, &a.shape);
     for (int64_t d = 0; d < dim; d++) value[d] = ((float *)qkv.data)[(heads + kv + h / group) * dim + d];
     reference_spread(q, dim, a.spread), reference_spread(key, dim, a.spread), reference_spread(value, dim, a.spread);
-    double most_score = -INFINITY, sum = 0;
+    const double sink = reference_sink(&dst, a.sinks, h);
+    double most_score = sink, sum = 0;
     for (int64_t d = 0; d < dim; d++) { // the token's own key and value were appended
       check_rounding(&e, reference_half((uint8_t *)k.data + (at[0] + at[1]) * k.nb[1] + 2 * d), key[d]);
       check_rounding(&e, reference_half((uint8_t *)v.data + (at[0] + at[1]) * v.nb[1] + 2 * d), value[d]);
@@ -228,9 +235,10 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
     for (int j = 0; j <= at[1]; j++) {
       double s = 0;
       for (int64_t d = 0; d < dim; d++) s += q[d] * reference_half((uint8_t *)k.data + (at[0] + j) * k.nb[1] + 2 * d);
-      p[j] = s * a.scale;
+      p[j] = reference_logit(s * a.scale, a.softcap);
       if (p[j] > most_score) most_score = p[j];
     }
+    sum = exp(sink - most_score);
     for (int j = 0; j <= at[1]; j++) sum += p[j] = exp(p[j] - most_score);
     for (int64_t d = 0; d < dim; d++) {
       x[d] = 0;
@@ -248,7 +256,7 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
     for (int64_t d = 0; d < dim; d++) check_add(&e, ((float *)turned.data)[h * dim + d], q[d]);
   }
   free(p), free(turned.data), free(w.data), free(dst.data);
-  for (int i = 0; i < 5; i++) free(sources[i]->data);
+  for (int i = 0; i < 6; i++) free(sources[i]->data);
   return check_result(&e);
 }
 

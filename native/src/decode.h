@@ -4,6 +4,7 @@
 #pragma once
 #include "ops.h"
 #include "rotate.h"
+#include "softcap.h"
 #include "weights.h"
 #include <math.h>
 
@@ -140,9 +141,10 @@ static void decode_part(const decode_job *g, int head, int64_t first_row, int64_
   for (int i = 0; i < g->group; i++) {
     rotate_head(q + i * dim, g->qkv + (head * g->group + i) * dim, g->table, dim, shape);
     spread(q + i * dim, dim, g->a->spread);
-    const vf scale = v_set1(g->a->scale * 1.44269504088896341f);
+    const vf scale = v_set1(score_scale(g->a->scale, g->a->softcap));
     for (int64_t d = 0; d < dim; d += LANES) v_store(q + i * dim + d, v_mul(v_load(q + i * dim + d), scale));
     scores_of(score + i * PART, rows, q + i * dim, n, dim);
+    if (g->a->softcap > 0) soft_cap_all(score + i * PART, PART, g->a->softcap);
     float *own = partial + i * partial_floats(dim);
     softmax_part(score + i * PART, n, own + dim, own + dim + 1);
   }
@@ -150,9 +152,11 @@ static void decode_part(const decode_job *g, int head, int64_t first_row, int64_
   for (int i = 0; i < g->group; i++) weighted_rows(partial + i * partial_floats(dim), rows, score + i * PART, n, dim);
 }
 
-static void combine_parts(float *out, const float *partial, size_t stride, int64_t parts, int64_t dim) {
-  float most = partial[dim], total = 0;
+// `sink`: a logit in units of log 2 that takes weight and gives nothing; -INFINITY: none.
+static void combine_parts(float *out, const float *partial, size_t stride, int64_t parts, int64_t dim, float sink) {
+  float most = partial[dim] > sink ? partial[dim] : sink, total = 0;
   for (int64_t p = 1; p < parts; p++) most = partial[p * stride + dim] > most ? partial[p * stride + dim] : most;
+  total += exp2f(sink - most);
   for (int64_t d = 0; d < dim; d += LANES) v_store(out + d, v_zero());
   for (int64_t p = 0; p < parts; p++) {
     const float *own = partial + p * stride, factor = exp2f(own[dim] - most);
@@ -165,6 +169,7 @@ static void combine_parts(float *out, const float *partial, size_t stride, int64
 static void decode(pkv_tensor *dst, int ith, int nth, void *args) {
   pkv_decode_args *a = args;
   const int32_t *extent = dst->src[4]->data; // first row, tokens held
+  const float *sinks = a->sinks >= 0 ? dst->src[a->sinks]->data : 0;
   const int heads_kv = a->shape.n_head_kv, group = a->shape.n_head / heads_kv;
   const int64_t dim = dst->src[1]->ne[0];
   const decode_job g = {a, dst->src[0]->data, dst->src[1]->data, dst->src[2], dst->src[3], dim, group};
@@ -191,7 +196,8 @@ static void decode(pkv_tensor *dst, int ith, int nth, void *args) {
       const int head = h * group + i;
       if (head % nth != ith) continue;
       float *out = (float *)dst->data + head * dim;
-      combine_parts(out, partial + first * stride + i * partial_floats(dim), stride, parts, dim);
+      const float sink = sinks ? sinks[head] * LOG2E : -INFINITY;
+      combine_parts(out, partial + first * stride + i * partial_floats(dim), stride, parts, dim, sink);
       spread(out, dim, a->spread);
     }
     first += parts;

@@ -7,7 +7,7 @@
 #include "tensor.h"
 
 #define PKV_EXPORT __attribute__((visibility("default")))
-#define PKV_VERSION 6
+#define PKV_VERSION 7
 
 #define PKV_SUMS 2 // kinds of sums that one attention gathers
 
@@ -34,6 +34,8 @@ typedef struct {
   pkv_sync sync;
   pkv_workspace *workspace;
   float scale;
+  float softcap;              // logits x become softcap * tanh(x / softcap); 0: as they are
+  int32_t sinks;              // index of a source f32 [nHead], a logit that takes weight and gives nothing; -1: none
   int32_t window;             // keys that a query sees, itself included; 0: all
   int32_t values;             // 1: src[2] is v and dst f32 [headDim, nHead, nq]; 0: only sums
   int32_t sums[PKV_SUMS];     // index of a source f32 [nkv, nHead] that attention received is added to; -1: none
@@ -59,6 +61,8 @@ typedef struct {
   pkv_workspace *workspace;
   pkv_rotate_args shape;
   float scale;
+  float softcap;  // as in attention
+  int32_t sinks;  // as in attention
   int32_t spread; // the cache holds Hadamard transforms of so many values each, a power of two; 0: plain rows
   pkv_from_float from_float; // of the cache's type; 0 for f16
 } pkv_decode_args;

@@ -105,20 +105,32 @@ static double *reference_halves(const pkv_tensor *t) {
   return all;
 }
 
+// A logit as the softmax takes it.
+static double reference_logit(double x, double softcap) { return softcap > 0 ? softcap * tanh(x / softcap) : x; }
+
+// The logit of a query head that takes weight and gives nothing.
+static double reference_sink(const pkv_tensor *dst, int32_t sinks, int64_t head) {
+  return sinks < 0 ? -INFINITY : ((const float *)dst->src[sinks]->data)[head];
+}
+
 // Weights of query `i` of a head over its keys, to p[nkv].
-static void reference_softmax(double *p, const pkv_tensor *q, const pkv_tensor *k, const double *keys, int64_t i,
-                              int64_t head, float scale, int window) {
+static void reference_softmax(double *p, const pkv_tensor *dst, const double *keys, int64_t i, int64_t head,
+                              const pkv_attention_args *a) {
+  const pkv_tensor *q = dst->src[0], *k = dst->src[1];
+  const int window = a->window;
   const int64_t nkv = k->ne[1], last = nkv - q->ne[1] + i, kv = head / (q->ne[2] / k->ne[2]);
-  double most = -INFINITY, sum = 0;
+  const double sink = reference_sink(dst, a->sinks, head);
+  double most = sink, sum = 0;
   for (int64_t j = 0; j < nkv; j++) {
     p[j] = -INFINITY;
     if (j > last || (window && j <= last - window)) continue;
     const double *key = keys + (kv * nkv + j) * q->ne[0];
     double s = 0;
     for (int64_t d = 0; d < q->ne[0]; d++) s += reference_floats(q, i, head)[d] * key[d];
-    p[j] = s * scale;
+    p[j] = reference_logit(s * a->scale, a->softcap);
     if (p[j] > most) most = p[j];
   }
+  sum = exp(sink - most);
   for (int64_t j = 0; j < nkv; j++) sum += p[j] = exp(p[j] - most);
   for (int64_t j = 0; j < nkv; j++) p[j] /= sum;
 }

@@ -1,4 +1,4 @@
-import type { LayerAttention } from "../engine/attention-watch.ts";
+import type { LayerAttention } from "../engine/observe/attention-watch.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { PrefillOptions } from "../engine/session.ts";
 import { PREFILL_OPTIONS } from "../engine/option-tables.ts";
@@ -50,7 +50,8 @@ export async function analyze<S extends StudyName = StudyName>(
   const names = options.studies ?? (Object.keys(STUDIES) as S[]);
   for (const name of names) requireOneOf("study", name, Object.keys(STUDIES));
   requireText(n);
-  const { nLayer, nHead, nHeadKv, headDim } = engine.model;
+  const { compressible, nHead, nHeadKv, headDim } = engine.model;
+  const nLayer = compressible.length;
   const sample = sampleQueries(n, options);
   const tokenText = (at: number) => engine.tokenizer.decode([tokens[at] as number]);
   const context: StudyContext = { nLayer, nHead, nHeadKv, headDim, n, sample, tokenText };

@@ -19,7 +19,7 @@ export function requireKeepsTokens(ways: readonly KeptWay[]): void {
   }
 }
 
-/** Positions that each way keeps: [ways][nLayer][nHeadKv]. */
+/** Positions that each way keeps in the layers that methods act on: [ways][nLayer][nHeadKv]. */
 export async function keptBy(
   engine: Engine,
   tokens: readonly number[],
@@ -39,7 +39,8 @@ export async function keptBy(
         onProgress: (share) => onProgress?.((i + share) / groups.length),
       });
       group.forEach(({ place }, own) => {
-        const { layers } = (sessions[own] as Session).cache;
+        const { cache } = sessions[own] as Session;
+        const layers = cache.layers.filter(({ window }) => window === undefined);
         kept[place] = layers.map((layer) => layer.heads.map((_, h) => layer.positions(h)));
       });
     } finally {

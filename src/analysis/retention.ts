@@ -1,4 +1,4 @@
-import type { LayerAttention } from "../engine/attention-watch.ts";
+import type { LayerAttention } from "../engine/observe/attention-watch.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { PrefillOptions } from "../engine/session.ts";
 import { PREFILL_OPTIONS } from "../engine/option-tables.ts";
@@ -122,7 +122,8 @@ class Gather {
     engine: Engine,
     private readonly text: Beginning,
   ) {
-    const { nLayer, nHead, nHeadKv } = engine.model;
+    const { compressible, nHead, nHeadKv } = engine.model;
+    const nLayer = compressible.length;
     const { before, follow, kept } = text;
     this.queries = Int32Array.from({ length: follow }, (_, i) => before + i).filter(
       (_, i) => i < STRETCH || i % STEP === 0,

@@ -3,6 +3,7 @@ import type { QuerySample } from "./sample.ts";
 
 /** The shape of what is studied. */
 export interface StudyContext {
+  /** Layers that methods act on: those without a sliding window. */
   readonly nLayer: number;
   readonly nHead: number;
   readonly nHeadKv: number;

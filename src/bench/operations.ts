@@ -3,8 +3,8 @@ import { TensorBuffer, writeTensor, type Tensor, type TensorSpec } from "../ggml
 import { rowBytes, TYPES, type TensorType } from "../ggml/types.ts";
 import { attention } from "../models/blocks/attention.ts";
 import { linear } from "../models/blocks/linear.ts";
-import { causalMask } from "../engine/masks.ts";
-import { windowScores } from "../engine/scoring.ts";
+import { causalMask } from "../models/blocks/masks.ts";
+import { causalScores } from "../engine/observe/scoring.ts";
 
 /** A speed of one operation alone. */
 export interface Speed {
@@ -59,8 +59,11 @@ export async function windowScoreMs(
   ]);
   const [q, k] = buffer.tensors as [Tensor, Tensor];
   const block = { nPast: s.nKv - s.nQueries, n: s.nQueries };
-  const shape = { ...s, attentionScale: 1 / Math.sqrt(s.headDim), rope: ROPE };
-  return await fastest(executor, repetitions, (g) => windowScores(g, { q, k }, block, shape));
+  const shape = { ...s, rope: ROPE };
+  const softmax = { scale: 1 / Math.sqrt(s.headDim) };
+  return await fastest(executor, repetitions, (g) =>
+    causalScores(g, { q, k, softmax }, block, shape),
+  );
 }
 
 /** `weights [k, m]` times `n` columns. */

@@ -101,6 +101,7 @@ async function inspect(model: string, flags: { json?: boolean }): Promise<void> 
 function hyperParameters({ metadata }: Awaited<ReturnType<typeof openGguf>>) {
   try {
     const hp = architectureOf(metadata).hyperParameters(metadata);
+    const ffn = hp.layers[0]?.ffn;
     return {
       layers: hp.nLayer,
       width: hp.nEmbd,
@@ -109,7 +110,7 @@ function hyperParameters({ metadata }: Awaited<ReturnType<typeof openGguf>>) {
       headDim: hp.headDim,
       context: hp.nCtx,
       vocabulary: hp.nVocab,
-      ...(hp.nExpert > 0 ? { experts: hp.nExpert, expertsUsed: hp.nExpertUsed } : {}),
+      ...(ffn?.kind === "moe" ? { experts: ffn.nExpert, expertsUsed: ffn.nExpertUsed } : {}),
     };
   } catch (error) {
     if (!(error instanceof PyramidKVError)) throw error;

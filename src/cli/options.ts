@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { HeadScores } from "../compression/budgets/head-scores.ts";
 import type { BudgetList } from "../compression/budgets/listed.ts";
-import type { GenerateOptions } from "../engine/generate.ts";
+import type { GenerateOptions } from "../engine/answer.ts";
 import { ENGINE_OPTIONS, GENERATE_OPTIONS, SESSION_OPTIONS } from "../engine/option-tables.ts";
 import { readProfile } from "../engine/profiles.ts";
 import type { SessionOptions } from "../engine/session-options.ts";

@@ -29,8 +29,10 @@ export interface QueryStatistics {
   readonly covariance: Float32Array;
   /** Mean rotation of the next positions, (cos, sin) where a rotated pair (1, 0) has them: [headDim]. */
   readonly futureRotation: Float32Array;
-  /** Whether pairs lie half a head apart, else side by side. */
+  /** Whether pairs lie half of the rotated dimensions apart, else side by side. */
   readonly neox: boolean;
+  /** Dimensions of a head that are rotated, from the first on. */
+  readonly rotated: number;
 }
 
 /** ‖W_o (out − out of the sinks and newest tokens alone)‖ of the group, for sampled queries. */
@@ -65,6 +67,7 @@ export interface HeadEvidence {
 
 /** All kv heads of one layer. */
 export interface LayerEvidence {
+  /** Which of the layers that methods act on: those without a sliding window. */
   readonly il: number;
   readonly heads: readonly HeadEvidence[];
 }

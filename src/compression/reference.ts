@@ -97,7 +97,7 @@ export function referenceQueries(
       futureRotation[sin] = (futureRotation[sin] ?? 0) + Math.sin(p * frequency) / future;
     }
   }
-  return { mean, covariance, futureRotation, neox };
+  return { mean, covariance, futureRotation, neox, rotated: headDim };
 }
 
 /** All that a method can rank a layer by but keys before rotation, query statistics and output errors, in plain loops. */

@@ -2,7 +2,7 @@ import { PyramidKVError } from "../errors.ts";
 import { requireMessages, type ChatMessage } from "../tokenizer/chat-template.ts";
 import { textFrom, type PromptText } from "../tokenizer/prompt-text.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { GenerateOptions, Piece } from "./generate.ts";
+import type { GenerateOptions, Piece } from "./answer.ts";
 import type { PrefillOptions, Session } from "./session.ts";
 
 export interface SendOptions extends GenerateOptions {

@@ -13,7 +13,7 @@ import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { fingerprint, weightsName } from "../models/fingerprint.ts";
 import { Model } from "../models/model.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { GenerateOptions } from "./generate.ts";
+import type { GenerateOptions } from "./answer.ts";
 import { ENGINE_OPTIONS } from "./option-tables.ts";
 import { Session, type PrefillOptions } from "./session.ts";
 import type { SessionMemory } from "./session-memory.ts";

@@ -7,7 +7,7 @@ import { uniform } from "../compression/budgets/uniform.ts";
 import type { Method } from "../compression/method.ts";
 import { referenceScores, type ReferenceRule } from "../compression/reference.ts";
 import { Engine } from "./engine.ts";
-import { sampledTokens } from "./samples.ts";
+import { sampledTokens } from "./observe/samples.ts";
 
 const N = 300;
 const MODEL = { nLayer: 2 };

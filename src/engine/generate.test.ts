@@ -3,7 +3,7 @@ import { buildGguf } from "../../test/helpers/gguf-writer.ts";
 import { randomTokens, TestFolder, tinyModel } from "../../test/helpers/tiny-model.ts";
 import { Conversation } from "./conversation.ts";
 import { Engine } from "./engine.ts";
-import type { GenerateOptions, Piece } from "./generate.ts";
+import type { GenerateOptions, Piece } from "./answer.ts";
 import { argmax } from "./sampler.ts";
 
 async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void> {

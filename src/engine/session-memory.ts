@@ -1,6 +1,6 @@
-import type { Recompression } from "./recompression.ts";
+import type { Recompression } from "./cut/recompression.ts";
 import type { KvCache } from "../kvcache/kv-cache.ts";
-import type { DecodeGraph } from "./decode-graph.ts";
+import type { DecodeGraph } from "./decode/decode-graph.ts";
 
 /**
  * The native memory of a session, apart from it: where somebody forgets a session, its memory is freed when the

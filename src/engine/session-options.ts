@@ -3,7 +3,8 @@ import type { HeadProfile } from "../compression/profile.ts";
 import { resolveCompression, type Compression } from "../compression/resolve.ts";
 import { PyramidKVError, requireInteger } from "../errors.ts";
 import { kvFormat, type KvFormat } from "../kvcache/kv-format.ts";
-import { requireOneSize, tokensWithin, type KvShape } from "../kvcache/token-bytes.ts";
+import { requireOneSize, tokensWithin } from "../kvcache/token-bytes.ts";
+import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { readOptions, type Named } from "../options.ts";
 import { SESSION_OPTIONS } from "./option-tables.ts";
 
@@ -15,6 +16,9 @@ export interface SessionOptions extends CompressionOptions {
   /** Tokens per layer, averaged, beyond which later turns are compressed again. Defaults to 2 · kvSize. */
   readonly kvLimit?: number;
 }
+
+/** What of a model a session's options are checked against. */
+type ModelHeads = Pick<HyperParameters, "layers" | "compressible" | "nHeadKv">;
 
 /** What a session's options come to on a model. */
 export interface ResolvedSession {
@@ -30,11 +34,11 @@ export interface ResolvedSession {
  */
 export function resolveSession(
   given: SessionOptions,
-  model: KvShape,
+  model: ModelHeads,
   profile: HeadProfile | undefined,
 ): ResolvedSession {
   const { kvType = "f16", kvLimit, kvBytes, ...rest } = readSessionOptions(given);
-  const format = kvFormat(kvType, model.headDim);
+  const format = kvFormat(kvType, model);
   const size = kvBytes === undefined ? {} : { kvSize: tokensWithin(kvBytes, model, format.type) };
   const compression = resolveCompression({ ...rest, ...size }, profile);
   if (typeof rest.profile === "object") requireProfile(rest.profile, model);
@@ -61,19 +65,19 @@ function readSessionOptions(given: SessionOptions): SessionOptions {
   return options;
 }
 
-/** Whether a profile is of so many layers and heads. */
+/** Whether a profile is of the layers and heads that methods act on in this model. */
 export function fitsModel(
   { weights }: HeadProfile,
-  { nLayer, nHeadKv }: Pick<KvShape, "nLayer" | "nHeadKv">,
+  { compressible, nHeadKv }: Pick<ModelHeads, "compressible" | "nHeadKv">,
 ): boolean {
-  return weights.length === nLayer && weights[0]?.length === nHeadKv;
+  return weights.length === compressible.length && weights[0]?.length === nHeadKv;
 }
 
-function requireProfile(profile: HeadProfile, model: KvShape): void {
+function requireProfile(profile: HeadProfile, model: ModelHeads): void {
   if (fitsModel(profile, model)) return;
   const [layers, heads] = [profile.weights.length, profile.weights[0]?.length ?? 0];
   throw new PyramidKVError(
     "USAGE",
-    `the profile is of ${layers} layers and ${heads} kv heads, the model has ${model.nLayer} and ${model.nHeadKv}`,
+    `the profile is of ${layers} layers and ${heads} kv heads, the model has ${model.compressible.length} and ${model.nHeadKv}`,
   );
 }

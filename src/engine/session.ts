@@ -4,22 +4,23 @@ import { describeValue, PyramidKVError, requireInteger, throwIfAborted } from ".
 import type { Executor } from "../ggml/executor.ts";
 import { canGrow, grow } from "../kvcache/grow.ts";
 import { ROOM_AT_START } from "../kvcache/padding.ts";
+import { slide } from "../kvcache/shrink.ts";
 import { KvCache } from "../kvcache/kv-cache.ts";
 import type { KvFormat } from "../kvcache/kv-format.ts";
 import type { LayerCache } from "../kvcache/layer-cache.ts";
 import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { defaultChunkTokens, largestChunkTokens } from "./chunks.ts";
-import { DecodeGraph, type DecodeStep, type Sequence } from "./decode-graph.ts";
 import { readOptions, requireList, type Named } from "../options.ts";
+import { Answer, type GenerateOptions, type Piece } from "./answer.ts";
+import { Recompression } from "./cut/recompression.ts";
+import { DecodeGraph, type DecodeStep, type Sequence } from "./decode/decode-graph.ts";
+import type { PrefillTarget } from "./observe/target.ts";
 import { GENERATE_OPTIONS, PREFILL_OPTIONS } from "./option-tables.ts";
-import { SessionMemory } from "./session-memory.ts";
-import { Answer, type GenerateOptions, type Piece } from "./generate.ts";
-import { prefill } from "./prefill.ts";
-import { probePieces } from "./probe.ts";
-import type { PrefillTarget } from "./prefill-target.ts";
-import { Recompression } from "./recompression.ts";
+import { defaultChunkTokens, largestChunkTokens } from "./read/chunks.ts";
+import { prefill } from "./read/prefill.ts";
+import { probePieces } from "./read/probe.ts";
 import { createSampler } from "./sampler.ts";
+import { SessionMemory } from "./session-memory.ts";
 import { SessionTimings } from "./timings.ts";
 
 /** Tokens of an answer where nobody says how many. */
@@ -342,7 +343,7 @@ export class Session implements Disposable {
 
   /** @internal */
   get sequence(): Sequence {
-    return { cache: this.cache, recompression: this.#recompression };
+    return { cache: this.cache, ring: this.#recompression?.ring };
   }
 
   /** @internal Checks a token and makes room for it. */
@@ -371,6 +372,7 @@ export class Session implements Disposable {
 
   /** Moves caches to larger memory when one lacks room for `n` tokens, all that can grow at once. */
   async #makeRoom(n = 1): Promise<void> {
+    for (const layer of this.cache.layers) await slide(this.#parts.executor, layer);
     if (this.cache.layers.every((layer) => layer.free >= n)) return;
     for (const batch of this.#growBatches()) {
       const layers = batch.map((il) => this.cache.layers[il] as LayerCache);

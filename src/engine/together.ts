@@ -3,8 +3,8 @@ import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import type { Executor } from "../ggml/executor.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import type { Model } from "../models/model.ts";
-import { DecodeGraph, type DecodeStep } from "./decode-graph.ts";
-import type { Answer, FinishReason, GenerateOptions, Piece } from "./generate.ts";
+import { DecodeGraph, type DecodeStep } from "./decode/decode-graph.ts";
+import type { Answer, FinishReason, GenerateOptions, Piece } from "./answer.ts";
 import type { PrefillOptions, Session } from "./session.ts";
 
 /** A piece of one of several answers. */

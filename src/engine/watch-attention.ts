@@ -3,9 +3,9 @@ import type { Executor } from "../ggml/executor.ts";
 import type { Model } from "../models/model.ts";
 import { readOptions, requireList, type Named } from "../options.ts";
 import { WATCH_OPTIONS } from "./option-tables.ts";
-import { AttentionWatch, type LayerAttention } from "./attention-watch.ts";
-import { defaultChunkTokens } from "./chunks.ts";
-import { prefill } from "./prefill.ts";
+import { AttentionWatch, type LayerAttention } from "./observe/attention-watch.ts";
+import { defaultChunkTokens } from "./read/chunks.ts";
+import { prefill } from "./read/prefill.ts";
 import { checkTokens, contextFull, type PrefillOptions } from "./session.ts";
 
 export interface WatchOptions extends PrefillOptions {
@@ -35,10 +35,17 @@ export async function watchAttention(
   checkTokens(given, model.hp.nVocab);
   const tokens = Int32Array.from(given);
   checkQueries(queries, tokens.length);
-  using watch = new AttentionWatch(executor, model.hp, queries, onLayer);
+  using watch = new AttentionWatch(executor, model.hp, { queries, n: tokens.length, onLayer });
   await prefill({
-    ...{ model, executor, tokens, watch, signal, onProgress },
-    ...{ probe: [], firstPosition: 0, targets: [] },
+    model,
+    executor,
+    tokens,
+    watch,
+    signal,
+    onProgress,
+    probe: [],
+    firstPosition: 0,
+    targets: [],
     chunkTokens: chunkTokens ?? defaultChunkTokens(tokens.length, executor.kernels !== undefined),
   });
 }

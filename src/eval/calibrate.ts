@@ -31,8 +31,8 @@ export interface CalibrateOptions {
  * none starved: divergence from the full cache after documents, log-probability of hidden numbers.
  */
 export async function calibrate(engine: Engine, o: CalibrateOptions): Promise<HeadProfile> {
-  const { nLayer, nHeadKv } = engine.model;
-  const heads = nLayer * nHeadKv;
+  const { compressible, nHeadKv } = engine.model;
+  const heads = compressible.length * nHeadKv;
   const depths = Array.from({ length: o.needles }, (_, i) => (i + 0.5) / o.needles);
   const sources = encodeTexts(engine.tokenizer, o.texts);
   const cases = [
@@ -62,11 +62,11 @@ async function starveEach(
   signal: AbortSignal | undefined,
   onDone: () => void,
 ): Promise<number[]> {
-  const { nLayer, nHeadKv } = engine.model;
+  const { compressible, nHeadKv } = engine.model;
+  const nHeads = compressible.length * nHeadKv;
   const prompt = joined(example);
-  const methods = [undefined, ...Array.from({ length: nLayer * nHeadKv }, (_, i) => i)].map(
-    (head) => starving(head, nHeadKv),
-  );
+  const starved = [undefined, ...Array.from({ length: nHeads }, (_, i) => i)];
+  const methods = starved.map((head) => starving(head, nHeadKv));
   const losses: number[] = [];
   let truth: Truth | undefined;
   for (let at = 0; at < methods.length; at += BATCH) {

@@ -39,15 +39,18 @@ export interface QualityGrid {
 /** Every method with every cache type at every size in bytes; the full cache is there once for each type. */
 export function qualityRuns(
   { methods, kvSizes, kvTypes }: QualityGrid,
-  { nLayer, nHeadKv, headDim }: Pick<HyperParameters, "nLayer" | "nHeadKv" | "headDim">,
+  { layers }: Pick<HyperParameters, "layers">,
 ): QualityRun[] {
-  const f16Bytes = 4 * nLayer * nHeadKv * headDim;
+  const f16Bytes = (size: number) =>
+    layers.reduce((sum, { nHeadKv, headDim, window }) => {
+      return sum + (window ?? size) * 4 * nHeadKv * headDim;
+    }, 0);
   return methods.flatMap((method) =>
     kvTypes.flatMap((kvType): QualityRun[] => {
       const name = kvType === "f16" ? method : `${method}, ${kvType}`;
       if (method === "full") return kvType === "f16" ? [] : [{ name, options: { method, kvType } }];
       return kvSizes.map((size) => {
-        return { name, size, options: { method, kvType, kvBytes: size * f16Bytes } };
+        return { name, size, options: { method, kvType, kvBytes: f16Bytes(size) } };
       });
     }),
   );

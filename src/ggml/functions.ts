@@ -37,8 +37,11 @@ export function bindGgml(lib: Library) {
     softMaxExt: f<[P, P, N, number, number], P>(
       "void* ggml_soft_max_ext(void*,void*,void*,float,float)",
     ),
+    softMaxAddSinks: f<[P, P], void>("void ggml_soft_max_add_sinks(void*,void*)"),
     diagMaskInfInplace: f<[P, P, number], P>("void* ggml_diag_mask_inf_inplace(void*,void*,int)"),
     diagMaskZero: f<[P, P, number], P>("void* ggml_diag_mask_zero(void*,void*,int)"),
+    tanh: f<[P, P], P>("void* ggml_tanh(void*,void*)"),
+    scale: f<[P, P, number], P>("void* ggml_scale(void*,void*,float)"),
     relu: f<[P, P], P>("void* ggml_relu(void*,void*)"),
     pool1d: f<[P, P, number, number, number, number], P>(
       "void* ggml_pool_1d(void*,void*,int,int,int,int)",
@@ -55,6 +58,7 @@ export function bindGgml(lib: Library) {
     flashAttnExt: f<[P, P, P, P, N, number, number, number], P>(
       "void* ggml_flash_attn_ext(void*,void*,void*,void*,void*,float,float,float)",
     ),
+    flashAttnAddSinks: f<[P, P], void>("void ggml_flash_attn_ext_add_sinks(void*,void*)"),
     getRows: f<[P, P, P], P>("void* ggml_get_rows(void*,void*,void*)"),
     setRows: f<[P, P, P, P], P>("void* ggml_set_rows(void*,void*,void*,void*)"),
     cpy: f<[P, P, P], P>("void* ggml_cpy(void*,void*,void*)"),

@@ -1,6 +1,6 @@
 import type { Pointer } from "./ffi.ts";
 import type { GgmlFunctions } from "./functions.ts";
-import type { CustomNodes, Kernels } from "./kernels/kernels.ts";
+import type { CustomNodes, Kernels, SoftmaxOptions } from "./kernels/kernels.ts";
 import { allocateStruct, freeStruct, type KernelStruct } from "./kernels/structs.ts";
 import { native } from "./native.ts";
 import { NativeOwner } from "./owner.ts";
@@ -144,9 +144,23 @@ export class Graph extends NativeOwner implements CustomNodes {
   softMax(a: Tensor): Tensor {
     return this.#ggml.softMax(this.#context, a);
   }
-  /** softmax over `ne[0]` of `a · scale + mask`; the mask, f32 [ne[0], ne[1]], is the same for all heads. */
-  softMaxScaled(a: Tensor, scale: number, mask: Tensor | null = null): Tensor {
-    return this.#ggml.softMaxExt(this.#context, a, mask, scale, 0);
+  /**
+   * softmax over `ne[0]` of `a · scale + mask`; the mask, f32 [ne[0], ne[1]], is the same for all heads. A logit of each
+   * head, `sinkLogits` f32 [ne[2]], takes weight that no element gets.
+   */
+  softMaxScaled(
+    a: Tensor,
+    scale: number,
+    { mask = null, sinkLogits }: { mask?: Tensor | null; sinkLogits?: Tensor | undefined } = {},
+  ): Tensor {
+    const weights = this.#ggml.softMaxExt(this.#context, a, mask, scale, 0);
+    if (sinkLogits !== undefined) this.#ggml.softMaxAddSinks(weights, sinkLogits);
+    return weights;
+  }
+  /** `cap · tanh(a · scale / cap)` */
+  softCap(a: Tensor, scale: number, cap: number): Tensor {
+    const inner = this.#ggml.scale(this.#context, a, scale / cap);
+    return this.#ggml.scale(this.#context, this.#ggml.tanh(this.#context, inner), cap);
   }
   /** Sets `a[j, i, …]` to −∞ for `j > nPast + i`, in place. */
   causalMask(a: Tensor, nPast: number): Tensor {
@@ -194,8 +208,16 @@ export class Graph extends NativeOwner implements CustomNodes {
     );
   }
   /** q `[d, n, nHead]`, k and v `[d, nKv, nHeadKv]`, mask f16 `[nKv, n]` → `[d, nHead, n]`. */
-  flashAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null, scale: number): Tensor {
-    return this.#ggml.flashAttnExt(this.#context, q, k, v, mask, scale, 0, 0);
+  flashAttention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | null,
+    { scale, softcap = 0, sinkLogits }: SoftmaxOptions,
+  ): Tensor {
+    const out = this.#ggml.flashAttnExt(this.#context, q, k, v, mask, scale, 0, softcap);
+    if (sinkLogits !== undefined) this.#ggml.flashAttnAddSinks(out, sinkLogits);
+    return out;
   }
   /** Rows of `a` by index, as f32. */
   getRows(a: Tensor, rows: Tensor): Tensor {

@@ -2,11 +2,11 @@ import type { Executor } from "../ggml/executor.ts";
 import { gather, type GatherOptions } from "./gather.ts";
 import type { KvFormat } from "./kv-format.ts";
 import { LayerCache } from "./layer-cache.ts";
-import { capacityFor, type Padding } from "./padding.ts";
+import { capacityFor, windowed, type Padding } from "./padding.ts";
 import type { HeadRows } from "./rows.ts";
-import type { PrefillScratch } from "./scratch.ts";
+import type { LayerScratch } from "./layer-scratch.ts";
 
-/** What one kv head keeps: rows of the scratch and the positions of their tokens, both ascending. */
+/** What one kv head keeps: its tokens by place, the first that it holds is 0, and their positions, both ascending. */
 export interface KeptTokens extends HeadRows {
   readonly positions: Int32Array;
 }
@@ -26,25 +26,30 @@ export interface CompactOptions extends GatherOptions {
  */
 export async function compact(
   executor: Executor,
-  scratch: PrefillScratch,
+  scratch: LayerScratch,
   kept: readonly KeptTokens[],
   { format, padding, room = 0, mayTakeOver, turn, mergeWeight }: CompactOptions,
 ): Promise<LayerCache> {
+  const { window } = scratch.shape;
   const isLike = format.type === scratch.type && format.spread === scratch.format.spread;
-  const takesOver = mayTakeOver && isLike && kept.every((k) => k.rows.length === scratch.rows);
+  const keepsAllRows = kept.every(({ rows }) => rows.length === scratch.rows);
+  const takesOver = mayTakeOver && isLike && keepsAllRows;
   const layer = new LayerCache(executor.backend, {
     format,
     headDim: scratch.shape.headDim,
     positions: kept.map((k) => k.positions),
-    capacities: kept.map((k) =>
-      takesOver ? scratch.capacity : capacityFor(k.positions.length + room, padding),
-    ),
+    capacities: kept.map((k) => {
+      if (takesOver) return scratch.capacity;
+      return windowed(capacityFor(k.positions.length + room, padding), window);
+    }),
     padding,
+    window,
     ...(takesOver ? { buffer: scratch.handOver() } : {}),
   });
   if (takesOver) return layer;
   const heads = kept.map(({ rows, turns, evicted }, h) => {
-    const ofHead = (row: number) => h * scratch.capacity + row;
+    const firstRow = scratch.row(h);
+    const ofHead = (place: number) => firstRow + place;
     return { rows: rows.map(ofHead), turns, evicted: evicted?.map(ofHead) };
   });
   try {

@@ -1,10 +1,14 @@
 import type { Executor, InputGraph } from "../ggml/executor.ts";
 import { LayerCache } from "./layer-cache.ts";
-import { grownCapacity } from "./padding.ts";
+import { grownCapacity, windowed } from "./padding.ts";
 
 /** Whether a cache gains room by moving: it is full, or moving it along with a full one saves a later move. */
 export function canGrow(layer: LayerCache): boolean {
-  return layer.heads.some((h) => h.capacity < grownCapacity(h.length, layer.padding));
+  return layer.heads.some((h) => h.capacity < rowsWanted(layer, h.length));
+}
+
+function rowsWanted({ padding, window }: Pick<LayerCache, "padding" | "window">, n: number) {
+  return windowed(grownCapacity(n, padding), window);
 }
 
 /** The same caches in larger memory, all moved by one graph; the caller frees the old ones. */
@@ -27,13 +31,15 @@ export async function grow(
   return larger;
 }
 
-function enlarged(executor: Executor, { format, headDim, padding, heads }: LayerCache): LayerCache {
+function enlarged(executor: Executor, layer: LayerCache): LayerCache {
+  const { format, headDim, padding, window, heads } = layer;
   return new LayerCache(executor.backend, {
     format,
     headDim,
     padding,
+    window,
     positions: heads.map((h) => h.positions),
-    capacities: heads.map((h) => Math.max(h.capacity, grownCapacity(h.length, padding))),
+    capacities: heads.map((h) => Math.max(h.capacity, rowsWanted(layer, h.length))),
   });
 }
 

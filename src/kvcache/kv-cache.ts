@@ -2,7 +2,7 @@ import { NativeOwner } from "../ggml/owner.ts";
 import type { KvFormat } from "./kv-format.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import { MemoryLedger } from "./ledger.ts";
-import { tokenBytes, type KvShape } from "./token-bytes.ts";
+import { fullBytes, type KvShape } from "./token-bytes.ts";
 
 /** The compressed cache of one sequence: one `LayerCache` a layer, each with its own lengths. */
 export class KvCache extends NativeOwner {
@@ -27,14 +27,15 @@ export class KvCache extends NativeOwner {
     return this.#layers.reduce((sum, l) => sum + l.bytes, 0);
   }
 
-  /** Tokens held per layer and kv head, averaged. */
+  /** Tokens held per kv head of the layers that methods act on, averaged. */
   get meanKept(): number {
-    return this.#layers.reduce((sum, l) => sum + l.kept, 0) / Math.max(1, this.#layers.length);
+    const layers = this.#layers.filter(({ window }) => window === undefined);
+    return layers.reduce((sum, l) => sum + l.kept, 0) / Math.max(1, layers.length);
   }
 
-  /** Bytes that a cache of `n` tokens would hold with nothing evicted and no padding. */
+  /** Bytes that a cache of `n` tokens would hold with nothing evicted but what windows forget, and no padding. */
   fullBytes(n: number): number {
-    return n * tokenBytes(this.shape, this.format.type);
+    return fullBytes(this.shape, n, this.format.type);
   }
 
   /** Holds a new layer until all of them are there: the cache is replaced whole or not at all. */

@@ -38,11 +38,16 @@ describe("hadamard", () => {
   });
 });
 
-it("spreads by the largest power of two that divides the head", () => {
-  expect(kvFormat("q4_0", 96).spread).toBe(32);
-  expect(kvFormat("q4_0", 128).spread).toBe(128);
-  expect(kvFormat("q4_0-plain", 128).spread).toBe(0);
-  expect(kvFormat("q8_0", 128).spread).toBe(0);
+const heads = (...sizes: number[]) => ({
+  layers: sizes.map((headDim) => ({ nHeadKv: 1, headDim })),
+});
+
+it("spreads by the largest power of two that divides every head", () => {
+  expect(kvFormat("q4_0", heads(256, 96)).spread).toBe(32);
+  expect(kvFormat("q4_0", heads(96)).spread).toBe(32);
+  expect(kvFormat("q4_0", heads(128)).spread).toBe(128);
+  expect(kvFormat("q4_0-plain", heads(128)).spread).toBe(0);
+  expect(kvFormat("q8_0", heads(128)).spread).toBe(0);
 });
 
 /** Turns, later cuts and recompression read rows that are held spread: in f16 that changes roundings alone. */
@@ -64,7 +69,7 @@ describe.each(KERNELS)("a spread cache with %s", (kernels) => {
       using session = new Session({
         ...{ model, executor, tokenizer: undefined, chunkTokens: 64, kvLimit: 64 },
         compression: resolveCompression({ method, kvSize: 48, window }),
-        kvFormat: { ...kvFormat("f16", model.hp.headDim), spread },
+        kvFormat: { ...kvFormat("f16", model.hp), spread },
         onFree: () => undefined,
       });
       for (let turn = 0; turn < 3; turn++) {

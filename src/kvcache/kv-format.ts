@@ -2,6 +2,7 @@ import { PyramidKVError, requireOneOf } from "../errors.ts";
 import type { InputGraph } from "../ggml/executor.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES, type TensorType } from "../ggml/types.ts";
+import type { KvShape } from "./token-bytes.ts";
 
 /** The types that cached keys and values may have, and whether their rows are spread before. */
 export const KV_TYPES = {
@@ -21,18 +22,22 @@ export interface KvFormat {
   readonly spread: number;
 }
 
-/** The named format; throws where it is unknown or the head size is no multiple of its type's block. */
-export function kvFormat(name: string, headDim: number): KvFormat {
+/** The named format; throws where it is unknown or a layer's head size is no multiple of its type's block. */
+export function kvFormat(name: string, { layers }: KvShape): KvFormat {
   const known = Object.keys(KV_TYPES) as KvTypeName[];
   const own = requireOneOf("KV type", name, known);
   const { type, spreads } = KV_TYPES[own];
-  if (headDim % type.blockSize !== 0) {
+  const sizes = layers.map(({ headDim }) => headDim);
+  const odd = sizes.find((headDim) => headDim % type.blockSize !== 0);
+  if (odd !== undefined) {
     throw new PyramidKVError(
       "UNSUPPORTED",
-      `KV type ${name} needs heads of a multiple of ${type.blockSize} elements, this model has ${headDim}`,
+      `KV type ${name} needs heads of a multiple of ${type.blockSize} elements, this model has ${odd}`,
     );
   }
-  return { name: own, type, spread: spreads ? headDim & -headDim : 0 };
+  // The largest power of two that divides every head size.
+  const block = Math.min(...sizes.map((headDim) => headDim & -headDim));
+  return { name: own, type, spread: spreads ? block : 0 };
 }
 
 /**

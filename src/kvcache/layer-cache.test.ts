@@ -6,10 +6,10 @@ import { compact } from "./compact.ts";
 import { grow } from "./grow.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import { MemoryLedger } from "./ledger.ts";
-import { PrefillScratch } from "./scratch.ts";
+import { LayerScratch } from "./layer-scratch.ts";
 import { kvFormat } from "./kv-format.ts";
 
-const shape = { nLayer: 1, nHeadKv: 2, headDim: 32 };
+const shape = { nHeadKv: 2, headDim: 32 };
 const ROWS = 50;
 
 let backend: Backend;
@@ -30,9 +30,16 @@ const half = (n: number): number => {
   return ((exponent + 15) << 10) | Math.round((n / 2 ** exponent - 1) * 1024);
 };
 
+/** An empty scratch that has a layer at hand. */
+async function emptyScratch(size = { past: 0, rows: ROWS }, ledger = new MemoryLedger()) {
+  const scratch = new LayerScratch(executor, size, [ledger]);
+  await scratch.begin(shape, undefined);
+  return scratch;
+}
+
 /** A scratch whose row r of head h holds the number 100 h + r in every element of K, and twice it in V. */
-function filledScratch(ledger = new MemoryLedger()): PrefillScratch {
-  const scratch = new PrefillScratch(executor, shape, ROWS, [ledger]);
+async function filledScratch(ledger = new MemoryLedger()): Promise<LayerScratch> {
+  const scratch = await emptyScratch(undefined, ledger);
   for (let h = 0; h < shape.nHeadKv; h++) {
     for (let r = 0; r < ROWS; r++) {
       const at = (h * scratch.capacity + r) * shape.headDim * 2;
@@ -60,14 +67,14 @@ const keep = (...rows: number[]) => ({
   positions: Int32Array.from(rows, (r) => 1000 + r),
 });
 const options = {
-  format: kvFormat("f16", shape.headDim),
+  format: kvFormat("f16", { layers: [shape] }),
   padding: "compressed",
   mayTakeOver: false,
 } as const;
 
 describe("compact", () => {
   it("keeps any rows of any head, and heads may differ in length", async () => {
-    using scratch = filledScratch();
+    using scratch = await filledScratch();
     const kept = [keep(0, 7, 49), keep(3)];
     using layer = await compact(executor, scratch, kept, options);
     expect(rowsOf(layer, layer.k, 0)).toEqual([0, 7, 49]);
@@ -81,7 +88,7 @@ describe("compact", () => {
 
   it("turns the scratch itself into the cache where everything is kept", async () => {
     const ledger = new MemoryLedger();
-    using scratch = filledScratch(ledger);
+    using scratch = await filledScratch(ledger);
     const all = keep(...Array.from({ length: ROWS }, (_, i) => i));
     const full = { ...options, padding: "full", mayTakeOver: true } as const;
     using layer = await compact(executor, scratch, [all, all], full);
@@ -93,7 +100,7 @@ describe("compact", () => {
   });
 
   it("allocates what it says", async () => {
-    using scratch = filledScratch();
+    using scratch = await filledScratch();
     using layer = await compact(executor, scratch, [keep(1, 2), keep(1, 2)], options);
     expect(layer.bytes).toBeGreaterThanOrEqual(2 * 2 * 32 * shape.headDim * 2);
     expect(layer.bytes).toBeLessThan(2 * 2 * 32 * shape.headDim * 2 + 256);
@@ -102,7 +109,7 @@ describe("compact", () => {
 
 describe("grow", () => {
   it("moves every head's rows to larger memory", async () => {
-    using scratch = filledScratch();
+    using scratch = await filledScratch();
     using layer = await compact(executor, scratch, [keep(5, 6), keep(8, 9, 10)], options);
     const [larger] = (await grow(executor, [layer])) as [LayerCache];
     expect(larger.capacity).toBeGreaterThan(layer.capacity);
@@ -113,20 +120,32 @@ describe("grow", () => {
   });
 });
 
-describe("PrefillScratch", () => {
+describe("LayerScratch", () => {
   it("takes cached tokens back in, right-aligned per head", async () => {
-    using scratch = filledScratch();
+    using scratch = await filledScratch();
     using layer = await compact(executor, scratch, [keep(5, 6, 7), keep(9)], options);
-    using next = new PrefillScratch(executor, shape, 20, []);
-    await next.load(layer, 10);
-    using again = await compact(executor, next, [keep(7, 8, 9), keep(9)], options);
+    using next = await emptyScratch({ past: 10, rows: 10 });
+    await next.begin(shape, layer);
+    expect([next.row(0), next.row(1)]).toEqual([7, next.capacity + 9]);
+    using again = await compact(executor, next, [keep(0, 1, 2), keep(0)], options);
     expect(rowsOf(again, again.k, 0)).toEqual([5, 6, 7]);
     expect(rowsOf(again, again.k, 1)).toEqual([109]);
   });
 
-  it("refuses to be used after its disposal", () => {
-    const scratch = filledScratch();
+  it("serves layers of other shapes one after the other", async () => {
+    const ledger = new MemoryLedger();
+    using scratch = await filledScratch(ledger);
+    const bytes = ledger.current;
+    await scratch.begin({ nHeadKv: 4, headDim: 64 }, undefined);
+    expect(ledger.current).toBe(0);
+    void scratch.k;
+    expect(ledger.current).toBe(4 * bytes);
+    expect(ledger.peak).toBe(4 * bytes);
+  });
+
+  it("refuses to be used after its disposal", async () => {
+    const scratch = await filledScratch();
     scratch[Symbol.dispose]();
-    expect(() => scratch.k).toThrow(/this PrefillScratch was disposed/);
+    expect(() => scratch.k).toThrow(/this LayerScratch was disposed/);
   });
 });

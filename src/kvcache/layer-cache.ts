@@ -2,14 +2,14 @@ import type { Backend } from "../ggml/backend.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import { TensorBuffer, zeroTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes } from "../ggml/types.ts";
+import type { HeadRange } from "../models/blocks/attention.ts";
 import { HeadCache } from "./head-cache.ts";
+import { neighbours } from "./head-runs.ts";
 import type { KvFormat } from "./kv-format.ts";
 import type { Padding } from "./padding.ts";
 
 /** Neighbouring kv heads with equal extents: one attention node serves them all. */
-export interface HeadGroup {
-  readonly firstHead: number;
-  readonly nHeadKv: number;
+export interface HeadGroup extends HeadRange {
   /** First row of the first head; the others follow at distances of `capacity`. */
   readonly row: number;
   readonly capacity: number;
@@ -24,8 +24,15 @@ export interface LayerCacheSpec {
   /** Per kv head: rows to allocate, at least as many as tokens. */
   readonly capacities: readonly number[];
   readonly padding: Padding;
+  /** Tokens that the layer's queries see, where it has a sliding window. */
+  readonly window?: number | undefined;
   /** Memory to take over instead of allocating: K and V of just this layout, rows already written. */
   readonly buffer?: TensorBuffer;
+}
+
+/** Of so many tokens, the newest their own, those that lie before a sliding window. */
+export function slidOut(nTokens: number, window: number | undefined): number {
+  return Math.max(0, nTokens - (window ?? Infinity));
 }
 
 /**
@@ -36,6 +43,8 @@ export class LayerCache extends NativeOwner {
   readonly format: KvFormat;
   readonly headDim: number;
   readonly padding: Padding;
+  /** Tokens that the layer's queries see, where it has a sliding window: its heads hold the newest, and no gaps. */
+  readonly window: number | undefined;
   readonly heads: readonly HeadCache[];
   /** [headDim, rows of all heads] */
   readonly k: Tensor;
@@ -48,6 +57,7 @@ export class LayerCache extends NativeOwner {
     this.format = spec.format;
     this.headDim = spec.headDim;
     this.padding = spec.padding;
+    this.window = spec.window;
     let row = 0;
     this.heads = spec.capacities.map((capacity, h) => {
       const head = new HeadCache(row, capacity, spec.positions[h] as Int32Array);
@@ -103,16 +113,12 @@ export class LayerCache extends NativeOwner {
   }
 
   groups(): HeadGroup[] {
-    const groups: HeadGroup[] = [];
-    this.heads.forEach(({ row, capacity, length }, h) => {
-      const last = groups.at(-1);
-      if (last?.capacity === capacity && last.length === length) {
-        groups[groups.length - 1] = { ...last, nHeadKv: last.nHeadKv + 1 };
-      } else {
-        groups.push({ firstHead: h, nHeadKv: 1, row, capacity, length });
-      }
+    const areAlike = (a: HeadCache, b: HeadCache) =>
+      a.capacity === b.capacity && a.length === b.length;
+    return neighbours(this.heads, areAlike).map(({ firstHead, nHeadKv, first }) => {
+      const { row, capacity, length } = first;
+      return { firstHead, nHeadKv, row, capacity, length };
     });
-    return groups;
   }
 
   protected release(): void {

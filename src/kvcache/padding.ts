@@ -25,6 +25,16 @@ export function grownCapacity(tokens: number, padding: Padding): number {
   return tokens < FULL_STEP ? Math.min(grown, FULL_STEP) : capacityFor(tokens, padding);
 }
 
+/** Tokens that a layer holds beyond its sliding window before those that slid out are evicted, all at once. */
+export const WINDOW_SLACK = 64;
+
+/** No more rows than a layer with a sliding window ever needs. */
+export function windowed(rows: number, window: number | undefined): number {
+  return window === undefined
+    ? rows
+    : Math.min(rows, capacityFor(window + WINDOW_SLACK, "compressed"));
+}
+
 /** No more than what growing once gives a cache. */
 export const ROOM_AT_START = 32;
 

@@ -1,7 +1,7 @@
 import type { Executor } from "../ggml/executor.ts";
 import { gather, type GatherOptions, type TurnKeys } from "./gather.ts";
-import { LayerCache } from "./layer-cache.ts";
-import { capacityFor } from "./padding.ts";
+import { LayerCache, slidOut } from "./layer-cache.ts";
+import { capacityFor, WINDOW_SLACK } from "./padding.ts";
 import { complement, type HeadRows } from "./rows.ts";
 
 /**
@@ -22,6 +22,7 @@ export async function shrink(
     positions: layer.heads.map((head, h) => picked(head.positions, kept[h] as Int32Array)),
     capacities: kept.map((k) => capacityFor(k.length + room, "compressed")),
     padding: "compressed",
+    window: layer.window,
   });
   try {
     await gather(executor, layer, rowsOf(layer, kept, mergeWeight), smaller, { mergeWeight });
@@ -58,6 +59,19 @@ export async function evict(
   layer.heads.forEach((head, h) =>
     head.replace((places[h] as { positions: Int32Array }).positions),
   );
+}
+
+/** Evicts what lies before a layer's sliding window, once it is so much that it pays. */
+export async function slide(executor: Executor, layer: LayerCache): Promise<void> {
+  const unseen = layer.heads.map((head) => slidOut(head.length, layer.window));
+  if (unseen.every((n) => n < WINDOW_SLACK)) return;
+  const kept = layer.heads.map(({ length }, h) => newest(length, length - (unseen[h] as number)));
+  await evict(executor, layer, kept);
+}
+
+/** The places of the newest `n` of so many tokens. */
+export function newest(nTokens: number, n: number): Int32Array {
+  return Int32Array.from({ length: n }, (_, i) => nTokens - n + i);
 }
 
 /** Tokens at the positions that end with `newest`, in their order, and how far each key turns. */

@@ -28,10 +28,12 @@ export interface TransformerGraph {
   embed(g: Graph, tokens: Tensor): Tensor;
   /** `x` f32 [nEmbd, n]. Nodes that the caller does not use cost nothing. */
   queryKeyValue(g: Graph, il: number, x: Tensor): QueryKeyValue;
-  /** Queries or keys f32 [headDim, heads, n], rotated to their true `positions` i32 [n]. */
-  rotate(g: Graph, heads: Tensor, positions: Tensor): Tensor;
-  /** Rotated keys f32 [headDim, heads, n], turned on by so many positions each, i32 [n]; their length stays. */
-  turn(g: Graph, keys: Tensor, by: Tensor): Tensor;
+  /** A layer's queries or keys f32 [headDim, heads, n], rotated to their true `positions` i32 [n]. */
+  rotate(g: Graph, il: number, heads: Tensor, positions: Tensor): Tensor;
+  /** A layer's rotated keys f32 [headDim, heads, n], turned on by so many positions each, i32 [n]; their length stays. */
+  turn(g: Graph, il: number, keys: Tensor, by: Tensor): Tensor;
+  /** f32 [nHead]: the logits that take weight which no token gets, where the layer's shape has them. */
+  sinkLogits(il: number): Tensor | undefined;
   /** What attention's result f32 [headDim · nHead, n] adds to the residual stream, biases aside: f32 [nEmbd, n]. */
   projectAttention(g: Graph, il: number, attention: Tensor): Tensor;
   /** `attention` f32 [headDim · nHead, n], the attention's result, and `x`, the layer's input → the next `x`. */

@@ -2,28 +2,63 @@ import { PyramidKVError } from "../errors.ts";
 import type { RopeParameters } from "../ggml/graph.ts";
 import { required, type Metadata } from "../gguf/metadata.ts";
 import { arrayNumbers } from "../gguf/value.ts";
+import { compressibleLayers, type FeedForwardShape, type LayerShape } from "./layer-shape.ts";
 
-/** The numbers that shape a transformer, read from `<architecture>.*` keys and checked. */
-export interface HyperParameters {
+/** The numbers of a model that none of its layers has for itself. */
+export interface ModelNumbers {
   readonly architecture: string;
   readonly name: string;
-  readonly nLayer: number;
   readonly nEmbd: number;
-  readonly nHead: number;
-  readonly nHeadKv: number;
-  /** Elements of one head's key and of its value. */
-  readonly headDim: number;
-  readonly nFf: number;
   readonly nVocab: number;
   /** Context that the model was trained for, in tokens. */
   readonly nCtx: number;
   readonly normEpsilon: number;
-  /** Factor on q·k before the softmax. */
-  readonly attentionScale: number;
-  readonly rope: RopeParameters;
-  /** 0 for a dense model. */
-  readonly nExpert: number;
-  readonly nExpertUsed: number;
+}
+
+/** The numbers that shape a transformer, read from `<architecture>.*` keys and checked. */
+export interface HyperParameters extends ModelNumbers {
+  readonly nLayer: number;
+  readonly layers: readonly LayerShape[];
+  /** The different rotations of its layers. */
+  readonly ropes: readonly RopeParameters[];
+  /** The layers that methods act on, by index. */
+  readonly compressible: readonly number[];
+  /** Heads of the compressible layers, which are alike. */
+  readonly nHead: number;
+  readonly nHeadKv: number;
+  readonly headDim: number;
+}
+
+/**
+ * A model with these layers.
+ *
+ * @throws `UNSUPPORTED` where layers that methods act on have different heads
+ */
+export function modelOf(numbers: ModelNumbers, layers: readonly LayerShape[]): HyperParameters {
+  const compressible = compressibleLayers(layers);
+  const [first = 0] = compressible;
+  const { nHead, nHeadKv, headDim } = layers[first] as LayerShape;
+  const other = compressible.find((il) => {
+    const layer = layers[il] as LayerShape;
+    return layer.nHead !== nHead || layer.nHeadKv !== nHeadKv || layer.headDim !== headDim;
+  });
+  if (other !== undefined) {
+    throw new PyramidKVError(
+      "UNSUPPORTED",
+      `the heads of layer ${other} differ from those of layer ${first}; only layers with a sliding window may differ`,
+    );
+  }
+  const ropes = [...new Set(layers.map((layer) => layer.rope))];
+  return {
+    ...numbers,
+    nLayer: layers.length,
+    layers,
+    ropes,
+    compressible,
+    nHead,
+    nHeadKv,
+    headDim,
+  };
 }
 
 /** Upper bounds, far above any published model (Llama 3.1 405B: 126 layers, width 16,384, 128 heads). */
@@ -37,7 +72,7 @@ const MAX = {
   experts: 512, // libllama's LLAMA_MAX_EXPERTS
 };
 
-/** Reads the parameters that the llama family shares; `ropeMode` is the architecture's own. */
+/** Reads the parameters that the llama family shares, all layers alike; `ropeMode` is the architecture's own. */
 export function readHyperParameters(
   metadata: Metadata,
   architecture: string,
@@ -64,24 +99,31 @@ export function readHyperParameters(
   if (nExpertUsed > nExpert || (nExpert > 0 && nExpertUsed === 0)) {
     throw new PyramidKVError("BAD_FILE", `${nExpertUsed} of ${nExpert} experts are used per token`);
   }
-  const epsilon = key("attention.layer_norm_rms_epsilon");
-  return {
-    architecture,
-    name: metadata.string("general.name") ?? architecture,
-    nLayer,
-    nEmbd,
-    nHead,
-    nHeadKv,
-    headDim,
+  const ffn: FeedForwardShape = {
+    kind: nExpert > 0 ? "moe" : "dense",
     nFf: whole("feed_forward_length", MAX.width * 8),
-    nVocab: readVocabularySize(metadata, architecture),
-    nCtx,
-    normEpsilon: required(positive(metadata, epsilon), epsilon),
-    attentionScale: 1 / Math.sqrt(headDim),
-    rope: readRope(metadata, architecture, headDim, ropeMode, nCtx),
     nExpert,
     nExpertUsed,
   };
+  const layer: LayerShape = {
+    nHead,
+    nHeadKv,
+    headDim,
+    scale: 1 / Math.sqrt(headDim),
+    rope: readRope(metadata, architecture, headDim, ropeMode, nCtx),
+    sinkLogits: false,
+    ffn,
+  };
+  const epsilon = key("attention.layer_norm_rms_epsilon");
+  const numbers: ModelNumbers = {
+    architecture,
+    name: metadata.string("general.name") ?? architecture,
+    nEmbd,
+    nVocab: readVocabularySize(metadata, architecture),
+    nCtx,
+    normEpsilon: required(positive(metadata, epsilon), epsilon),
+  };
+  return modelOf(numbers, new Array<LayerShape>(nLayer).fill(layer));
 }
 
 /** What a file asks for and is not done, in sentences: libllama does not do it either. */
@@ -149,10 +191,10 @@ function readRope(
 ): RopeParameters {
   const number = (name: string) => positive(metadata, `${arch}.rope.${name}`);
   const dims = metadata.integer(`${arch}.rope.dimension_count`, 1, MAX.headDim) ?? headDim;
-  if (dims !== headDim) {
+  if (dims > headDim || dims % 2 !== 0) {
     throw new PyramidKVError(
       "BAD_FILE",
-      `${arch}.rope.dimension_count is ${dims}, the head size ${headDim} was expected`,
+      `${arch}.rope.dimension_count is ${dims}, an even number up to the head size ${headDim} was expected`,
     );
   }
   const scaling = metadata.string(`${arch}.rope.scaling.type`) ?? "linear";

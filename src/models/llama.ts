@@ -7,6 +7,7 @@ import { linear, type Weight } from "./blocks/linear.ts";
 import { moeFfn } from "./blocks/moe.ts";
 import { rmsNorm } from "./blocks/norm.ts";
 import { readHyperParameters, type HyperParameters } from "./hyper-parameters.ts";
+import type { FeedForwardShape, LayerShape } from "./layer-shape.ts";
 
 const ROPE_NORM = 0;
 
@@ -22,7 +23,7 @@ export const llama: Architecture = {
     tokenEmbd: { name: "token_embd.weight", shape: [hp.nEmbd, hp.nVocab], rows: true },
     outputNorm: { name: "output_norm.weight", shape: [hp.nEmbd] },
     output: { name: "output.weight", shape: [hp.nEmbd, hp.nVocab], optional: true },
-    ropeFactors: { name: "rope_freqs.weight", shape: [hp.headDim / 2], optional: true },
+    ropeFactors: { name: "rope_freqs.weight", shape: [ropeOf(hp).dims / 2], optional: true },
   }),
   layerTensors,
   graph: llamaGraph,
@@ -30,8 +31,9 @@ export const llama: Architecture = {
 
 function layerTensors(hp: HyperParameters, il: number): TensorRules {
   const name = (part: string) => `blk.${il}.${part}`;
-  const { nEmbd, nFf } = hp;
-  const [nQ, nKv] = [hp.nHead * hp.headDim, hp.nHeadKv * hp.headDim];
+  const { nEmbd } = hp;
+  const { nHead, nHeadKv, headDim, sinkLogits, ffn } = hp.layers[il] as LayerShape;
+  const [nQ, nKv] = [nHead * headDim, nHeadKv * headDim];
   return {
     attnNorm: { name: name("attn_norm.weight"), shape: [nEmbd] },
     q: { name: name("attn_q.weight"), shape: [nEmbd, nQ] },
@@ -43,11 +45,16 @@ function layerTensors(hp: HyperParameters, il: number): TensorRules {
     vBias: { name: name("attn_v.bias"), shape: [nKv], optional: true },
     oBias: { name: name("attn_output.bias"), shape: [nEmbd], optional: true },
     ffnNorm: { name: name("ffn_norm.weight"), shape: [nEmbd] },
-    ...(hp.nExpert > 0 ? expertTensors(hp, name) : denseTensors(nEmbd, nFf, name)),
+    ...(sinkLogits ? { sinkLogits: { name: name("attn_sinks.weight"), shape: [nHead] } } : {}),
+    ...(ffn.kind === "moe" ? expertTensors(nEmbd, ffn, name) : denseTensors(nEmbd, ffn, name)),
   };
 }
 
-function denseTensors(nEmbd: number, nFf: number, name: (part: string) => string): TensorRules {
+function denseTensors(
+  nEmbd: number,
+  { nFf }: FeedForwardShape,
+  name: (part: string) => string,
+): TensorRules {
   return {
     gate: { name: name("ffn_gate.weight"), shape: [nEmbd, nFf] },
     up: { name: name("ffn_up.weight"), shape: [nEmbd, nFf] },
@@ -58,8 +65,11 @@ function denseTensors(nEmbd: number, nFf: number, name: (part: string) => string
   };
 }
 
-function expertTensors(hp: HyperParameters, name: (part: string) => string): TensorRules {
-  const { nEmbd, nFf, nExpert } = hp;
+function expertTensors(
+  nEmbd: number,
+  { nFf, nExpert }: FeedForwardShape,
+  name: (part: string) => string,
+): TensorRules {
   return {
     router: { name: name("ffn_gate_inp.weight"), shape: [nEmbd, nExpert] },
     gate: { name: name("ffn_gate_exps.weight"), shape: [nEmbd, nFf, nExpert] },
@@ -71,6 +81,8 @@ function expertTensors(hp: HyperParameters, name: (part: string) => string): Ten
 function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGraph {
   const model = weights.model;
   const layer = (il: number) => weights.layers[il] as Readonly<Record<string, Tensor>>;
+  const shape = (il: number) => hp.layers[il] as LayerShape;
+  const factors = model.ropeFactors ?? null;
   const norm = (weight: Tensor | undefined) => ({
     weight: weight as Tensor,
     epsilon: hp.normEpsilon,
@@ -82,12 +94,14 @@ function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGrap
     queryKeyValue(g, il, x) {
       const w = layer(il);
       const heads = { q: matrix(w, "q"), k: matrix(w, "k"), v: matrix(w, "v") };
-      return projectHeads(g, x, norm(w.attnNorm), heads, hp);
+      return projectHeads(g, x, norm(w.attnNorm), heads, shape(il));
     },
 
-    rotate: (g, heads, positions) => g.rope(heads, positions, model.ropeFactors ?? null, hp.rope),
+    rotate: (g, il, heads, positions) => g.rope(heads, positions, factors, shape(il).rope),
 
-    turn: (g, keys, by) => g.rope(keys, by, model.ropeFactors ?? null, withoutScale(hp.rope)),
+    turn: (g, il, keys, by) => g.rope(keys, by, factors, withoutScale(shape(il).rope)),
+
+    sinkLogits: (il) => layer(il).sinkLogits,
 
     projectAttention: (g, il, attention) =>
       linear(g, { weight: matrix(layer(il), "o").weight }, attention),
@@ -103,7 +117,7 @@ function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGrap
         up: up.weight,
         down: down.weight,
       };
-      return g.add(moeFfn(g, rmsNorm(g, y, norm(w.ffnNorm)), experts, hp), y);
+      return g.add(moeFfn(g, rmsNorm(g, y, norm(w.ffnNorm)), experts, shape(il).ffn), y);
     },
 
     logits: (g, x) =>
@@ -111,6 +125,11 @@ function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGrap
         norm: norm(model.outputNorm),
       }),
   };
+}
+
+/** The rotation of a model whose layers are alike. */
+function ropeOf({ ropes }: HyperParameters): RopeParameters {
+  return ropes[0] as RopeParameters;
 }
 
 /** The same angles with keys of unchanged length: what YaRN multiplies by is in them already. */

@@ -3,16 +3,25 @@ import type { Executor } from "../ggml/executor.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import type { GgufFile } from "../gguf/file.ts";
 import type { Metadata } from "../gguf/metadata.ts";
+import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { TransformerGraph } from "./architecture.ts";
 import { architectureOf } from "./architectures.ts";
 import { ignoredKeys, type HyperParameters } from "./hyper-parameters.ts";
+import type { LayerShape } from "./layer-shape.ts";
 import { planWeights } from "./weight-plan.ts";
 import { WeightStore, type LoadOptions } from "./weights.ts";
+
+/** A layer's numbers, and its sink logits as the tensor that holds them. */
+export interface ModelLayer extends Omit<LayerShape, "sinkLogits"> {
+  /** f32 [nHead] */
+  readonly sinkLogits?: Tensor | undefined;
+}
 
 /** A loaded model: its numbers, its weights, and the graph pieces that use them. */
 export class Model extends NativeOwner {
   readonly hp: HyperParameters;
   readonly graph: TransformerGraph;
+  readonly layers: readonly ModelLayer[];
   readonly #store: WeightStore;
 
   /** What the file asks for and is not done, in sentences. */
@@ -27,6 +36,7 @@ export class Model extends NativeOwner {
     super();
     this.hp = hp;
     this.graph = graph;
+    this.layers = hp.layers.map((layer, il) => ({ ...layer, sinkLogits: graph.sinkLogits(il) }));
     this.#store = store;
     this.warnings = warnings;
   }

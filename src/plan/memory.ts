@@ -1,10 +1,17 @@
 import { expectedBudgets, type Foresight } from "../compression/budgets/expected.ts";
+import type { PlanShape } from "../compression/budgets/plan.ts";
 import type { Compression } from "../compression/resolve.ts";
-import { defaultChunkTokens, largestChunkTokens } from "../engine/chunks.ts";
+import { defaultChunkTokens, largestChunkTokens } from "../engine/read/chunks.ts";
 import { MOVED_TOGETHER_BYTES } from "../engine/session.ts";
 import { rowBytes, TYPES, type TensorType } from "../ggml/types.ts";
-import { capacityFor, grownCapacity, rowsAtEnd, type Padding } from "../kvcache/padding.ts";
-import { tokenBytes } from "../kvcache/token-bytes.ts";
+import {
+  capacityFor,
+  grownCapacity,
+  rowsAtEnd,
+  windowed,
+  type Padding,
+} from "../kvcache/padding.ts";
+import { fullBytes, tokenBytes } from "../kvcache/token-bytes.ts";
 import type { ModelShape } from "./model-shape.ts";
 
 /** What is planned for. */
@@ -66,47 +73,56 @@ const INSTRUCTION = 64;
 /** What a model, a prompt and a method need, from their numbers alone. */
 export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan {
   const { context, newTokens, compression, kvType } = setting;
-  const { tokens, foresight } = expectedBudgets(compression, { ...model, nTokens: context });
+  const { tokens: budgets, foresight } = expectedBudgets(compression, shapeFor(model, context));
+  const tokens = ofAllLayers(model, budgets, context);
   const probe = probeTokens(setting);
   const keepsAll = (il: number) => (tokens[il] ?? []).every((n) => n >= context);
-  const evicts = tokens.some((_, il) => !keepsAll(il));
+  const evicts = budgets.some((heads) => heads.some((n) => n < context));
   // A layer that keeps everything takes the scratch over as it is.
   const takesOver = (il: number) => keepsAll(il) && kvType === TYPES.f16 && probe === 0;
-  const rowSize = rowBytes(kvType, model.headDim);
   const paddingOf = (il: number): Padding => (keepsAll(il) ? "full" : "compressed");
-  const held = (il: number) => (tokens[il] ?? []).map((n) => seen(model, il, n));
-  const bytesOf = (rows: readonly number[]) => 2 * rowSize * sum(rows);
+  const windowOf = (il: number) => model.layers[il]?.window;
+  const bytesOf = (il: number, rows: readonly number[]) =>
+    2 * rowBytes(kvType, model.layers[il]?.headDim ?? 0) * sum(rows);
   const every = compression.method.every ?? 0;
   const roomOf = (il: number) => (takesOver(il) ? 0 : every);
-  const layers = Array.from({ length: model.nLayer }, (_, il): LayerPlan => {
-    const kept = held(il);
-    const bytes = bytesOf(kept.map((n) => capacityFor(n + roomOf(il), paddingOf(il))));
+  const rowsOf = (il: number, n: number) =>
+    windowed(capacityFor(n + roomOf(il), paddingOf(il)), windowOf(il));
+  const layers = tokens.map((kept, il): LayerPlan => {
+    const bytes = bytesOf(
+      il,
+      kept.map((n) => rowsOf(il, n)),
+    );
     return { layer: il, kept: sum(kept) / kept.length, bytes };
   });
   const bytes = sum(layers.map((l) => l.bytes));
-  const atEnd = tokensAtEnd(model, setting, tokens);
+  const atEnd = tokensAtEnd(model, setting, budgets);
   const grown = rowsAtEnd(
-    layers.flatMap((_, il) =>
-      held(il).map((from, h) => ({
+    tokens.flatMap((kept, il) =>
+      kept.map((from, h) => ({
         from,
-        to: seen(model, il, atEnd[il]?.[h] ?? from),
+        to: atEnd[il]?.[h] ?? from,
         // Heads of different lengths, which nobody knows yet, grow as soon as one of them is full.
         rows: Math.max(
-          capacityFor(from + roomOf(il), paddingOf(il)),
+          rowsOf(il, from),
           foresight === "known" || newTokens === 0 ? 0 : grownCapacity(from, paddingOf(il)),
         ),
         padding: paddingOf(il),
       })),
     ),
   );
-  const endLayers = layers.map((_, il) =>
-    bytesOf(grown.slice(il * model.nHeadKv, (il + 1) * model.nHeadKv)),
-  );
+  let heads = 0;
+  const endLayers = tokens.map((kept, il) => {
+    const rows = grown.slice(heads, (heads += kept.length));
+    return bytesOf(
+      il,
+      rows.map((n) => windowed(n, windowOf(il))),
+    );
+  });
   const endBytes = sum(endLayers);
-  const layerShape = { ...model, nLayer: 1 };
-  const fullBytes =
-    sum(layers.map((_, il) => seen(model, il, context))) * tokenBytes(layerShape, kvType);
-  const scratch = capacityFor(context + probe, "full") * tokenBytes(layerShape, TYPES.f16);
+  const full = fullBytes(model, context, kvType);
+  const widest = Math.max(...model.layers.map((layer) => tokenBytes(layer, TYPES.f16)));
+  const scratch = capacityFor(context + probe, "full") * widest;
   // Each layer is read beside those before it, and is the scratch itself where that becomes its cache.
   let before = 0;
   const peaks = layers.map(({ bytes: own }, il) => {
@@ -115,7 +131,9 @@ export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan 
     return peak;
   });
   const cascades = compression.method.budget.kind === "weighed" && evicts;
-  const cascade = cascadePeak(bytes, bytesOf([context * model.nHeadKv]), model.nLayer);
+  const [first = 0] = model.compressible;
+  const wholeLayer = bytesOf(first, [context * model.nHeadKv]);
+  const cascade = cascadePeak(bytes, wholeLayer, model.compressible.length);
   const peakBytes = cascades ? cascade + scratch : Math.max(...peaks);
   // A cache that grows is there twice, or a layer of it where it is large.
   const grows = endLayers.some((end, il) => end > (layers[il]?.bytes ?? 0));
@@ -129,8 +147,12 @@ export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan 
   const reading = peakBytes + activations;
   const total = weights + processBytes + others + Math.max(reading, decodePeak);
   return {
-    ...{ weights, process: processBytes, scratch, activations, total },
-    kv: { bytes, endBytes, peakBytes, fullBytes, layers, foresight },
+    weights,
+    process: processBytes,
+    scratch,
+    activations,
+    total,
+    kv: { bytes, endBytes, peakBytes, fullBytes: full, layers, foresight },
   };
 }
 
@@ -165,31 +187,51 @@ function tokensAtEnd(
   { context, newTokens, compression }: PlanSetting,
   afterPrompt: readonly (readonly number[])[],
 ): number[][] {
-  const { every } = compression.method;
-  if (every === undefined) return afterPrompt.map((layer) => layer.map((n) => n + newTokens));
-  // Compressed again every so many tokens: until then a cache that was not full grows.
   const nTokens = context + newTokens;
-  const { tokens: budgets } = expectedBudgets(compression, { ...model, nTokens });
-  return afterPrompt.map((layer, il) =>
-    layer.map((n, h) => Math.min(n + newTokens, Math.max(n, budgets[il]?.[h] ?? n) + every)),
+  const { every } = compression.method;
+  if (every === undefined) {
+    const longer = afterPrompt.map((layer) => layer.map((n) => n + newTokens));
+    return ofAllLayers(model, longer, nTokens);
+  }
+  // Compressed again every so many tokens: until then a cache that was not full grows.
+  const { tokens: budgets } = expectedBudgets(compression, shapeFor(model, nTokens));
+  const most = afterPrompt.map((layer, at) =>
+    layer.map((n, h) => Math.min(n + newTokens, Math.max(n, budgets[at]?.[h] ?? n) + every)),
   );
+  return ofAllLayers(model, most, nTokens);
 }
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
-/** Tokens that a layer keeps of `n`: a sliding window keeps no more than that. */
-function seen(model: ModelShape, il: number, n: number): number {
-  return Math.min(n, model.windowOf?.(il) ?? Infinity);
+/** What budgets for so many tokens are divided over. */
+function shapeFor({ compressible, nHeadKv }: ModelShape, nTokens: number): PlanShape {
+  return { nLayer: compressible.length, nHeadKv, nTokens };
+}
+
+/** Tokens per layer and kv head: those of the layers that methods act on, and what sliding windows keep of `n`. */
+function ofAllLayers(
+  { layers, compressible }: ModelShape,
+  tokens: readonly (readonly number[])[],
+  n: number,
+): number[][] {
+  return layers.map(({ nHeadKv, window }, il) => {
+    if (window === undefined) return [...(tokens[compressible.indexOf(il)] ?? [])];
+    return new Array<number>(nHeadKv).fill(Math.min(n, window));
+  });
 }
 
 function activationBytes(m: ModelShape, { context, compression, ownKernels }: PlanSetting): number {
   const chunk = Math.min(context, defaultChunkTokens(context, ownKernels));
-  const qkv = (m.nHead + 2 * m.nHeadKv) * m.headDim;
-  const feedForward = m.nFf * Math.max(1, m.nExpertUsed) * (ownKernels && m.nExpert === 0 ? 1 : 2);
-  const perToken = 4 * (2 * m.nEmbd + qkv + feedForward);
+  const widths = m.layers.map(({ nHead, nHeadKv, headDim, ffn }) => {
+    const isOneNode = ownKernels && ffn.kind === "dense";
+    const feedForward = ffn.nFf * Math.max(1, ffn.nExpertUsed) * (isOneNode ? 1 : 2);
+    return (nHead + 2 * nHeadKv) * headDim + feedForward;
+  });
+  const perToken = 4 * (2 * m.nEmbd + Math.max(...widths));
   const hidden = 4 * m.nEmbd * context;
   // Packed inputs of the widest product and the rotations; masks.
-  const kernels = ownKernels ? 2 * chunk * m.nFf + 4 * m.headDim * context : 0;
+  const widest = Math.max(...m.layers.map(({ ffn }) => ffn.nFf));
+  const kernels = ownKernels ? 2 * chunk * widest + 4 * m.headDim * context : 0;
   const masks = ownKernels ? 0 : Math.min(MASKS, context ** 2);
   const { needs } = compression.method;
   const sums = needs.filter((kind) => kind.endsWith("sums") || kind === "peaks").length;

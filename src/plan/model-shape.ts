@@ -5,25 +5,34 @@ import type { GgufHeader } from "../gguf/parse.ts";
 import { locateModel } from "../hub/resolve.ts";
 import { architectureOf } from "../models/architectures.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
+import { compressibleLayers, type LayerShape } from "../models/layer-shape.ts";
 
 /** The numbers of a model that its memory follows from. */
 export interface ModelShape extends Pick<
   HyperParameters,
-  "name" | "nLayer" | "nEmbd" | "nHead" | "nHeadKv" | "headDim" | "nFf" | "nVocab" | "nCtx"
+  "name" | "nLayer" | "nEmbd" | "nVocab" | "nCtx" | "compressible" | "nHead" | "nHeadKv" | "headDim"
 > {
-  /** 0 for a dense model. */
-  readonly nExpert: number;
-  readonly nExpertUsed: number;
+  readonly layers: readonly Pick<LayerShape, "nHead" | "nHeadKv" | "headDim" | "window" | "ffn">[];
   readonly weightBytes: number;
-  /** Tokens that a layer sees at most, for layers with a sliding window. */
-  windowOf?(il: number): number | undefined;
 }
 
-interface Published extends Omit<ModelShape, "weightBytes" | "nExpert" | "nExpertUsed"> {
+/** A model whose layers are alike but for their windows. */
+interface Published {
+  readonly name: string;
+  readonly nLayer: number;
+  readonly nEmbd: number;
+  readonly nHead: number;
+  readonly nHeadKv: number;
+  readonly headDim: number;
+  readonly nFf: number;
+  readonly nVocab: number;
+  readonly nCtx: number;
   /** Whether the output matrix is the embedding's. */
   readonly tied?: boolean;
   readonly nExpert?: number;
   readonly nExpertUsed?: number;
+  /** Tokens that a layer sees at most, for layers with a sliding window. */
+  windowOf?(il: number): number | undefined;
 }
 
 /** Gemma 3: five layers of 1,024 tokens, then one that sees all (arXiv 2503.19786). */
@@ -59,11 +68,24 @@ export const WEIGHT_TYPES = Object.values(TYPES).flatMap((t) => (t.weight ? [t.n
 /** A published model with weights of one type. */
 export function publishedShape(name: PublishedName, type: TensorType): ModelShape {
   const model: Published = PUBLISHED[name];
+  const { nLayer, nEmbd, nVocab, nCtx, nHead, nHeadKv, headDim, nFf } = model;
   const { nExpert = 0, nExpertUsed = 0 } = model;
-  const parameters = parametersOf(model);
+  const ffn = { kind: nExpert > 0 ? "moe" : "dense", nFf, nExpert, nExpertUsed } as const;
+  const layers = Array.from({ length: nLayer }, (_, il) => {
+    return { nHead, nHeadKv, headDim, ffn, window: model.windowOf?.(il) };
+  });
   return {
-    ...{ ...model, nExpert, nExpertUsed },
-    weightBytes: (parameters / type.blockSize) * type.blockBytes,
+    name: model.name,
+    nLayer,
+    nEmbd,
+    nVocab,
+    nCtx,
+    layers,
+    compressible: compressibleLayers(layers),
+    nHead,
+    nHeadKv,
+    headDim,
+    weightBytes: (parametersOf(model) / type.blockSize) * type.blockBytes,
   };
 }
 

@@ -77,7 +77,7 @@ export async function plan(given: PlanOptions): Promise<Plan> {
     ...asked
   } = rest;
   const model = await shapeNamed(options);
-  const format = kvFormat(kvType, model.headDim);
+  const format = kvFormat(kvType, model);
   const size = kvBytes === undefined ? {} : { kvSize: tokensWithin(kvBytes, model, format.type) };
   const setting: PlanSetting = {
     compression: resolveCompression({ ...asked, ...size }, known),

@@ -1,5 +1,5 @@
 import type { ReferenceInput, ReferenceRule } from "../../src/compression/reference.ts";
-import { attentionScores } from "../../src/compression/scores/attention-scores.ts";
+import { attentionScores } from "../../src/engine/observe/attention-scores.ts";
 import type { Executor } from "../../src/ggml/executor.ts";
 import { readTensor } from "../../src/ggml/tensor-buffer.ts";
 import { TYPES } from "../../src/ggml/types.ts";

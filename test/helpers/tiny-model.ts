@@ -2,11 +2,18 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TYPES } from "../../src/ggml/types.ts";
+import type { Metadata } from "../../src/gguf/metadata.ts";
+import { parseHeader } from "../../src/gguf/parse.ts";
+import type { Architecture } from "../../src/models/architecture.ts";
+import type { HyperParameters } from "../../src/models/hyper-parameters.ts";
+import { llama } from "../../src/models/llama.ts";
 import { buildGguf, type GgufInput, type TensorInput } from "./gguf-writer.ts";
 import { normals, seededRandom } from "./random.ts";
 
-/** A random-weight llama model small enough to load in milliseconds. */
+/** A random-weight model small enough to load in milliseconds. */
 export interface TinyOptions {
+  /** Its family: what the file must hold follows from the family's own rules. Defaults to llama. */
+  readonly architecture?: Architecture;
   readonly nLayer?: number;
   readonly nEmbd?: number;
   readonly nHead?: number;
@@ -20,6 +27,8 @@ export interface TinyOptions {
   readonly untied?: boolean;
   readonly ropeFactors?: boolean;
   readonly ropeScaling?: "linear" | "yarn";
+  /** Dimensions of a head that are rotated; all by default. */
+  readonly ropeDims?: number;
   /** Type of the weight matrices. */
   readonly weights?: "f32" | "q8_0";
   /** A byte-level vocabulary with a chat template, or keys of one; otherwise the file has none. */
@@ -32,90 +41,85 @@ const N_VOCAB = 320;
 export interface TinyModel {
   readonly metadata: Record<string, GgufInput>;
   readonly tensors: TensorInput[];
+  readonly hp: HyperParameters;
 }
 
 export function tinyModel(o: TinyOptions = {}): TinyModel {
-  const { nLayer = 3, nEmbd = 64, nHead = 4, nHeadKv = 2, nFf = 96, nCtx = 2048 } = o;
-  const headDim = o.headDim ?? nEmbd / nHead;
-  const { nExpert = 0, nExpertUsed = 0, weights = "f32" } = o;
+  const { architecture = llama, weights = "f32" } = o;
+  const metadata = tinyMetadata(architecture.name, o);
+  const hp = architecture.hyperParameters(parsed(metadata));
   const random = seededRandom(o.seed ?? 1);
-  const tensors: TensorInput[] = [];
-  const matrix = (name: string, ...shape: number[]) => {
-    const values = normals(product(shape), 1 / Math.sqrt(shape[0] ?? 1), random);
-    const data = weights === "q8_0" ? quantizeQ8(values) : bytesOf(values);
-    tensors.push({ name, shape, type: TYPES[weights].id, data });
-  };
-  const vector = (name: string, n: number, mean: number) => {
-    const values = normals(n, 0.1, random).map((x) => x + mean);
-    tensors.push({ name, shape: [n], type: TYPES.f32.id, data: bytesOf(values) });
-  };
-
-  matrix("token_embd.weight", nEmbd, N_VOCAB);
-  vector("output_norm.weight", nEmbd, 1);
-  if (o.untied === true) matrix("output.weight", nEmbd, N_VOCAB);
-  if (o.ropeFactors === true) vector("rope_freqs.weight", headDim / 2, 2);
-  for (let il = 0; il < nLayer; il++) {
-    const name = (part: string) => `blk.${il}.${part}`;
-    vector(name("attn_norm.weight"), nEmbd, 1);
-    for (const [part, n] of [
-      ["q", nHead],
-      ["k", nHeadKv],
-      ["v", nHeadKv],
-    ] as const) {
-      matrix(name(`attn_${part}.weight`), nEmbd, n * headDim);
-      if (o.biases === true) vector(name(`attn_${part}.bias`), n * headDim, 0);
-    }
-    matrix(name("attn_output.weight"), nHead * headDim, nEmbd);
-    if (o.biases === true) vector(name("attn_output.bias"), nEmbd, 0);
-    vector(name("ffn_norm.weight"), nEmbd, 1);
-    if (nExpert > 0) {
-      matrix(name("ffn_gate_inp.weight"), nEmbd, nExpert);
-      matrix(name("ffn_gate_exps.weight"), nEmbd, nFf, nExpert);
-      matrix(name("ffn_up_exps.weight"), nEmbd, nFf, nExpert);
-      matrix(name("ffn_down_exps.weight"), nFf, nEmbd, nExpert);
-    } else {
-      matrix(name("ffn_gate.weight"), nEmbd, nFf);
-      matrix(name("ffn_up.weight"), nEmbd, nFf);
-      matrix(name("ffn_down.weight"), nFf, nEmbd);
-      if (o.biases === true) {
-        vector(name("ffn_gate.bias"), nFf, 0);
-        vector(name("ffn_up.bias"), nFf, 0);
-        vector(name("ffn_down.bias"), nEmbd, 0);
+  const rules = [
+    architecture.modelTensors(hp),
+    ...hp.layers.map((_, il) => architecture.layerTensors(hp, il)),
+  ].flatMap((of) => Object.entries(of));
+  const tensors = rules
+    .filter(([field, rule]) => rule.optional !== true || isWanted(field, o))
+    .map(([, { name, shape }]): TensorInput => {
+      if (shape.length === 1) {
+        const values = normals(shape[0] ?? 0, 0.1, random).map((x) => x + meanOf(name));
+        return { name, shape, type: TYPES.f32.id, data: bytesOf(values) };
       }
-    }
-  }
+      const values = normals(product(shape), 1 / Math.sqrt(shape[0] ?? 1), random);
+      const data = weights === "q8_0" ? quantizeQ8(values) : bytesOf(values);
+      return { name, shape, type: TYPES[weights].id, data };
+    });
+  return { metadata, tensors, hp };
+}
 
+/** Whether a tensor that may be absent is there. */
+function isWanted(field: string, o: TinyOptions): boolean {
+  if (field.endsWith("Bias")) return o.biases === true;
+  if (field === "ropeFactors") return o.ropeFactors === true;
+  return field === "output" && o.untied === true;
+}
+
+/** What a vector's values lie around: norms at 1, biases and sink logits at 0, frequency factors at 2. */
+function meanOf(name: string): number {
+  if (name.startsWith("rope_")) return 2;
+  return name.endsWith(".bias") || name.includes("attn_sinks") ? 0 : 1;
+}
+
+function parsed(metadata: Record<string, GgufInput>): Metadata {
+  const file = buildGguf(metadata, []);
+  return parseHeader(file, file.length).metadata;
+}
+
+function tinyMetadata(name: string, o: TinyOptions): Record<string, GgufInput> {
+  const { nLayer = 3, nEmbd = 64, nHead = 4, nHeadKv = 2, nFf = 96, nCtx = 2048 } = o;
+  const { headDim = nEmbd / nHead, nExpert = 0, nExpertUsed = 0 } = o;
   const u32 = (value: number): GgufInput => ({ type: "u32", value });
   const f32 = (value: number): GgufInput => ({ type: "f32", value });
   const text = (value: string): GgufInput => ({ type: "string", value });
-  const metadata: Record<string, GgufInput> = {
-    "general.architecture": text("llama"),
+  const keys: Record<string, GgufInput> = {
+    block_count: u32(nLayer),
+    context_length: u32(nCtx),
+    embedding_length: u32(nEmbd),
+    feed_forward_length: u32(nFf),
+    "attention.head_count": u32(nHead),
+    "attention.head_count_kv": u32(nHeadKv),
+    "attention.key_length": u32(headDim),
+    "attention.value_length": u32(headDim),
+    "rope.dimension_count": u32(o.ropeDims ?? headDim),
+    "attention.layer_norm_rms_epsilon": f32(1e-5),
+    "rope.freq_base": f32(10_000),
+    vocab_size: u32(N_VOCAB),
+  };
+  if (nExpert > 0) {
+    keys["expert_count"] = u32(nExpert);
+    keys["expert_used_count"] = u32(nExpertUsed);
+  }
+  if (o.ropeScaling !== undefined) {
+    keys["rope.scaling.type"] = text(o.ropeScaling);
+    keys["rope.scaling.factor"] = f32(4);
+    keys["rope.scaling.original_context_length"] = u32(512);
+  }
+  return {
+    "general.architecture": text(name),
     "general.name": text("tiny"),
-    "llama.block_count": u32(nLayer),
-    "llama.context_length": u32(nCtx),
-    "llama.embedding_length": u32(nEmbd),
-    "llama.feed_forward_length": u32(nFf),
-    "llama.attention.head_count": u32(nHead),
-    "llama.attention.head_count_kv": u32(nHeadKv),
-    "llama.attention.key_length": u32(headDim),
-    "llama.attention.value_length": u32(headDim),
-    "llama.rope.dimension_count": u32(headDim),
-    "llama.attention.layer_norm_rms_epsilon": f32(1e-5),
-    "llama.rope.freq_base": f32(10_000),
-    "llama.vocab_size": u32(N_VOCAB),
-    ...(nExpert > 0
-      ? { "llama.expert_count": u32(nExpert), "llama.expert_used_count": u32(nExpertUsed) }
-      : {}),
-    ...(o.ropeScaling === undefined
-      ? {}
-      : {
-          "llama.rope.scaling.type": text(o.ropeScaling),
-          "llama.rope.scaling.factor": f32(4),
-          "llama.rope.scaling.original_context_length": u32(512),
-        }),
+    ...Object.fromEntries(Object.entries(keys).map(([key, value]) => [`${name}.${key}`, value])),
     ...vocabularyKeys(o.vocabulary),
   };
-  return { metadata, tensors };
 }
 
 /** A folder for a test's files, removed with it. */

@@ -3,6 +3,7 @@ import type { Ranking } from "../ranking.ts";
 import type { ResolvedOptions } from "../options.ts";
 
 export interface BudgetInput {
+  /** Layers that methods act on: those without a sliding window. */
   readonly nLayer: number;
   readonly nHeadKv: number;
   /** Tokens that could be kept; more than `options.kvSize`. */

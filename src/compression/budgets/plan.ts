@@ -6,6 +6,7 @@ import { share } from "./share.ts";
 
 /** What budgets are divided over. */
 export interface PlanShape {
+  /** Layers that methods act on. */
   readonly nLayer: number;
   readonly nHeadKv: number;
   /** Tokens of the fullest kv head. */

@@ -57,13 +57,13 @@ function expected(head: HeadEvidence): Float32Array {
 
 /** Mean and covariance of one query head, turned by the mean rotation R: Rμ and RΣRᵀ. */
 function rotated(
-  { mean, covariance, futureRotation, neox }: QueryStatistics,
+  { mean, covariance, futureRotation, neox, rotated: dims }: QueryStatistics,
   g: number,
   dim: number,
 ): { mu: Float64Array; sigma: Float64Array } {
   const mu = Float64Array.from(mean.subarray(g * dim, (g + 1) * dim));
   const sigma = Float64Array.from(covariance.subarray(g * dim * dim, (g + 1) * dim * dim));
-  const half = dim / 2;
+  const half = dims / 2;
   const turn = (values: Float64Array, offset: number, step: number) => {
     for (let i = 0; i < half; i++) {
       const [d0, d1] = neox ? [i, i + half] : [2 * i, 2 * i + 1];

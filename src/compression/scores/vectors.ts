@@ -28,11 +28,11 @@ export function cosinesToMean(rows: Float32Array, dim: number): Float32Array {
   });
 }
 
-/** softmax in place; returns `values`. */
-export function softmax(values: Float32Array): Float32Array {
-  let most = -Infinity;
+/** softmax in place, beside a logit more that takes its share where there is one; returns `values`. */
+export function softmax(values: Float32Array, beside = -Infinity): Float32Array {
+  let most = beside;
   for (const x of values) most = Math.max(most, x);
-  let sum = 0;
+  let sum = beside === -Infinity ? 0 : Math.exp(beside - most);
   for (let i = 0; i < values.length; i++) {
     const e = Math.exp((values[i] as number) - most);
     values[i] = e;

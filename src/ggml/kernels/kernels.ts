@@ -58,17 +58,26 @@ export interface KeySums {
   readonly distance: number;
 }
 
+/** How products of queries and keys become attention. */
+export interface SoftmaxOptions {
+  /** Factor on q·k. */
+  readonly scale: number;
+  /** Logits x become softcap · tanh(x / softcap); as they are by default. */
+  readonly softcap?: number | undefined;
+  /** f32 [query heads]: a learned logit that takes weight which no token gets; none by default. */
+  readonly sinkLogits?: Tensor | undefined;
+}
+
 /** Attention of many queries, and what is summed of it. */
-export interface AttentionNode {
+export interface AttentionNode extends SoftmaxOptions {
   /** f32 [headDim, n, nHead] */
   readonly q: Tensor;
   /** f16 [headDim, nKv, nHeadKv]; the last n keys are the queries' own. */
   readonly k: Tensor;
   /** f16 like `k`; without it only the sums are computed. */
   readonly v?: Tensor | undefined;
-  readonly scale: number;
   /** Keys that a query sees, its own included (sliding window); all by default. */
-  readonly window?: number;
+  readonly window?: number | undefined;
   /** What each token receives of these queries is added there: `MOST_SUMS` kinds at most. */
   readonly sums?: readonly KeySums[];
   /** The largest is kept in `sums` instead of the sum. */
@@ -182,11 +191,14 @@ export class Kernels extends NativeOwner {
     const source = (t: Tensor | undefined) => (t === undefined ? -1 : sources.push(t) - 1);
     const sums = node.sums ?? [];
     if (sums.length > MOST_SUMS) throw new Error(`${sums.length} kinds of sums in one attention`);
+    const values = Number(source(node.v) > 0); // the third source, where there are values
     const places = Array.from({ length: MOST_SUMS }, (_, i) => sums[i]);
     const args = {
       scale: node.scale,
+      softcap: node.softcap ?? 0,
+      sinks: source(node.sinkLogits),
       window: node.window ?? 0,
-      values: Number(source(node.v) > 0),
+      values,
       sums: places.map((kind) => source(kind?.into)),
       distance: places.map((kind) => kind?.distance ?? 0),
       peaks: Number(node.peaks ?? false),
@@ -238,24 +250,27 @@ export class Kernels extends NativeOwner {
   decode(
     g: CustomNodes,
     inputs: { qkv: Tensor; table: Tensor; k: Tensor; v: Tensor; extents: Tensor },
-    shape: HeadsShape & {
-      readonly scale: number;
-      readonly longest: number;
-      readonly spread: number;
-    },
+    shape: HeadsShape &
+      SoftmaxOptions & {
+        readonly longest: number;
+        readonly spread: number;
+      },
   ): Tensor {
     const { headDim, nHead, nHeadKv, longest } = shape;
     const type = tensorType(inputs.k) as TensorType;
+    const sources = [inputs.qkv, inputs.table, inputs.k, inputs.v, inputs.extents];
+    const { scale, softcap = 0, sinkLogits } = shape;
     const args = {
       shape: rotation(shape),
-      scale: shape.scale,
+      scale,
+      softcap,
+      sinks: sinkLogits === undefined ? -1 : sources.push(sinkLogits) - 1,
       spread: shape.spread,
       from_float: type === TYPES.f16 ? null : fromFloat(type), // null is f16 to them
     };
     const { decodeWorkspace } = this.#library.functions;
     const { handle } = this.variant;
     const bytes = decodeWorkspace(handle, headDim, longest, nHead, nHeadKv, this.threads);
-    const sources = [inputs.qkv, inputs.table, inputs.k, inputs.v, inputs.extents];
     return this.#node(
       g,
       this.variant.operations.decode,

@@ -6,7 +6,7 @@ import { native } from "../native.ts";
 import { declareKernelStructs } from "./structs.ts";
 
 /** The interface of `native/src/ops.h` that these bindings were written for. */
-const VERSION = 6;
+const VERSION = 7;
 /** `sizeof(struct ggml_tensor)` plus its object header in the pinned ggml. */
 const TENSOR_OVERHEAD = 368;
 const F32 = 0;

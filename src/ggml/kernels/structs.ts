@@ -24,6 +24,8 @@ export function declareKernelStructs(): void {
     sync: "pkv_sync",
     workspace: "void*",
     scale: "float",
+    softcap: "float",
+    sinks: "int32",
     window: "int32",
     values: "int32",
     sums: koffi.array("int32", MOST_SUMS),
@@ -41,6 +43,8 @@ export function declareKernelStructs(): void {
     workspace: "void*",
     shape: "pkv_rotate_args",
     scale: "float",
+    softcap: "float",
+    sinks: "int32",
     spread: "int32",
     from_float: "void*",
   });

@@ -1,11 +1,15 @@
 import type { Graph } from "../../ggml/graph.ts";
-import type { AttentionNode, HeadsShape } from "../../ggml/kernels/kernels.ts";
+import type { AttentionNode, HeadsShape, SoftmaxOptions } from "../../ggml/kernels/kernels.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 
-/** The kv heads `[first, first + nHeadKv)` of a layer: equally long, so one node serves them. */
-export interface KvGroup {
+/** The kv heads `[firstHead, firstHead + nHeadKv)` of a layer. */
+export interface HeadRange {
   readonly firstHead: number;
   readonly nHeadKv: number;
+}
+
+/** Heads of a layer that are equally long, so that one node serves them. */
+export interface KvGroup extends HeadRange {
   /** [headDim, nKv, nHeadKv] */
   readonly k: Tensor;
   /** [headDim, nKv, nHeadKv] */
@@ -16,10 +20,11 @@ export interface KvGroup {
   readonly summed?: Pick<AttentionNode, "sums" | "peaks">;
 }
 
-export interface AttentionShape extends HeadsShape {
+export interface AttentionShape extends HeadsShape, SoftmaxOptions {
   /** Queries: those of the last n keys. */
   readonly n: number;
-  readonly scale: number;
+  /** Keys that a query sees, its own included; all by default. ggml's operations are told by the masks. */
+  readonly window?: number | undefined;
 }
 
 /**
@@ -36,20 +41,34 @@ export function attention(
   for (const group of groups) {
     const queries = groups.length === 1 ? byHead(g, q) : queriesOf(g, q, group, s);
     const { k, v, summed } = group;
+    const softmax = softmaxOf(g, group, s);
     const out = // [headDim, nHead, n]
       g.kernels?.attends(s) === true
-        ? g.kernels.attention(g, { q: queries, k, v, scale: s.scale, ...summed })
-        : g.flashAttention(queries, k, v, group.mask(), s.scale);
+        ? g.kernels.attention(g, { q: queries, k, v, window: s.window, ...softmax, ...summed })
+        : g.flashAttention(queries, k, v, group.mask(), softmax);
     result = result === undefined ? out : g.concat(result, out, 1);
   }
   return g.reshape(result as Tensor, s.headDim * s.nHead, s.n);
+}
+
+/** How a group's query heads attend: each has its own sink logit. */
+export function softmaxOf(
+  g: Graph,
+  { firstHead, nHeadKv }: HeadRange,
+  s: SoftmaxOptions & Pick<HeadsShape, "nHead" | "nHeadKv">,
+): SoftmaxOptions {
+  const { scale, softcap, sinkLogits } = s;
+  if (sinkLogits === undefined || nHeadKv === s.nHeadKv) return { scale, softcap, sinkLogits };
+  const queriesPerKv = s.nHead / s.nHeadKv;
+  const own = g.view1d(sinkLogits, nHeadKv * queriesPerKv, firstHead * queriesPerKv * 4);
+  return { scale, softcap, sinkLogits: own };
 }
 
 /** The queries of a group's kv heads, f32 [headDim, n, nHead of the group]. */
 export function queriesOf(
   g: Graph,
   q: Tensor,
-  { firstHead, nHeadKv }: Pick<KvGroup, "firstHead" | "nHeadKv">,
+  { firstHead, nHeadKv }: HeadRange,
   { headDim, nHead, nHeadKv: all, n }: Pick<AttentionShape, "headDim" | "nHead" | "nHeadKv" | "n">,
 ): Tensor {
   const queriesPerKv = nHead / all;

@@ -1,6 +1,6 @@
 import type { Graph } from "../../ggml/graph.ts";
 import { tensorShape, tensorStrides, type Tensor } from "../../ggml/tensor-buffer.ts";
-import type { HyperParameters } from "../hyper-parameters.ts";
+import type { LayerShape } from "../layer-shape.ts";
 import { linearParts, type Weight } from "./linear.ts";
 import type { Norm } from "./norm.ts";
 
@@ -22,7 +22,7 @@ export function projectHeads(
   x: Tensor,
   norm: Norm,
   weights: { readonly q: Weight; readonly k: Weight; readonly v: Weight },
-  { headDim, nHead, nHeadKv }: Pick<HyperParameters, "headDim" | "nHead" | "nHeadKv">,
+  { headDim, nHead, nHeadKv }: Pick<LayerShape, "headDim" | "nHead" | "nHeadKv">,
 ): QueryKeyValue {
   const { parts, joined } = linearParts(g, [weights.q, weights.k, weights.v], x, { norm });
   const n = tensorShape(x)[1] as number;

@@ -1,4 +1,5 @@
 import type { Graph } from "../../ggml/graph.ts";
+import type { FeedForwardShape } from "../layer-shape.ts";
 import { tensorShape, type Tensor } from "../../ggml/tensor-buffer.ts";
 
 export interface MoeWeights {
@@ -12,18 +13,12 @@ export interface MoeWeights {
   readonly down: Tensor;
 }
 
-export interface MoeShape {
-  readonly nEmbd: number;
-  readonly nExpert: number;
-  readonly nExpertUsed: number;
-}
-
 /** Smallest normal f16: keeps the weights' sum away from 0, as llama.cpp does. */
 const MIN_WEIGHT_SUM = 2 ** -14;
 
 /** Softmax-routed mixture of gated experts, weights of the chosen ones renormalised (Mixtral). */
-export function moeFfn(g: Graph, x: Tensor, w: MoeWeights, s: MoeShape): Tensor {
-  const n = tensorShape(x)[1] as number;
+export function moeFfn(g: Graph, x: Tensor, w: MoeWeights, s: FeedForwardShape): Tensor {
+  const [nEmbd, n] = tensorShape(x) as [number, number];
   const probabilities = g.softMax(g.mulMat(w.router, x)); // [nExpert, n]
   const chosen = g.argsortTopK(probabilities, s.nExpertUsed); // i32 [nExpertUsed, n]
   const picked = g.getRows(g.reshape(probabilities, 1, s.nExpert, n), chosen); // [1, used, n]
@@ -32,14 +27,14 @@ export function moeFfn(g: Graph, x: Tensor, w: MoeWeights, s: MoeShape): Tensor 
   const weights = g.reshape(g.div(flat, sum), 1, s.nExpertUsed, n);
   g.expand(weights);
 
-  const column = g.reshape(x, s.nEmbd, 1, n);
+  const column = g.reshape(x, nEmbd, 1, n);
   const up = g.mulMatId(w.up, column, chosen); // [nFf, used, n]
   const gate = g.mulMatId(w.gate, column, chosen);
   const outputs = g.mul(g.mulMatId(w.down, g.swiglu(gate, up), chosen), weights); // [nEmbd, used, n]
   g.expand(outputs);
 
   const expert = (i: number) =>
-    g.view2d(outputs, s.nEmbd, n, s.nExpertUsed * s.nEmbd * 4, i * s.nEmbd * 4);
+    g.view2d(outputs, nEmbd, n, s.nExpertUsed * nEmbd * 4, i * nEmbd * 4);
   let total = expert(0);
   for (let i = 1; i < s.nExpertUsed; i++) total = g.add(total, expert(i));
   return s.nExpertUsed === 1 ? g.contiguous(total) : total;

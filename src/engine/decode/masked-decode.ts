@@ -1,0 +1,139 @@
+import type { Graph } from "../../ggml/graph.ts";
+import { writeTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { rowBytes, TYPES } from "../../ggml/types.ts";
+import { hadamard } from "../../kvcache/kv-format.ts";
+import { slidOut, type HeadGroup, type LayerCache } from "../../kvcache/layer-cache.ts";
+import { attention, type KvGroup } from "../../models/blocks/attention.ts";
+import { MASKED, VISIBLE } from "../../models/blocks/masks.ts";
+import type { QueryKeyValue } from "../../models/blocks/heads.ts";
+import type { Model, ModelLayer } from "../../models/model.ts";
+import type { DecodeAttention } from "./decode-attention.ts";
+
+/** A stretch of the packed mask: groups of equal length and capacity share one. */
+interface MaskSlot {
+  readonly offset: number;
+  readonly capacity: number;
+  readonly window: number | undefined;
+  length: number;
+}
+
+/** Decoding with ggml's operations: rows are written at indices that are inputs, and read through masks. */
+export class MaskedDecode implements DecodeAttention {
+  readonly #position: Tensor;
+  readonly #rowIndices: Tensor;
+  readonly #maskTensor: Tensor;
+  readonly #rows: Int32Array;
+  readonly #mask: Uint16Array;
+  /** f32 [headDim, headDim] by head size, where the cache holds its rows spread. */
+  readonly #hadamards = new Map<
+    number,
+    { readonly tensor: Tensor; readonly values: Float32Array }
+  >();
+  readonly #slots = new Map<string, MaskSlot>();
+  /** Tokens that the masks show of each head. */
+  readonly #lengths: number[];
+  /** The first head of each layer, among all. */
+  readonly #firstHeads: readonly number[];
+
+  constructor(
+    private readonly g: Graph,
+    private readonly model: Model,
+    private readonly layers: readonly LayerCache[],
+  ) {
+    let nHeads = 0;
+    this.#firstHeads = layers.map(({ heads }) => (nHeads += heads.length) - heads.length);
+    this.#rows = new Int32Array(nHeads);
+    this.#lengths = this.#heads.map(({ length }) => length);
+    this.#mask = this.#layOutMasks();
+    this.#position = g.input({ type: TYPES.i32, shape: [1] });
+    this.#rowIndices = g.input({ type: TYPES.i32, shape: [this.#rows.length] });
+    this.#maskTensor = g.input({ type: TYPES.f16, shape: [this.#mask.length] });
+    for (const { headDim, format } of layers) {
+      if (format.spread === 0 || this.#hadamards.has(headDim)) continue;
+      const tensor = g.input({ type: TYPES.f32, shape: [headDim, headDim] });
+      this.#hadamards.set(headDim, { tensor, values: hadamard(headDim, format.spread) });
+    }
+  }
+
+  get isCurrent(): boolean {
+    return this.#heads.every(({ length }, i) => length === this.#lengths[i]);
+  }
+
+  get #heads() {
+    return this.layers.flatMap((layer) => layer.heads);
+  }
+
+  attend(il: number, qkv: QueryKeyValue): Tensor {
+    const { g, model } = this;
+    const { graph } = model;
+    const shape = model.layers[il] as ModelLayer;
+    const { headDim, nHead, nHeadKv } = shape;
+    const layer = this.layers[il] as LayerCache;
+    const rows = g.view1d(this.#rowIndices, nHeadKv, (this.#firstHeads[il] as number) * 4);
+    const perHead = (t: Tensor) => g.reshape(t, headDim, nHeadKv);
+    const matrix = this.#hadamards.get(headDim)?.tensor;
+    // To what the cache holds, and back.
+    const spread = (t: Tensor) => (matrix === undefined ? t : g.mulMat(matrix, t));
+    const k = spread(graph.rotate(g, il, qkv.k, this.#position));
+    g.expand(g.setRows(layer.k, perHead(k), rows));
+    g.expand(g.setRows(layer.v, spread(perHead(qkv.v)), rows));
+    const groups = layer.groups().map((group) => this.#kvGroup(layer, group));
+    const q = spread(graph.rotate(g, il, qkv.q, this.#position));
+    const attended = attention(g, q, groups, { ...shape, n: 1 });
+    if (matrix === undefined) return attended;
+    return g.reshape(spread(g.reshape(attended, headDim, nHead)), headDim * nHead, 1);
+  }
+
+  /** Points each head at its next free row and makes that row visible. */
+  prepare(position: number): void {
+    this.#heads.forEach(({ row, length }, i) => {
+      this.#rows[i] = row + length;
+      this.#lengths[i] = length + 1;
+    });
+    for (const slot of this.#slots.values()) {
+      this.#mask[slot.offset + slot.length++] = VISIBLE;
+      const unseen = slidOut(slot.length, slot.window);
+      if (unseen > 0) this.#mask[slot.offset + unseen - 1] = MASKED;
+    }
+    writeTensor(this.#position, Int32Array.of(position));
+    writeTensor(this.#rowIndices, this.#rows);
+    writeTensor(this.#maskTensor, this.#mask);
+    for (const { tensor, values } of this.#hadamards.values()) writeTensor(tensor, values);
+  }
+
+  #layOutMasks(): Uint16Array {
+    let size = 0;
+    for (const layer of this.layers) {
+      for (const group of layer.groups()) {
+        const key = slotKey(layer, group);
+        if (this.#slots.has(key)) continue;
+        const { capacity, length } = group;
+        this.#slots.set(key, { offset: size, capacity, length, window: layer.window });
+        size += capacity;
+      }
+    }
+    const mask = new Uint16Array(size).fill(MASKED);
+    for (const { offset, length, window } of this.#slots.values()) {
+      mask.fill(VISIBLE, offset + slidOut(length, window), offset + length);
+    }
+    return mask;
+  }
+
+  #kvGroup(layer: LayerCache, group: HeadGroup): KvGroup {
+    const { capacity, nHeadKv } = group;
+    const row = rowBytes(layer.format.type, layer.headDim);
+    const view = (of: Tensor) =>
+      this.g.view3d(of, [layer.headDim, capacity, nHeadKv], [row, row * capacity], group.row * row);
+    const slot = this.#slots.get(slotKey(layer, group)) as MaskSlot;
+    return {
+      ...group,
+      k: view(layer.k),
+      v: view(layer.v),
+      mask: () => this.g.view2d(this.#maskTensor, capacity, 1, capacity * 2, slot.offset * 2),
+    };
+  }
+}
+
+function slotKey({ window = 0 }: LayerCache, { capacity, length }: HeadGroup): string {
+  return `${capacity}/${length}/${window}`;
+}

@@ -1,0 +1,57 @@
+import type { EvidenceKind } from "../../compression/evidence.ts";
+import { neededWhileDecoding } from "../../compression/together.ts";
+import type { Compression } from "../../compression/resolve.ts";
+import type { KvCache } from "../../kvcache/kv-cache.ts";
+import type { Chunk } from "./layer-observer.ts";
+import { summedKinds, type Received } from "./received.ts";
+
+/** A cache to fill in a prefill, and how it is compressed. */
+export interface PrefillTarget {
+  readonly cache: KvCache;
+  readonly compression: Compression;
+  /** Whether the cache is cut to its budgets after this prefill; otherwise it only grows. */
+  readonly cut: boolean;
+  /** Rows to keep free in each head's cache beyond what it holds. */
+  readonly room: number;
+  /** Takes over what kept tokens received, where sums go on while decoding. */
+  readonly received?: Received | undefined;
+}
+
+/** What a target's method ranks and divides by, now or while it decodes. */
+export function neededBy({ cut, compression: { method } }: PrefillTarget): readonly EvidenceKind[] {
+  const carried: readonly EvidenceKind[] = method.carries === undefined ? [] : ["window"];
+  if (cut) return [...method.needs, ...(method.budget.needs ?? []), ...carried];
+  return method.every === undefined ? [] : summedKinds(neededWhileDecoding(method));
+}
+
+/** Tokens that are read. */
+export interface PromptLengths {
+  readonly prompt: number;
+  /** Of the probe after it: its longest piece, and its last. */
+  readonly probe: number;
+  readonly lastPiece: number;
+}
+
+/** What is observed, over how many tokens. */
+export interface ObservationSize {
+  /** Rows of the scratch. */
+  readonly rows: number;
+  readonly lengths: PromptLengths;
+  readonly chunkTokens: number;
+}
+
+/** The last queries of the prompt, or of its probe, that a method observes. */
+export interface ObservedWindow {
+  readonly of: Chunk["of"];
+  readonly alpha: number;
+}
+
+/** Queries that a target's method observes at the end of the prompt, or of its probe. */
+export function windowOf(
+  { compression: { method, options } }: PrefillTarget,
+  lengths: PromptLengths,
+): ObservedWindow {
+  const of = method.probe !== undefined && lengths.probe > 0 ? "probe" : "prompt";
+  const most = of === "probe" ? lengths.lastPiece : lengths.prompt;
+  return { of, alpha: Math.min(options.alpha, most) };
+}

@@ -1,0 +1,250 @@
+import { throwIfAborted } from "../../errors.ts";
+import type { Executor } from "../../ggml/executor.ts";
+import { NativeOwner } from "../../ggml/owner.ts";
+import { readTensor, TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { TYPES } from "../../ggml/types.ts";
+import { LayerScratch } from "../../kvcache/layer-scratch.ts";
+import type { Model, ModelLayer } from "../../models/model.ts";
+import { Compressor } from "../cut/compressor.ts";
+import type { AttentionWatch } from "../observe/attention-watch.ts";
+import type { Chunk, LayerObserver, ReadLayer } from "../observe/layer-observer.ts";
+import type { PrefillTarget } from "../observe/target.ts";
+import { MaskCache } from "./mask-cache.ts";
+import { readChunk } from "./read-chunk.ts";
+import { Reading } from "./reading.ts";
+
+export interface PrefillJob {
+  readonly model: Model;
+  readonly executor: Executor;
+  readonly tokens: Int32Array;
+  /** Read after the tokens and forgotten, piece by piece: its queries observe them. All targets that have a probe have this one. */
+  readonly probe: readonly Int32Array[];
+  /** True position of the first token. */
+  readonly firstPosition: number;
+  /** The caches to fill. Several may share one prefill if all of them are empty. */
+  readonly targets: readonly PrefillTarget[];
+  /** Is shown every layer that methods act on, where no tokens come before these. */
+  readonly watch?: AttentionWatch | undefined;
+  readonly chunkTokens: number;
+}
+
+export interface PrefillResult {
+  /** f32 [nVocab], of the last token. */
+  readonly logits: Float32Array;
+  /** Milliseconds spent on selecting and compacting, all targets together; scores come with the prompt's graphs. */
+  readonly compressMs: number;
+  /** Of each target: where its next token stands. */
+  readonly nextPositions: readonly number[];
+}
+
+/** Runs a prefill to its end; stopped half-way, every cache is as it was before. */
+export async function prefill(
+  job: PrefillJob & {
+    readonly signal?: AbortSignal | undefined;
+    /** Called after each layer and chunk with the share of work done, 0 to 1. */
+    readonly onProgress?: ((share: number) => void) | undefined;
+  },
+): Promise<PrefillResult> {
+  using run = await PrefillRun.create(job);
+  do {
+    throwIfAborted(job.signal);
+    await run.advance();
+    job.onProgress?.(run.progress);
+  } while (run.result === undefined);
+  return run.result;
+}
+
+/**
+ * A prefill that goes on a step at a time, layer by layer: all chunks of the prompt pass a layer, then its keys and
+ * values are cut to their budget and the scratch serves the next layer. So one layer at full length is the most there
+ * ever is. Disposed before its end, it leaves every cache as it was.
+ */
+export class PrefillRun extends NativeOwner {
+  readonly #hidden: TensorBuffer;
+  readonly #scratch: LayerScratch;
+  readonly #masks: MaskCache;
+  readonly #compressor: Compressor;
+  #reading: Reading;
+  #observers: readonly LayerObserver[] = [];
+  #layer: ReadLayer | undefined;
+  #il = 0;
+  /** The chunk of the layer at hand that comes next. */
+  #next = 0;
+  #compressMs = 0;
+  #result: PrefillResult | undefined;
+
+  private constructor(
+    private readonly job: PrefillJob,
+    past: number,
+    reading: Reading,
+  ) {
+    super();
+    const { model, executor, targets, firstPosition, tokens } = job;
+    this.#reading = reading;
+    // First what may refuse the request, then memory.
+    this.#compressor = new Compressor({
+      model,
+      executor,
+      targets,
+      past,
+      nPrompt: tokens.length,
+      nextPosition: firstPosition + tokens.length,
+    });
+    this.#hidden = new TensorBuffer(executor.backend.bufferType, [
+      { type: TYPES.f32, shape: [model.hp.nEmbd, reading.n], name: "hidden" },
+    ]);
+    const ledgers = targets.map((t) => t.cache.ledger);
+    this.#scratch = new LayerScratch(executor, { past, rows: reading.rows }, ledgers);
+    this.#masks = new MaskCache(executor);
+  }
+
+  static async create(job: PrefillJob): Promise<PrefillRun> {
+    const { model, executor, targets, chunkTokens, probe, firstPosition, tokens } = job;
+    const layers = targets[0]?.cache.layers ?? [];
+    const past = Math.max(0, ...layers.flatMap((l) => l.heads.map((h) => h.length)));
+    const reading = await Reading.create({
+      model,
+      executor,
+      targets,
+      chunkTokens,
+      probe,
+      past,
+      positions: tokens.map((_, i) => firstPosition + i),
+      nextPosition: firstPosition + tokens.length,
+    });
+    let run: PrefillRun;
+    try {
+      run = new PrefillRun(job, past, reading);
+    } catch (error) {
+      reading[Symbol.dispose]();
+      throw error;
+    }
+    try {
+      for (const chunk of reading.chunks) await run.#embed(chunk);
+      return run;
+    } catch (error) {
+      run[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** The share of work done, 0 to 1. */
+  get progress(): number {
+    const { nLayer } = this.job.model.hp;
+    const chunks = this.#reading.chunks.slice(0, this.#next);
+    const read = chunks.reduce((sum, { n }) => sum + n, 0);
+    return (this.#il + read / this.#reading.n) / nLayer;
+  }
+
+  /** What came of it, once all layers were read. */
+  get result(): PrefillResult | undefined {
+    return this.#result;
+  }
+
+  /**
+   * Reads a chunk through a layer, and cuts the layer after its last one; then on, until so many milliseconds of
+   * `performance.now()`. The caches are filled with the last step.
+   *
+   * @returns whether there is more to do
+   */
+  async advance(until = 0): Promise<boolean> {
+    this.assertAlive();
+    do await this.#step();
+    while (this.#result === undefined && performance.now() < until);
+    return this.#result === undefined;
+  }
+
+  async #step(): Promise<void> {
+    if (this.#result !== undefined) return;
+    const layer = this.#next === 0 ? await this.#beginLayer() : (this.#layer as ReadLayer);
+    const { model, executor } = this.job;
+    const { chunks, rotation } = this.#reading;
+    const reader = {
+      model,
+      executor,
+      x: this.#x,
+      masks: this.#masks,
+      rotation,
+      observers: this.#observers,
+    };
+    await readChunk(reader, layer, chunks[this.#next] as Chunk);
+    if (++this.#next < chunks.length) return;
+    await this.#endLayer(layer);
+    this.#next = 0;
+    if (++this.#il === model.hp.nLayer) await this.#end();
+  }
+
+  async #beginLayer(): Promise<ReadLayer> {
+    const { model, targets, watch } = this.job;
+    const il = this.#il;
+    const shape = model.layers[il] as ModelLayer;
+    const scratch = this.#scratch;
+    await scratch.begin(shape, targets[0]?.cache.layers[il]);
+    const watching: LayerObserver[] = watch === undefined ? [] : [watch];
+    const layer = { il, shape, scratch, attendsWhole: il < model.hp.nLayer - 1 };
+    // Layers with a sliding window keep their newest tokens: there is nothing to observe.
+    this.#observers = shape.window === undefined ? [this.#reading.observation, ...watching] : [];
+    for (const observer of this.#observers) observer.begin(layer);
+    this.#layer = layer;
+    return layer;
+  }
+
+  async #endLayer(layer: ReadLayer): Promise<void> {
+    for (const observer of this.#observers) await observer.afterLayer?.(layer);
+    const before = performance.now();
+    await this.#compressor.compress(layer, this.#reading);
+    this.#reading = await this.#reading.after(layer.il, this.#x);
+    this.#compressMs += performance.now() - before;
+  }
+
+  async #end(): Promise<void> {
+    const { targets } = this.job;
+    const logits = await this.#lastLogits();
+    for (const { cache } of targets) cache.commit();
+    const { nextPositions } = this.#compressor;
+    this.#result = { logits, compressMs: this.#compressMs, nextPositions };
+  }
+
+  get #x(): Tensor {
+    return this.#hidden.tensors[0] as Tensor;
+  }
+
+  async #embed(chunk: Chunk): Promise<void> {
+    const { model, executor } = this.job;
+    const { first, n } = chunk;
+    await executor.run((g) => {
+      const ids = g.constant(TYPES.i32, [n], this.#tokensOf(chunk));
+      const into = g.rows(this.#x, TYPES.f32, model.hp.nEmbd, first, n);
+      g.expand(g.copy(model.graph.embed(g, ids), into));
+      return () => undefined;
+    });
+  }
+
+  #tokensOf(chunk: Chunk): Int32Array {
+    const { tokens, probe } = this.job;
+    if (chunk.of === "prompt") return tokens.slice(chunk.first, chunk.first + chunk.n);
+    let first = tokens.length;
+    return probe.find((piece) => (first += piece.length) > chunk.first) as Int32Array;
+  }
+
+  #lastLogits(): Promise<Float32Array> {
+    const { model, executor } = this.job;
+    const { nEmbd, nVocab } = model.hp;
+    const row = this.#reading.lengths.prompt - 1;
+    return executor.run((g) => {
+      const last = g.rows(this.#x, TYPES.f32, nEmbd, row, 1);
+      const logits = g.output(model.graph.logits(g, last));
+      return () => readTensor(logits, new Float32Array(nVocab));
+    });
+  }
+
+  protected release(): void {
+    if (this.#result === undefined) {
+      for (const { cache } of this.job.targets) if (!cache.disposed) cache.rollBack();
+    }
+    this.#reading[Symbol.dispose]();
+    this.#masks[Symbol.dispose]();
+    this.#scratch[Symbol.dispose]();
+    this.#hidden[Symbol.dispose]();
+  }
+}

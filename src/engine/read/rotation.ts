@@ -1,0 +1,99 @@
+import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Graph, RopeParameters } from "../../ggml/graph.ts";
+import { NativeOwner } from "../../ggml/owner.ts";
+import { TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { TYPES } from "../../ggml/types.ts";
+import { joinHeads, type QueryKeyValue } from "../../models/blocks/heads.ts";
+import type { Model, ModelLayer } from "../../models/model.ts";
+import { unitPairs } from "../../models/blocks/rope.ts";
+import type { Chunk } from "../observe/layer-observer.ts";
+import { chunksOf } from "./chunks.ts";
+
+/** Positions whose rotation is computed at a time. */
+const TABLE_CHUNK = 4096;
+
+/** Rotates the queries and keys of a prefill's chunks and puts keys and values where they are kept. */
+export class Rotation extends NativeOwner {
+  /** With our own kernels: f32 [headDim, n], the rotation of each new token. Computed once for all layers of a RoPE. */
+  readonly #tables = new Map<RopeParameters, TensorBuffer>();
+
+  private constructor(
+    private readonly model: Model,
+    private readonly positions: Int32Array,
+  ) {
+    super();
+  }
+
+  /** For tokens at these positions, in the order of their rows. */
+  static async create(executor: Executor, model: Model, positions: Int32Array): Promise<Rotation> {
+    const rotation = new Rotation(model, positions);
+    const n = positions.length;
+    try {
+      for (const [il, layer] of model.layers.entries()) {
+        const { rope, headDim } = layer;
+        if (executor.kernels?.attends(layer) !== true || rotation.#tables.has(rope)) continue;
+        const spec = { type: TYPES.f32, shape: [headDim, n] };
+        rotation.#tables.set(rope, new TensorBuffer(executor.backend.bufferType, [spec]));
+        for (const chunk of chunksOf(n, TABLE_CHUNK)) await rotation.#fill(executor, il, chunk);
+      }
+    } catch (error) {
+      rotation[Symbol.dispose]();
+      throw error;
+    }
+    return rotation;
+  }
+
+  #fill(executor: Executor, il: number, { first, n }: Chunk): Promise<void> {
+    const { graph } = this.model;
+    const layer = this.#layer(il);
+    return executor.run((g) => {
+      const pairs = g.constant(TYPES.f32, [layer.headDim, 1, n], unitPairs(layer, n));
+      const positions = g.constant(TYPES.i32, [n], this.positions.slice(first, first + n));
+      const turned = g.reshape(graph.rotate(g, il, pairs, positions), layer.headDim, n);
+      g.expand(g.copy(turned, this.#rows(g, il, first, n)));
+      return () => undefined;
+    });
+  }
+
+  #rows(g: InputGraph, il: number, first: number, n: number): Tensor {
+    const { rope, headDim } = this.#layer(il);
+    const table = this.#tables.get(rope)?.tensors[0] as Tensor;
+    return g.rows(table, TYPES.f32, headDim, first, n);
+  }
+
+  #layer(il: number): ModelLayer {
+    return this.model.layers[il] as ModelLayer;
+  }
+
+  /**
+   * Adds the nodes of one chunk in one layer. `k` and `v` are f16 [headDim, n, nHeadKv].
+   *
+   * @returns the queries, rotated: f32 [headDim, nHead, n]
+   */
+  store(
+    g: InputGraph,
+    il: number,
+    qkv: QueryKeyValue,
+    { row: first, n }: Chunk,
+    { k, v }: { readonly k: Tensor; readonly v: Tensor },
+  ): Tensor {
+    this.assertAlive();
+    const layer = this.#layer(il);
+    if (g.kernels?.attends(layer) === true) {
+      const table = this.#rows(g, il, first, n);
+      const q = g.kernels.rotate(g, { qkv: joinHeads(g, qkv), table, k, v }, layer);
+      g.expand(q);
+      return q;
+    }
+    const positions = g.constant(TYPES.i32, [n], this.positions.slice(first, first + n));
+    const rotate = (heads: Tensor) => this.model.graph.rotate(g, il, heads, positions);
+    const byHead = (g: Graph, t: Tensor) => g.permute(t, 0, 2, 1, 3); // [headDim, n, heads]
+    g.expand(g.copy(byHead(g, rotate(qkv.k)), k));
+    g.expand(g.copy(byHead(g, qkv.v), v));
+    return rotate(qkv.q);
+  }
+
+  protected release(): void {
+    for (const table of this.#tables.values()) table[Symbol.dispose]();
+  }
+}
