@@ -101,9 +101,11 @@ static double check_linear(const pkv_isa *isa, pkv_random *r, runner run, int nt
   const int most = size.most, kind = size.kind < 0 ? random_below(r, N_CHECK_TYPES) : size.kind,
             few = 1 + random_below(r, random_below(r, 2) ? 7 : most), gated = random_below(r, 3) == 0,
             n = size.many ? COARSE_COLUMNS - 8 + random_below(r, 16) : few;
+  const int32_t columns = 1 + random_below(r, n); // of a decode step
   const int64_t k = (CHECK_TYPES[kind].block == 256 ? 256 : 32) * (1 + random_below(r, 3));
   pkv_linear_args a = {.n_weights = gated ? 2 : 1 + random_below(r, 3),
                        .gated = gated,
+                       .columns = random_below(r, 3) ? 0 : &columns,
                        .norm = -1,
                        .epsilon = 1e-5f,
                        .residual = -1,
@@ -125,11 +127,11 @@ static double check_linear(const pkv_isa *isa, pkv_random *r, runner run, int nt
   for (int i = 0; i < used; i++) dst.src[i] = &all[i];
   int packs = 0;
   for (int i = 0; i < a.n_weights; i++) packs |= isa->linear_packs(all[1 + i].type);
-  pkv_workspace w = check_workspace(isa->linear_workspace(k, n, gated, packs, nth));
+  pkv_workspace w = check_workspace(isa->linear_workspace(k, n, a.columns != 0, gated, packs, nth));
   a.workspace = &w;
   check_error e = {0};
   for (int repeat = 0; repeat < 2; repeat++) run(isa->linear, &dst, nth, &a); // twice: the counters must be ready again
-  for (int64_t j = 0; j < n; j++)
+  for (int64_t j = 0; j < (a.columns ? columns : n); j++)
     for (int64_t i = 0; i < rows; i++)
       check_add(&e, reference_floats(&dst, j, 0)[i], reference_linear(isa, &dst, &a, i, j));
   for (int i = 0; i < used; i++) free(all[i].data);
@@ -196,67 +198,103 @@ static double check_attention(const pkv_isa *isa, pkv_random *r, runner run, int
   return error > column_sums || error != error ? error : column_sums;
 }
 
-// A rotation and a decode step with ragged heads, which share their arguments.
+#define MOST_SEGMENTS 3
+
+// Key or value `j` of those in a head's segments, as numbers.
+static void reference_row(double *out, const pkv_segment *s, int values, int64_t j, int64_t dim) {
+  for (; j >= s->length && s[1].k && s[1].length >= 0; s++) j -= s->length;
+  const uint8_t *row = (const uint8_t *)(values ? s->v : s->k) + j * dim * 2;
+  for (int64_t d = 0; d < dim; d++) out[d] = reference_half(row + 2 * d);
+}
+
+// A decode step of some sequences with ragged heads, each in several places, and a rotation, which share their arguments.
 static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nth, check_size size) {
   const int most = size.least + size.most;
-  const int64_t dim = random_below(r, 2) ? 64 : 96, rows = 3 * (most + 2);
+  const int64_t dim = random_below(r, 2) ? 64 : 96;
   const int kv = 1 + random_below(r, 3), group = 1 + random_below(r, 4), heads = kv * group;
-  pkv_tensor qkv = check_floats(r, dim * (heads + 2 * kv), 1, 1), table = check_floats(r, dim, 1, 1);
+  const int32_t columns = 1 + random_below(r, 3);
+  const int n = columns + random_below(r, 2), all_heads = kv * columns, room = most + 2;
+  pkv_tensor qkv = check_floats(r, dim * (heads + 2 * kv), n, 1), table = check_floats(r, dim, n, 1);
+  const int64_t rows = (int64_t)all_heads * MOST_SEGMENTS * room;
   pkv_tensor k = check_halves(r, dim, rows, 1), v = check_halves(r, dim, rows, 1),
-             extent = check_tensor(26, 1, 4, 2, kv, 1), dst = check_tensor(T_F32, 1, 4, dim * heads, 1, 1);
-  pkv_tensor turned = check_tensor(T_F32, 1, 4, dim, heads, 1);
-  for (int h = 0; h < kv; h++)
-    ((int32_t *)extent.data)[2 * h] = h * (most + 2),
-                                 ((int32_t *)extent.data)[2 * h + 1] = size.least + random_below(r, size.most);
+             segments = check_tensor(27, 1, 8, 3, MOST_SEGMENTS + 1, kv * n), // one more, which ends the last
+      held = check_tensor(27, 1, 8, 4, n, 1), dst = check_tensor(T_F32, 1, 4, dim * heads, n, 1),
+             queries = check_tensor(T_F32, 1, 4, dim * heads, n, 1), sinks = check_floats(r, heads, 1, 1);
+  int64_t parts = 0, tokens[64];
+  for (int h = 0; h < all_heads; h++) {
+    pkv_segment *s = (pkv_segment *)segments.data + h * segments.ne[1];
+    const int used = 1 + random_below(r, MOST_SEGMENTS);
+    tokens[h] = 0;
+    for (int i = 0; i < used; i++) {
+      const int64_t first = (int64_t)(h * MOST_SEGMENTS + i) * room * dim * 2;
+      s[i] = (pkv_segment){(char *)k.data + first, (char *)v.data + first, 0};
+      s[i].length = i < used - 1 ? random_below(r, most) : size.least + random_below(r, size.most);
+      tokens[h] += s[i].length, parts += s[i].length / DECODE_PART + 1;
+    }
+  }
+  const int spread_over = random_below(r, 2) ? 32 : 0;
+  for (int c = 0; c < columns; c++)
+    ((pkv_column *)held.data)[c] =
+        (pkv_column){T_F16, 0, spread_over, random_below(r, 2) ? (float *)queries.data + c * dim * heads : 0};
   pkv_decode_args a = {.shape = {heads, kv, random_below(r, 2), (int32_t)(random_below(r, 2) ? dim : dim / 2)},
                        .scale = 0.2f,
                        .softcap = random_below(r, 3) ? 0 : 2.f,
-                       .sinks = random_below(r, 3) ? -1 : 5,
-                       .spread = random_below(r, 2) ? 32 : 0};
-  pkv_workspace w = check_workspace(isa->decode_workspace(dim, most, heads, kv, nth));
+                       .sinks = random_below(r, 3) ? -1 : 4,
+                       .columns = &columns};
+  pkv_workspace w = check_workspace(isa->decode_workspace(dim, parts, group, nth));
   a.workspace = &w;
-  pkv_tensor sinks = check_floats(r, heads, 1, 1), *sources[] = {&qkv, &table, &k, &v, &extent, &sinks};
-  for (int i = 0; i < 6; i++) dst.src[i] = turned.src[i] = sources[i];
+  pkv_tensor *sources[] = {&qkv, &table, &segments, &held, &sinks};
+  for (int i = 0; i < 5; i++) dst.src[i] = sources[i];
   for (int repeat = 0; repeat < 2; repeat++) run(isa->decode, &dst, nth, &a);
   check_error e = {0};
-  double *p = malloc((most + 1) * sizeof *p), q[512], key[512], value[512], x[512];
-  for (int h = 0; h < heads; h++) {
-    const int32_t *at = (int32_t *)extent.data + 2 * (h / group);
-    reference_rotation(q, (float *)qkv.data + h * dim, table.data, dim, &a.shape);
-    reference_rotation(key, (float *)qkv.data + (heads + h / group) * dim, table.data, dim, &a.shape);
-    for (int64_t d = 0; d < dim; d++) value[d] = ((float *)qkv.data)[(heads + kv + h / group) * dim + d];
-    reference_spread(q, dim, a.spread), reference_spread(key, dim, a.spread), reference_spread(value, dim, a.spread);
-    const double sink = reference_sink(&dst, a.sinks, h);
-    double most_score = sink, sum = 0;
-    for (int64_t d = 0; d < dim; d++) { // the token's own key and value were appended
-      check_rounding(&e, reference_half((uint8_t *)k.data + (at[0] + at[1]) * k.nb[1] + 2 * d), key[d]);
-      check_rounding(&e, reference_half((uint8_t *)v.data + (at[0] + at[1]) * v.nb[1] + 2 * d), value[d]);
+  double *p = malloc((MOST_SEGMENTS * room + 1) * sizeof *p), q[512], key[512], value[512], x[512], row[512];
+  for (int c = 0; c < columns; c++)
+    for (int h = 0; h < heads; h++) {
+      const float *own = (float *)qkv.data + c * dim * (heads + 2 * kv), *turn = (float *)table.data + c * dim;
+      const pkv_segment *s = (pkv_segment *)segments.data + (c * kv + h / group) * segments.ne[1];
+      const int64_t last = tokens[c * kv + h / group];
+      reference_rotation(q, own + h * dim, turn, dim, &a.shape);
+      reference_rotation(key, own + (heads + h / group) * dim, turn, dim, &a.shape);
+      for (int64_t d = 0; d < dim; d++) value[d] = own[(heads + kv + h / group) * dim + d];
+      reference_spread(q, dim, spread_over), reference_spread(key, dim, spread_over),
+          reference_spread(value, dim, spread_over);
+      reference_row(row, s, 0, last, dim); // the token's own key and value were appended
+      for (int64_t d = 0; d < dim; d++) check_rounding(&e, row[d], key[d]);
+      reference_row(row, s, 1, last, dim);
+      for (int64_t d = 0; d < dim; d++) check_rounding(&e, row[d], value[d]);
+      const double sink = reference_sink(&dst, a.sinks, h);
+      double most_score = sink, sum = 0;
+      for (int64_t j = 0; j <= last; j++) {
+        double score = 0;
+        reference_row(row, s, 0, j, dim);
+        for (int64_t d = 0; d < dim; d++) score += q[d] * row[d];
+        p[j] = reference_logit(score * a.scale, a.softcap);
+        if (p[j] > most_score) most_score = p[j];
+      }
+      sum = exp(sink - most_score);
+      for (int64_t j = 0; j <= last; j++) sum += p[j] = exp(p[j] - most_score);
+      for (int64_t d = 0; d < dim; d++) x[d] = 0;
+      for (int64_t j = 0; j <= last; j++) {
+        reference_row(row, s, 1, j, dim);
+        for (int64_t d = 0; d < dim; d++) x[d] += p[j] / sum * row[d];
+      }
+      reference_spread(x, dim, spread_over);
+      const float *query = ((pkv_column *)held.data)[c].query;
+      for (int64_t d = 0; d < dim; d++) check_add(&e, ((float *)dst.data)[(c * heads + h) * dim + d], x[d]);
+      for (int64_t d = 0; d < dim && query; d++) check_add(&e, query[h * dim + d], own[h * dim + d]);
     }
-    for (int j = 0; j <= at[1]; j++) {
-      double s = 0;
-      for (int64_t d = 0; d < dim; d++) s += q[d] * reference_half((uint8_t *)k.data + (at[0] + j) * k.nb[1] + 2 * d);
-      p[j] = reference_logit(s * a.scale, a.softcap);
-      if (p[j] > most_score) most_score = p[j];
-    }
-    sum = exp(sink - most_score);
-    for (int j = 0; j <= at[1]; j++) sum += p[j] = exp(p[j] - most_score);
-    for (int64_t d = 0; d < dim; d++) {
-      x[d] = 0;
-      for (int j = 0; j <= at[1]; j++)
-        x[d] += p[j] / sum * reference_half((uint8_t *)v.data + (at[0] + j) * v.nb[1] + 2 * d);
-    }
-    reference_spread(x, dim, a.spread);
-    for (int64_t d = 0; d < dim; d++) check_add(&e, ((float *)dst.data)[h * dim + d], x[d]);
-  }
   pkv_rotate_args rotation = a.shape;
+  pkv_tensor turned = check_tensor(T_F32, 1, 4, dim, heads, 1), one = qkv;
+  one.ne[1] = 1;
   k.nb[2] = k.nb[1], v.nb[2] = v.nb[1]; // one row a head
+  turned.src[0] = &one, turned.src[1] = &table, turned.src[2] = &k, turned.src[3] = &v;
   run(isa->rotate, &turned, nth, &rotation);
   for (int h = 0; h < heads; h++) {
     reference_rotation(q, (float *)qkv.data + h * dim, table.data, dim, &a.shape);
     for (int64_t d = 0; d < dim; d++) check_add(&e, ((float *)turned.data)[h * dim + d], q[d]);
   }
-  free(p), free(turned.data), free(w.data), free(dst.data);
-  for (int i = 0; i < 6; i++) free(sources[i]->data);
+  free(p), free(turned.data), free(w.data), free(dst.data), free(k.data), free(v.data), free(queries.data);
+  for (int i = 0; i < 5; i++) free(sources[i]->data);
   return check_result(&e);
 }
 

@@ -1,6 +1,7 @@
-// Attention of one token over a cache whose kv heads have lengths of their own. The keys of each head are cut into
-// parts of a fixed size, which threads take in turn, and each query head's parts are put together at the end: so the
-// sums do not depend on the number of threads.
+// Attention of one token of each of some sequences, over caches whose kv heads have lengths of their own. The rows of a
+// head lie in segments, which are cut into parts of a fixed size; threads take parts in turn, whosesoever they are, and
+// each query head's parts are put together at the end: so the sums depend neither on the number of threads nor on the
+// other sequences.
 #pragma once
 #include "ops.h"
 #include "rotate.h"
@@ -8,16 +9,19 @@
 #include "weights.h"
 #include <math.h>
 
-#define PART 64
+#define PART DECODE_PART
 #define ABSENT (-1e4f) // score of keys beyond the last
 
 // Per part and query head: weighted values, maximum, sum of weights.
 static size_t partial_floats(int64_t dim) { return PKV_ALIGN((dim + 2) * 4) / 4; }
 static size_t part_floats(int64_t dim, int group) { return PKV_ALIGN((PART * dim + group * (dim + PART)) * 4) / 4; }
 
-static size_t decode_workspace(int64_t dim, int64_t longest, int n_head, int n_head_kv, int nth) {
-  const int64_t parts = (longest + PART) / PART;
-  return (parts * n_head * partial_floats(dim) + nth * part_floats(dim, n_head / n_head_kv)) * 4;
+static size_t decode_workspace(int64_t dim, int64_t parts, int group, int nth) {
+  return (parts * group * partial_floats(dim) + nth * part_floats(dim, group)) * 4;
+}
+
+static size_t cached_row_bytes(int64_t type, int64_t dim) {
+  return type == T_Q8_0 ? dim / BLOCK * 34 : type == T_Q4_0 ? dim / BLOCK * 18 : dim * 2;
 }
 
 // Rows of a quantized cache as floats.
@@ -107,49 +111,59 @@ static void spread(float *x, int64_t dim, int block) {
 
 typedef struct {
   const pkv_decode_args *a;
-  const float *qkv, *table;
-  pkv_tensor *k, *v;
   int64_t dim;
   int group;
 } decode_job;
 
-// One kv head's rows [from, from + n) of those it holds, the token's own among them where `is_last`.
-static void decode_part(const decode_job *g, int head, int64_t first_row, int64_t from, int n, int is_last,
-                        float *partial, float *scratch) {
+// A part of a kv head's rows: `n` of a segment from `from` on, the token's own last among them where `appends`.
+typedef struct {
+  const pkv_column *column;
+  const pkv_segment *segment;
+  const float *qkv, *table; // of the column
+  int head, n, appends;
+  int64_t from;
+} decode_part;
+
+// Rotates the token's key, and writes it and the value behind the segment's tokens.
+static void append_token(const decode_job *g, const decode_part *p, float *scratch, size_t row) {
   const int64_t dim = g->dim;
   const pkv_rotate_args *shape = &g->a->shape;
-  float *rows = scratch, *q = rows + PART * dim, *score = q + g->group * dim;
-  uint8_t *k = (uint8_t *)g->k->data + (first_row + from) * g->k->nb[1],
-          *v = (uint8_t *)g->v->data + (first_row + from) * g->v->nb[1];
-  if (is_last) {
-    const float *qkv_k = g->qkv + (shape->n_head + head) * dim, *qkv_v = qkv_k + shape->n_head_kv * dim;
-    float *new_k = rows, *new_v = rows + dim; // until the rows are read
-    rotate_head(new_k, qkv_k, g->table, dim, shape);
-    memcpy(new_v, qkv_v, dim * sizeof *new_v);
-    spread(new_k, dim, g->a->spread);
-    spread(new_v, dim, g->a->spread);
-    uint8_t *to_k = k + (n - 1) * g->k->nb[1], *to_v = v + (n - 1) * g->v->nb[1];
-    if (g->a->from_float) {
-      g->a->from_float(new_k, to_k, dim);
-      g->a->from_float(new_v, to_v, dim);
-    } else {
-      row_to_f16(to_k, new_k, dim);
-      row_to_f16(to_v, new_v, dim);
-    }
+  const float *k = p->qkv + (shape->n_head + p->head) * dim, *v = k + shape->n_head_kv * dim;
+  float *new_k = scratch, *new_v = scratch + dim;
+  rotate_head(new_k, k, p->table, dim, shape);
+  memcpy(new_v, v, dim * sizeof *new_v);
+  spread(new_k, dim, (int)p->column->spread);
+  spread(new_v, dim, (int)p->column->spread);
+  char *to_k = p->segment->k + p->segment->length * row, *to_v = p->segment->v + p->segment->length * row;
+  if (p->column->from_float) {
+    p->column->from_float(new_k, to_k, dim);
+    p->column->from_float(new_v, to_v, dim);
+  } else {
+    row_to_f16(to_k, new_k, dim);
+    row_to_f16(to_v, new_v, dim);
   }
-  read_rows(g->k->type, rows, k, g->k->nb[1], n, dim);
+}
+
+static void attend_part(const decode_job *g, const decode_part *p, float *partial, float *scratch) {
+  const int64_t dim = g->dim;
+  const int type = (int)p->column->type;
+  const size_t row = cached_row_bytes(type, dim);
+  float *rows = scratch, *q = rows + PART * dim, *score = q + g->group * dim;
+  if (p->appends) append_token(g, p, rows, row); // until the rows are read
+  read_rows(type, rows, (const uint8_t *)p->segment->k + p->from * row, row, p->n, dim);
   for (int i = 0; i < g->group; i++) {
-    rotate_head(q + i * dim, g->qkv + (head * g->group + i) * dim, g->table, dim, shape);
-    spread(q + i * dim, dim, g->a->spread);
+    rotate_head(q + i * dim, p->qkv + (p->head * g->group + i) * dim, p->table, dim, &g->a->shape);
+    spread(q + i * dim, dim, (int)p->column->spread);
     const vf scale = v_set1(score_scale(g->a->scale, g->a->softcap));
     for (int64_t d = 0; d < dim; d += LANES) v_store(q + i * dim + d, v_mul(v_load(q + i * dim + d), scale));
-    scores_of(score + i * PART, rows, q + i * dim, n, dim);
+    scores_of(score + i * PART, rows, q + i * dim, p->n, dim);
     if (g->a->softcap > 0) soft_cap_all(score + i * PART, PART, g->a->softcap);
     float *own = partial + i * partial_floats(dim);
-    softmax_part(score + i * PART, n, own + dim, own + dim + 1);
+    softmax_part(score + i * PART, p->n, own + dim, own + dim + 1);
   }
-  read_rows(g->v->type, rows, v, g->v->nb[1], n, dim);
-  for (int i = 0; i < g->group; i++) weighted_rows(partial + i * partial_floats(dim), rows, score + i * PART, n, dim);
+  read_rows(type, rows, (const uint8_t *)p->segment->v + p->from * row, row, p->n, dim);
+  for (int i = 0; i < g->group; i++)
+    weighted_rows(partial + i * partial_floats(dim), rows, score + i * PART, p->n, dim);
 }
 
 // `sink`: a logit in units of log 2 that takes weight and gives nothing; -INFINITY: none.
@@ -166,39 +180,73 @@ static void combine_parts(float *out, const float *partial, size_t stride, int64
   for (int64_t d = 0; d < dim; d += LANES) v_store(out + d, v_mul(v_set1(1 / total), v_load(out + d)));
 }
 
+// The segments of a kv head of a column, and its parts.
+typedef struct {
+  const pkv_segment *first;
+  int segments;
+  int64_t parts;
+} head_extent;
+
+static int64_t parts_of(const pkv_segment *s, int is_last) { return (s->length + (is_last ? PART : PART - 1)) / PART; }
+
+static head_extent extent_of(const pkv_tensor *segments, int64_t head) {
+  head_extent e = {(const pkv_segment *)segments->data + head * segments->ne[1], 0, 0};
+  while (e.segments < segments->ne[1] && e.first[e.segments].k) e.segments++;
+  for (int i = 0; i < e.segments; i++) e.parts += parts_of(e.first + i, i == e.segments - 1);
+  return e;
+}
+
+// Part `at` of a head.
+static decode_part part_at(const head_extent *e, int64_t at) {
+  int i = 0;
+  for (int64_t n; at >= (n = parts_of(e->first + i, i == e->segments - 1)); i++) at -= n;
+  const int is_last = i == e->segments - 1;
+  decode_part p = {.segment = e->first + i, .from = at * PART};
+  const int64_t end = p.segment->length + is_last;
+  p.n = (int)pkv_min(PART, end - p.from);
+  p.appends = is_last && p.from + p.n == end;
+  return p;
+}
+
 static void decode(pkv_tensor *dst, int ith, int nth, void *args) {
   pkv_decode_args *a = args;
-  const int32_t *extent = dst->src[4]->data; // first row, tokens held
+  const pkv_tensor *qkv = dst->src[0], *table = dst->src[1], *segments = dst->src[2];
+  const pkv_column *columns = dst->src[3]->data;
   const float *sinks = a->sinks >= 0 ? dst->src[a->sinks]->data : 0;
-  const int heads_kv = a->shape.n_head_kv, group = a->shape.n_head / heads_kv;
-  const int64_t dim = dst->src[1]->ne[0];
-  const decode_job g = {a, dst->src[0]->data, dst->src[1]->data, dst->src[2], dst->src[3], dim, group};
+  const int heads_kv = a->shape.n_head_kv, group = a->shape.n_head / heads_kv, heads = *a->columns * heads_kv;
+  const int64_t dim = table->ne[0];
+  const decode_job g = {a, dim, group};
   const size_t stride = group * partial_floats(dim); // from part to part
   int64_t all = 0;
-  for (int h = 0; h < heads_kv; h++) all += extent[2 * h + 1] / PART + 1;
+  for (int h = 0; h < heads; h++) all += extent_of(segments, h).parts;
   float *partial = (float *)a->workspace->data, *scratch = partial + all * stride + ith * part_floats(dim, group);
 
   int64_t unit = pkv_take(&a->sync), first = 0;
-  for (int h = 0; h < heads_kv; h++) {
-    const int64_t held = extent[2 * h + 1], parts = held / PART + 1;
-    for (; unit < first + parts; unit = pkv_take(&a->sync)) {
-      const int64_t from = (unit - first) * PART;
-      const int n = (int)pkv_min(PART, held + 1 - from);
-      decode_part(&g, h, extent[2 * h], from, n, from + n == held + 1, partial + unit * stride, scratch);
+  for (int h = 0; h < heads; h++) {
+    const head_extent e = extent_of(segments, h);
+    for (; unit < first + e.parts; unit = pkv_take(&a->sync)) {
+      decode_part p = part_at(&e, unit - first);
+      p.column = columns + h / heads_kv, p.head = h % heads_kv;
+      p.qkv = (const float *)((const char *)qkv->data + h / heads_kv * qkv->nb[1]);
+      p.table = (const float *)((const char *)table->data + h / heads_kv * table->nb[1]);
+      attend_part(&g, &p, partial + unit * stride, scratch);
     }
-    first += parts;
+    first += e.parts;
   }
   pkv_barrier(&a->sync, nth);
   first = 0;
-  for (int h = 0; h < heads_kv; h++) {
-    const int64_t parts = extent[2 * h + 1] / PART + 1;
+  for (int h = 0; h < heads; h++) {
+    const int64_t parts = extent_of(segments, h).parts;
+    const pkv_column *column = columns + h / heads_kv;
     for (int i = 0; i < group; i++) {
-      const int head = h * group + i;
-      if (head % nth != ith) continue;
-      float *out = (float *)dst->data + head * dim;
+      const int head = h % heads_kv * group + i;
+      if ((h * group + i) % nth != ith) continue;
+      float *out = (float *)((char *)dst->data + h / heads_kv * dst->nb[1]) + head * dim;
       const float sink = sinks ? sinks[head] * LOG2E : -INFINITY;
       combine_parts(out, partial + first * stride + i * partial_floats(dim), stride, parts, dim, sink);
-      spread(out, dim, a->spread);
+      spread(out, dim, (int)column->spread);
+      const float *query = (const float *)((const char *)qkv->data + h / heads_kv * qkv->nb[1]) + head * dim;
+      if (column->query) memcpy(column->query + head * dim, query, dim * sizeof *query);
     }
     first += parts;
   }

@@ -77,13 +77,13 @@ PKV_EXPORT void *pkv_isa_attention(const pkv_isa *isa) { return (void *)isa->att
 PKV_EXPORT void *pkv_isa_rotate(const pkv_isa *isa) { return (void *)isa->rotate; }
 PKV_EXPORT void *pkv_isa_decode(const pkv_isa *isa) { return (void *)isa->decode; }
 
-PKV_EXPORT size_t pkv_linear_workspace(const pkv_isa *isa, int64_t k, int64_t n, int gated, int packs, int nth) {
-  return isa->linear_workspace(k, n, gated, packs, nth);
+PKV_EXPORT size_t pkv_linear_workspace(const pkv_isa *isa, int64_t k, int64_t n, int decode, int gated, int packs,
+                                       int nth) {
+  return isa->linear_workspace(k, n, decode, gated, packs, nth);
 }
 PKV_EXPORT size_t pkv_attention_workspace(const pkv_isa *isa, int64_t dim, int64_t nkv, int sums, int group, int nth) {
   return isa->attention_workspace(dim, nkv, sums, group, nth);
 }
-PKV_EXPORT size_t pkv_decode_workspace(const pkv_isa *isa, int64_t dim, int64_t longest, int n_head, int n_head_kv,
-                                       int nth) {
-  return isa->decode_workspace(dim, longest, n_head, n_head_kv, nth);
+PKV_EXPORT size_t pkv_decode_workspace(const pkv_isa *isa, int64_t dim, int64_t parts, int group, int nth) {
+  return isa->decode_workspace(dim, parts, group, nth);
 }

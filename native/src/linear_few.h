@@ -86,9 +86,9 @@ INLINE size_t bytes_of_columns(int64_t k, int64_t n) {
 
 static size_t few_workspace(int64_t k, int64_t n) { return PKV_ALIGN(k * n * 4) + bytes_of_columns(k, n); }
 
-static few_columns prepare_columns(const pkv_tensor *dst, const pkv_linear_args *a, int ith) {
+static few_columns prepare_columns(const pkv_tensor *dst, int64_t n, const pkv_linear_args *a, int ith) {
   const pkv_tensor *x = dst->src[0];
-  const int64_t k = x->ne[0], n = x->ne[1];
+  const int64_t k = x->ne[0];
   char *at = a->workspace->data + ith * few_workspace(k, n);
   const few_columns c = {(float *)at, at + PKV_ALIGN(k * n * 4), k};
   const float *norm = vector_of(dst, a->norm);
@@ -112,13 +112,12 @@ INLINE void few_rows(float *sums, const pkv_tensor *w, int64_t from, int64_t to,
     loop.row(sums + (r - from), (const uint8_t *)w->data + r * w->nb[1], w->nb[1], columns, x->k, nc);
 }
 
-// Each thread has one stretch of rows: what is fetched ahead is then its own.
-static void linear_few(pkv_tensor *dst, int ith, int nth, pkv_linear_args *a) {
-  const int64_t n = dst->src[0]->ne[1];
+// The first `n` columns. Each thread has one stretch of rows: what is fetched ahead is then its own.
+static void linear_few(pkv_tensor *dst, int64_t n, int ith, int nth, pkv_linear_args *a) {
   const pkv_tensor *w0 = dst->src[1]; // its first rows are on their way while x is normed
   for (size_t at = 0; at < BYTES_AHEAD; at += 64)
     __builtin_prefetch((const char *)w0->data + w0->ne[1] * ith / nth * w0->nb[1] + at);
-  const few_columns columns = prepare_columns(dst, a, ith);
+  const few_columns columns = prepare_columns(dst, n, a, ith);
   int64_t offset = 0;
   for (int i = 0; i < (a->gated ? 1 : a->n_weights); i++) {
     const pkv_tensor *w = dst->src[1 + i], *up = a->gated ? dst->src[2] : 0;

@@ -7,7 +7,7 @@
 #include "tensor.h"
 
 #define PKV_EXPORT __attribute__((visibility("default")))
-#define PKV_VERSION 7
+#define PKV_VERSION 8
 
 #define PKV_SUMS 2 // kinds of sums that one attention gathers
 
@@ -21,6 +21,9 @@ typedef struct {
 typedef struct {
   pkv_sync sync;
   pkv_workspace *workspace;
+  // Of a decode step: so many columns are there, and what one of them gives does not depend on the others. 0: all are,
+  // and how they are multiplied depends on how many they are.
+  const int32_t *columns;
   int32_t n_weights; // src[1 ..]: [K, M], their results one under the other
   int32_t gated;     // two weights, gate and up: dst [M, n] = silu(gate x) * (up x)
   int32_t norm;      // index of the source that x is RMS-normed with, f32 [K]; -1: none
@@ -53,20 +56,35 @@ typedef struct {
 
 typedef void (*pkv_from_float)(const float *, void *, int64_t);
 
-// One token against a cache that is ragged per kv head. src: qkv f32 [headDim * (nHead + 2 nHeadKv), 1], rotation
-// f32 [headDim, 1], k and v [headDim, rows], i32 [2, nHeadKv]: first row and tokens held of each kv head.
-// Appends the token's key and value behind those; dst f32 [headDim * nHead, 1].
+// A stretch of a kv head's rows: `length` tokens' keys and values, wherever they lie.
+typedef struct {
+  char *k, *v; // k is 0 where there is no segment
+  int64_t length;
+} pkv_segment;
+
+// A column of a decode step: how its sequence's cache holds rows.
+typedef struct {
+  int64_t type;
+  pkv_from_float from_float; // of that type; 0 for f16
+  int64_t spread; // rows are Hadamard transforms of so many values each, a power of two; 0: plain rows
+  float *query;   // where its queries go before rotation, [headDim * nHead]; 0: nowhere
+} pkv_column;
+
+// A token of each of some sequences, each against its own cache, which is ragged per kv head. src: qkv f32
+// [headDim * (nHead + 2 nHeadKv), n], rotation f32 [headDim, n], segments i64 [3, s, nHeadKv * n], of which a head's last
+// one has room behind its tokens, columns i64 [4, n]. Appends each token's key and value there; dst f32
+// [headDim * nHead, n].
 typedef struct {
   pkv_sync sync;
   pkv_workspace *workspace;
   pkv_rotate_args shape;
   float scale;
-  float softcap;  // as in attention
-  int32_t sinks;  // as in attention
-  int32_t spread; // the cache holds Hadamard transforms of so many values each, a power of two; 0: plain rows
-  pkv_from_float from_float; // of the cache's type; 0 for f16
+  float softcap;          // as in attention
+  int32_t sinks;          // as in attention
+  const int32_t *columns; // so many are there
 } pkv_decode_args;
 
+#define DECODE_PART 64 // keys of a segment that a thread takes at a time
 #define FEW_COLUMNS 7 // beyond this, packing a panel costs less than unpacking the weights for each column
 // From so many columns on bytes of columns are one a value; below two, which is finer than bf16.
 #define COARSE_COLUMNS 128
@@ -84,9 +102,9 @@ typedef struct {
   pkv_op linear, attention, rotate, decode;
   int (*linear_packs)(int type); // how a weight of this type wants many columns packed
   // Bytes of workspace. packs: of all weights.
-  size_t (*linear_workspace)(int64_t k, int64_t n, int gated, int packs, int nth);
+  size_t (*linear_workspace)(int64_t k, int64_t n, int decode, int gated, int packs, int nth);
   size_t (*attention_workspace)(int64_t head_dim, int64_t nkv, int sums, int group, int nth); // sums: kinds of them
-  size_t (*decode_workspace)(int64_t head_dim, int64_t longest, int n_head, int n_head_kv, int nth);
+  size_t (*decode_workspace)(int64_t head_dim, int64_t parts, int group, int nth);
 } pkv_isa;
 
 extern const pkv_isa *const pkv_isas[]; // best first, ends with 0

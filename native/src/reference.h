@@ -67,7 +67,7 @@ static void reference_round(double *x, int n, int steps) {
 static double reference_dot(const pkv_isa *isa, const pkv_tensor *dst, const pkv_linear_args *a, int weight,
                             int64_t row, int64_t j) {
   const pkv_tensor *x = dst->src[0], *w = dst->src[1 + weight];
-  const int bytes = x->ne[1] > FEW_COLUMNS && isa->linear_packs(w->type) == PACK_BYTES;
+  const int bytes = !a->columns && x->ne[1] > FEW_COLUMNS && isa->linear_packs(w->type) == PACK_BYTES;
   const float *column = reference_floats(x, j, 0);
   double squares = 0, sum = 0;
   for (int64_t k = 0; k < x->ne[0]; k++) squares += (double)column[k] * column[k];

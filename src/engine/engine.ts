@@ -14,12 +14,14 @@ import { fingerprint, weightsName } from "../models/fingerprint.ts";
 import { Model } from "../models/model.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerateOptions } from "./answer.ts";
+import { answersOf, type PieceFrom } from "./answers.ts";
+import { Decoder, LARGEST_BATCH } from "./decode/decoder.ts";
+import { holding } from "./member.ts";
 import { ENGINE_OPTIONS } from "./option-tables.ts";
 import { Session, type PrefillOptions } from "./session.ts";
 import type { SessionMemory } from "./session-memory.ts";
 import { fitsModel, resolveSession, type SessionOptions } from "./session-options.ts";
 import { watchAttention, type WatchOptions } from "./watch-attention.ts";
-import { DecodeBatch, prefillTogether, type PieceOf } from "./together.ts";
 
 const DEFAULT_MODEL = "smollm2-135m";
 
@@ -42,6 +44,9 @@ export interface EngineOptions {
   readonly onWarning?: (message: string) => void;
 }
 
+/** A piece of one of several answers. */
+export type PieceOf = PieceFrom<Session>;
+
 export interface LoadProgress {
   readonly phase: "download" | "load";
   readonly doneBytes: number;
@@ -57,7 +62,7 @@ export class Engine implements AsyncDisposable {
   readonly #chunkTokens: number | undefined;
   /** By their memory, which outlives a session that somebody forgets. */
   readonly #sessions = new Map<SessionMemory, WeakRef<Session>>();
-  readonly #batch: DecodeBatch;
+  readonly #decoder: Decoder;
   #disposed = false;
 
   private constructor(
@@ -83,7 +88,7 @@ export class Engine implements AsyncDisposable {
     this.#model = parts.model;
     this.#tokenizer = parts.tokenizer;
     this.#chunkTokens = chunkTokens;
-    this.#batch = new DecodeBatch(parts.model, parts.executor);
+    this.#decoder = new Decoder(parts.model, parts.executor);
   }
 
   /**
@@ -170,6 +175,11 @@ export class Engine implements AsyncDisposable {
     return this.#executor.kernels?.workspace.bytes ?? 0;
   }
 
+  /** @internal Graphs that were built for decoding. */
+  get graphsBuilt(): number {
+    return this.#decoder.built;
+  }
+
   get tokenizer(): Tokenizer {
     this.#assertAlive();
     if (this.#tokenizer === undefined) {
@@ -189,10 +199,16 @@ export class Engine implements AsyncDisposable {
     const session = new Session({
       model: this.#model,
       executor: this.#executor,
+      decoder: this.#decoder,
       tokenizer: this.#tokenizer,
       chunkTokens: this.#chunkTokens,
-      ...{ compression, kvFormat: format, kvLimit },
-      onFree: (memory) => this.#sessions.delete(memory),
+      compression,
+      kvFormat: format,
+      kvLimit,
+      onFree: (memory) => {
+        this.#decoder.forget({ cache: memory.cache });
+        this.#sessions.delete(memory);
+      },
     });
     this.#sessions.set(session.memory, new WeakRef(session));
     return session;
@@ -208,12 +224,19 @@ export class Engine implements AsyncDisposable {
     options: PrefillOptions = {},
   ): Promise<void> {
     this.#requireDistinct("prefillTogether", sessions);
-    await prefillTogether(sessions, tokens, options);
+    const [first] = sessions;
+    if (first === undefined) return;
+    await holding(sessions, "exclusively", () => {
+      if (sessions.length > 1 && sessions.some((s) => s.nPast > 0)) {
+        throw new PyramidKVError("USAGE", "only new sessions can share a prefill");
+      }
+      return first.runPrefill(sessions, tokens, options);
+    });
   }
 
   /**
-   * Appends one token to each session, in one graph: the weights are read once for all. The logits may differ from
-   * those of single steps by what other sums in the same precision differ.
+   * Appends one token to each session, in one graph: the weights are read once for all. With our kernels for AVX-512 the
+   * logits are those of single steps to the bit; ggml's operations sum many columns in another order than one.
    *
    * @param tokens one for each session
    * @throws `USAGE` on more than 128 sessions
@@ -229,7 +252,11 @@ export class Engine implements AsyncDisposable {
         `decodeTogether takes a token for each of its ${sessions.length} sessions, not ${given.length}`,
       );
     }
-    if (sessions.length > 0) await this.#batch.decode(sessions, given);
+    if (sessions.length === 0) return;
+    await holding(sessions, "exclusively", async () => {
+      for (const session of sessions) await session.decodePending();
+      await this.#decoder.step(sessions, given);
+    });
   }
 
   /**
@@ -242,7 +269,7 @@ export class Engine implements AsyncDisposable {
   ): AsyncGenerator<PieceOf, void, undefined> {
     this.#requireDistinct("generateTogether", sessions);
     requireBatch(sessions.length);
-    yield* this.#batch.generate(sessions, options);
+    yield* answersOf(this.#decoder, sessions, options);
   }
 
   /**
@@ -275,7 +302,7 @@ export class Engine implements AsyncDisposable {
     for (const [memory, ref] of memories) (ref.deref() ?? memory)[Symbol.dispose]();
     await Promise.all(memories.map(async ([, ref]) => ref.deref()?.idle()));
     await this.#executor.idle();
-    this.#batch[Symbol.dispose]();
+    this.#decoder[Symbol.dispose]();
     this.#executor[Symbol.dispose]();
     this.#model[Symbol.dispose]();
     this.#tokenizer?.[Symbol.dispose]();
@@ -286,9 +313,6 @@ export class Engine implements AsyncDisposable {
     if (this.#disposed) throw new PyramidKVError("DISPOSED", "this engine was disposed");
   }
 }
-
-/** ggml's allocator aborts on graphs of some 230 sequences. */
-const LARGEST_BATCH = 128;
 
 function requireBatch(n: number): void {
   if (n <= LARGEST_BATCH) return;

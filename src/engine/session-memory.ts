@@ -1,13 +1,11 @@
 import type { Recompression } from "./cut/recompression.ts";
 import type { KvCache } from "../kvcache/kv-cache.ts";
-import type { DecodeGraph } from "./decode/decode-graph.ts";
 
 /**
  * The native memory of a session, apart from it: where somebody forgets a session, its memory is freed when the
  * session is collected, and that is told once.
  */
 export class SessionMemory implements Disposable {
-  decodeGraph: DecodeGraph | undefined;
   #disposed = false;
 
   constructor(
@@ -21,17 +19,11 @@ export class SessionMemory implements Disposable {
     forgotten.register(owner, this, this);
   }
 
-  forgetGraph(): void {
-    this.decodeGraph?.[Symbol.dispose]();
-    this.decodeGraph = undefined;
-  }
-
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
     forgotten.unregister(this);
     this.onFree(this);
-    this.forgetGraph();
     this.recompression?.[Symbol.dispose]();
     this.cache[Symbol.dispose]();
   }

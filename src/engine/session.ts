@@ -11,9 +11,12 @@ import type { LayerCache } from "../kvcache/layer-cache.ts";
 import type { Model } from "../models/model.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { readOptions, requireList, type Named } from "../options.ts";
-import { Answer, type GenerateOptions, type Piece } from "./answer.ts";
+import { Answer, type FinishReason, type GenerateOptions, type Piece } from "./answer.ts";
 import { Recompression } from "./cut/recompression.ts";
-import { DecodeGraph, type DecodeStep, type Sequence } from "./decode/decode-graph.ts";
+import { answersOf } from "./answers.ts";
+import type { Decoder } from "./decode/decoder.ts";
+import type { DecodeStep, Sequence } from "./decode/sequence.ts";
+import type { Member } from "./member.ts";
 import type { PrefillTarget } from "./observe/target.ts";
 import { GENERATE_OPTIONS, PREFILL_OPTIONS } from "./option-tables.ts";
 import { defaultChunkTokens, largestChunkTokens } from "./read/chunks.ts";
@@ -38,6 +41,7 @@ export interface PrefillOptions {
 export interface SessionParts {
   readonly model: Model;
   readonly executor: Executor;
+  readonly decoder: Decoder;
   readonly tokenizer: Tokenizer | undefined;
   /** Tokens of a prefill's chunks, where the user chose. */
   readonly chunkTokens: number | undefined;
@@ -53,7 +57,7 @@ export interface SessionParts {
  * One timeline of tokens: its compressed cache and the logits after its newest token. Calls on a
  * session run one after the other; several sessions share their engine graph by graph.
  */
-export class Session implements Disposable {
+export class Session implements Disposable, Member {
   /** @internal */
   readonly memory: SessionMemory;
   readonly compression: Compression;
@@ -144,18 +148,14 @@ export class Session implements Disposable {
    * fires; what came stays, and the next call goes on from there.
    */
   async *generate(options: GenerateOptions = {}): AsyncGenerator<Piece, void, undefined> {
-    const free = this.occupy();
-    try {
-      using answer = await this.locked(() => this.beginAnswer(options));
-      while (!answer.ended) {
-        const piece = this.nextPiece(answer);
-        yield piece;
-        if (piece.finishReason !== undefined) return;
-        throwIfAborted(options.signal);
-        await this.locked(() => this.#decode(piece.token));
-      }
-    } finally {
-      free();
+    for await (const { text, token, finishReason, error } of answersOf(
+      this.#parts.decoder,
+      [this],
+      options,
+    )) {
+      if (error !== undefined) throw error;
+      if (finishReason === undefined) yield { text, token };
+      else yield { text, token, finishReason: finishReason as FinishReason };
     }
   }
 
@@ -202,7 +202,7 @@ export class Session implements Disposable {
   /** Forgets all tokens and frees their cache. */
   async reset(): Promise<void> {
     await this.exclusively(() => {
-      this.memory.forgetGraph();
+      this.#parts.decoder.forget(this.sequence);
       this.cache.clear();
       this.#recompression?.reset();
       this.#nPast = 0;
@@ -328,17 +328,7 @@ export class Session implements Disposable {
   }
 
   async #decode(token: number): Promise<void> {
-    const started = performance.now();
-    const step = await this.beginStep(token);
-    const { memory } = this;
-    if (memory.decodeGraph?.fits([this.sequence]) !== true) {
-      const { model, executor } = this.#parts;
-      memory.forgetGraph();
-      memory.decodeGraph = new DecodeGraph(model, executor, [this.sequence]);
-    }
-    const computeMs = await memory.decodeGraph.step([step]);
-    this.stepped();
-    await this.endStep(started, computeMs);
+    await this.#parts.decoder.step([this], [token]);
   }
 
   /** @internal */
@@ -353,7 +343,7 @@ export class Session implements Disposable {
     checkTokens([token], hp.nVocab);
     if (this.#nPast >= hp.nCtx) throw contextFull(this.#nPast, 1, hp.nCtx);
     await this.#makeRoom();
-    return { token, position: this.#nPast, logits };
+    return { ...this.sequence, token, position: this.#nPast, logits };
   }
 
   /** @internal Goes on behind a token that a graph appended. */

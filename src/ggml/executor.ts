@@ -85,12 +85,20 @@ export class Executor extends NativeOwner {
     });
   }
 
-  /** Computes a graph that has its own memory. */
-  compute(graph: Graph): Promise<void> {
-    return this.#queue(() => {
+  /**
+   * Computes a graph that has its own memory.
+   *
+   * @param prepare writes its inputs once nothing else runs, and says what it needs of the workspace besides
+   * @returns milliseconds inside ggml
+   */
+  compute(graph: Graph, prepare: () => number = () => 0): Promise<number> {
+    return this.#queue(async () => {
       this.assertAlive();
-      this.kernels?.workspace.prepare(graph.workspaceBytes);
-      return this.backend.compute(graph);
+      const bytes = prepare();
+      this.kernels?.workspace.prepare(Math.max(graph.workspaceBytes, bytes));
+      const started = performance.now();
+      await this.backend.compute(graph);
+      return performance.now() - started;
     });
   }
 

@@ -48,6 +48,8 @@ export class Graph extends NativeOwner implements CustomNodes {
     maxNodes = 2048,
     /** Our own operations, where they are used. */
     readonly kernels?: Kernels,
+    /** Of a decode step: where it says, i32 [1], how many of its columns are there; what one gives depends on no other. */
+    readonly columns?: Pointer,
   ) {
     super();
     this.#ggml = native().ggml;

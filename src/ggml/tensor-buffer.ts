@@ -58,6 +58,16 @@ export function isInHostMemory(tensor: Tensor): boolean {
   return buffer !== null && native().ggml.bufferIsHost(buffer);
 }
 
+/**
+ * Where a tensor's data lie, for kernels that run on the host.
+ *
+ * @throws where they are in no memory of the host
+ */
+export function hostAddress(tensor: Tensor): number {
+  if (!isInHostMemory(tensor)) throw new Error("these tensors are in no memory of the host");
+  return Number(native().ggml.tensorData(tensor));
+}
+
 /** Several tensors in one backend buffer, allocated together and freed together. */
 export class TensorBuffer extends NativeOwner {
   readonly tensors: readonly Tensor[];

@@ -3,6 +3,7 @@ import { KERNELS } from "../../test/helpers/kernels.ts";
 import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
 import { normals, seededRandom } from "../../test/helpers/random.ts";
 import { resolveCompression } from "../compression/resolve.ts";
+import { Decoder } from "../engine/decode/decoder.ts";
 import { Session } from "../engine/session.ts";
 import { Backend } from "../ggml/backend.ts";
 import { Executor } from "../ggml/executor.ts";
@@ -65,12 +66,13 @@ describe.each(KERNELS)("a spread cache with %s", (kernels) => {
     const { variant } = chooseKernels(kernels);
     using executor = new Executor(backend, variant && new Kernels(variant, 1, backend.bufferType));
     using model = await Model.load(executor, file);
+    using decoder = new Decoder(model, executor);
     const run = async (spread: number) => {
       using session = new Session({
-        ...{ model, executor, tokenizer: undefined, chunkTokens: 64, kvLimit: 64 },
+        ...{ model, executor, decoder, tokenizer: undefined, chunkTokens: 64, kvLimit: 64 },
         compression: resolveCompression({ method, kvSize: 48, window }),
         kvFormat: { ...kvFormat("f16", model.hp), spread },
-        onFree: () => undefined,
+        onFree: ({ cache }) => decoder.forget({ cache }),
       });
       for (let turn = 0; turn < 3; turn++) {
         await session.prefill(randomTokens(100, turn));

@@ -1,6 +1,6 @@
 import type { Backend } from "../ggml/backend.ts";
 import { NativeOwner } from "../ggml/owner.ts";
-import { TensorBuffer, zeroTensor, type Tensor } from "../ggml/tensor-buffer.ts";
+import { hostAddress, TensorBuffer, zeroTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes } from "../ggml/types.ts";
 import type { HeadRange } from "../models/blocks/attention.ts";
 import { HeadCache } from "./head-cache.ts";
@@ -51,6 +51,7 @@ export class LayerCache extends NativeOwner {
   /** [headDim, rows of all heads] */
   readonly v: Tensor;
   readonly #buffer: TensorBuffer;
+  #addresses: { readonly k: number; readonly v: number } | undefined;
 
   constructor(backend: Backend, spec: LayerCacheSpec) {
     super();
@@ -83,6 +84,11 @@ export class LayerCache extends NativeOwner {
       zeroTensor(this.k, offset, size);
       zeroTensor(this.v, offset, size);
     }
+  }
+
+  /** Where K and V lie in the host's memory. */
+  get addresses(): { readonly k: number; readonly v: number } {
+    return (this.#addresses ??= { k: hostAddress(this.k), v: hostAddress(this.v) });
   }
 
   /** Bytes allocated. */

@@ -13,7 +13,8 @@ import { kvFormat } from "../../kvcache/kv-format.ts";
 import { KvCache } from "../../kvcache/kv-cache.ts";
 import type { LayerCache } from "../../kvcache/layer-cache.ts";
 import { Model } from "../../models/model.ts";
-import { DecodeGraph } from "./decode-graph.ts";
+import { KernelGraph } from "./kernel-graph.ts";
+import { MaskedGraph } from "./masked-graph.ts";
 import { prefill } from "../read/prefill.ts";
 
 const N = 300;
@@ -107,9 +108,12 @@ it.each(cases)("%s, %s, decodes with %s as a full cache that is masked", async (
     targets: [target(full, "full"), target(kept, method)],
   });
   const expected = await maskedStep(executor, model, full, kept, 7);
-  using graph = new DecodeGraph(model, executor, [{ cache: kept }]);
+  using graph =
+    kernels === "ggml"
+      ? new MaskedGraph(model, executor, [{ cache: kept }])
+      : new KernelGraph(model, executor, 1);
   const logits = new Float32Array(model.hp.nVocab);
-  await graph.step([{ token: 7, position: N, logits }]);
+  await graph.step([{ cache: kept, token: 7, position: N, logits }]);
   // ggml's own attention of a single query sums in f16.
   const limit = kernels === "ggml" ? 0.03 : tolerance(kernels, 2e-3);
   const worst = logits.reduce((m, x, i) => Math.max(m, Math.abs(x - (expected[i] ?? NaN))), 0);

@@ -2,7 +2,7 @@ import { PyramidKVError } from "../../errors.ts";
 import type { Executor, InputGraph } from "../../ggml/executor.ts";
 import type { Graph } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { hostAddress, TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import type { Places } from "./visibility.ts";
@@ -18,6 +18,7 @@ export class QueryRing extends NativeOwner {
   /** What later tokens' places in order are behind their positions. */
   #behind = 0;
   #count = 0;
+  readonly #addresses: number[] = [];
 
   constructor(
     executor: Executor,
@@ -54,6 +55,15 @@ export class QueryRing extends NativeOwner {
   /** What the order of later tokens is ahead of their positions. */
   get behind(): number {
     return this.#behind;
+  }
+
+  /** Where the next token's query of a layer is written to in the host's memory; 0 where the layer keeps none. */
+  nextAddress(il: number): number {
+    const at = this.model.hp.compressible.indexOf(il);
+    if (at < 0) return 0;
+    const { headDim, nHead } = this.model.hp;
+    const address = (this.#addresses[at] ??= hostAddress(this.#buffer.tensors[at] as Tensor));
+    return address + this.nextRow * headDim * nHead * 4;
   }
 
   /** Adds the copy of a layer's query, f32 [headDim, nHead, 1] before rotation, to a decode graph. */

@@ -7,8 +7,7 @@ import {
   type BufferType,
   type Tensor,
 } from "../tensor-buffer.ts";
-import { TYPES, type TensorType } from "../types.ts";
-import { fromFloat } from "./from-float.ts";
+import type { TensorType } from "../types.ts";
 import { kernelLibrary, type KernelLibrary, type KernelVariant } from "./library.ts";
 import { MOST_SUMS, type KernelStruct } from "./structs.ts";
 import { Workspace } from "./workspace.ts";
@@ -21,6 +20,8 @@ const LARGEST_HEAD = 512;
 
 /** What a graph offers to those who add operations of their own. */
 export interface CustomNodes {
+  /** Of a decode step: where it says, i32 [1], how many of its columns are there. */
+  readonly columns?: Pointer | undefined;
   /** Notes what a node needs of the workspace. */
   needWorkspace(bytes: number): void;
   /** A struct that lives as long as the graph. */
@@ -101,6 +102,9 @@ const WIDE = 16;
 /** Columns that the kernels compute without packing the weights (`FEW_COLUMNS` in native/src/linear.h). */
 const FEW_COLUMNS = 7;
 
+/** Keys of a segment that a thread takes at a time (`native/src/ops.h`). */
+export const DECODE_PART = 64;
+
 /** Our own operations (`native/`), as nodes of a graph. One for each engine, with its threads. */
 export class Kernels extends NativeOwner {
   readonly workspace: Workspace;
@@ -154,6 +158,7 @@ export class Kernels extends NativeOwner {
     const sources = [node.x, ...node.weights];
     const source = (t: Tensor | undefined) => (t === undefined ? -1 : sources.push(t) - 1);
     const args = {
+      columns: g.columns ?? null,
       n_weights: node.weights.length,
       gated: Number(node.gated),
       norm: source(node.norm?.weight),
@@ -167,7 +172,8 @@ export class Kernels extends NativeOwner {
       (all, w) => all | linearPacks(handle, (tensorType(w) as TensorType).id),
       0,
     );
-    const bytes = linearWorkspace(handle, k, n, args.gated, packs, this.threads);
+    const isDecode = Number(g.columns !== undefined);
+    const bytes = linearWorkspace(handle, k, n, isDecode, args.gated, packs, this.threads);
     const m = node.gated ? (rows[0] as number) : rows.reduce((a, b) => a + b, 0);
     return this.#node(
       g,
@@ -241,45 +247,36 @@ export class Kernels extends NativeOwner {
   }
 
   /**
-   * One token: appends its key and value to a cache that is ragged per kv head, and attends to it.
-   * `k` and `v` are [headDim, rows], `extents` i32 [2, nHeadKv] says each head's first row and length. Rows are held as
-   * Hadamard transforms of `spread` values each, where that is not 0.
+   * A token of each of some sequences: appends its key and value to the sequence's cache and attends to that. A head's
+   * rows may lie in several segments; the token goes behind the last one.
    *
-   * @returns f32 [headDim · nHead, 1]
+   * @param inputs `qkv` f32 [headDim · (nHead + 2 nHeadKv), n], `table` f32 [headDim, n], and the memory of
+   *   `SegmentTable`: segments i64 [3, segments, nHeadKv · n] and columns i64 [4, n]
+   * @returns f32 [headDim · nHead, n]
    */
   decode(
     g: CustomNodes,
-    inputs: { qkv: Tensor; table: Tensor; k: Tensor; v: Tensor; extents: Tensor },
-    shape: HeadsShape &
-      SoftmaxOptions & {
-        readonly longest: number;
-        readonly spread: number;
-      },
+    inputs: { qkv: Tensor; table: Tensor; segments: Tensor; columns: Tensor },
+    shape: HeadsShape & SoftmaxOptions,
   ): Tensor {
-    const { headDim, nHead, nHeadKv, longest } = shape;
-    const type = tensorType(inputs.k) as TensorType;
-    const sources = [inputs.qkv, inputs.table, inputs.k, inputs.v, inputs.extents];
-    const { scale, softcap = 0, sinkLogits } = shape;
+    const { headDim, nHead, scale, softcap = 0, sinkLogits } = shape;
+    const n = tensorShape(inputs.qkv)[1] as number;
+    const sources = [inputs.qkv, inputs.table, inputs.segments, inputs.columns];
     const args = {
       shape: rotation(shape),
       scale,
       softcap,
       sinks: sinkLogits === undefined ? -1 : sources.push(sinkLogits) - 1,
-      spread: shape.spread,
-      from_float: type === TYPES.f16 ? null : fromFloat(type), // null is f16 to them
+      columns: g.columns ?? null,
     };
+    const { decode } = this.variant.operations;
+    return this.#node(g, decode, "pkv_decode_args", args, 0, [headDim * nHead, n], sources);
+  }
+
+  /** Bytes of workspace that decoding takes where the heads of all columns have so many parts of `DECODE_PART` keys. */
+  decodeBytes({ headDim, nHead, nHeadKv }: HeadsShape, parts: number): number {
     const { decodeWorkspace } = this.#library.functions;
-    const { handle } = this.variant;
-    const bytes = decodeWorkspace(handle, headDim, longest, nHead, nHeadKv, this.threads);
-    return this.#node(
-      g,
-      this.variant.operations.decode,
-      "pkv_decode_args",
-      args,
-      bytes,
-      [headDim * nHead, 1],
-      sources,
-    );
+    return decodeWorkspace(this.variant.handle, headDim, parts, nHead / nHeadKv, this.threads);
   }
 
   #node(

@@ -6,7 +6,7 @@ import { native } from "../native.ts";
 import { declareKernelStructs } from "./structs.ts";
 
 /** The interface of `native/src/ops.h` that these bindings were written for. */
-const VERSION = 7;
+const VERSION = 8;
 /** `sizeof(struct ggml_tensor)` plus its object header in the pinned ggml. */
 const TENSOR_OVERHEAD = 368;
 const F32 = 0;
@@ -92,17 +92,17 @@ function bindKernels(lib: Library) {
     decode: bind<[P], P>(lib, "void* pkv_isa_decode(void*)"),
     linearPacks: bind<[P, number], number>(lib, "int pkv_isa_packs(void*,int)"),
     selftest: bind<[P, number], number>(lib, "double pkv_selftest(void*,int)"),
-    linearWorkspace: bind<[P, number, number, number, number, number], number>(
+    linearWorkspace: bind<[P, number, number, number, number, number, number], number>(
       lib,
-      "size_t pkv_linear_workspace(void*,int64_t,int64_t,int,int,int)",
+      "size_t pkv_linear_workspace(void*,int64_t,int64_t,int,int,int,int)",
     ),
     attentionWorkspace: bind<[P, number, number, number, number, number], number>(
       lib,
       "size_t pkv_attention_workspace(void*,int64_t,int64_t,int,int,int)",
     ),
-    decodeWorkspace: bind<[P, number, number, number, number, number], number>(
+    decodeWorkspace: bind<[P, number, number, number, number], number>(
       lib,
-      "size_t pkv_decode_workspace(void*,int64_t,int64_t,int,int,int)",
+      "size_t pkv_decode_workspace(void*,int64_t,int64_t,int,int)",
     ),
   };
 }

@@ -13,6 +13,7 @@ export function declareKernelStructs(): void {
   koffi.struct("pkv_linear_args", {
     sync: "pkv_sync",
     workspace: "void*",
+    columns: "void*",
     n_weights: "int32",
     gated: "int32",
     norm: "int32",
@@ -45,8 +46,7 @@ export function declareKernelStructs(): void {
     scale: "float",
     softcap: "float",
     sinks: "int32",
-    spread: "int32",
-    from_float: "void*",
+    columns: "void*",
   });
 }
 

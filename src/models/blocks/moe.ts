@@ -1,6 +1,7 @@
 import type { Graph } from "../../ggml/graph.ts";
 import type { FeedForwardShape } from "../layer-shape.ts";
 import { tensorShape, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { linear } from "./linear.ts";
 
 export interface MoeWeights {
   /** [nEmbd, nExpert] */
@@ -19,7 +20,7 @@ const MIN_WEIGHT_SUM = 2 ** -14;
 /** Softmax-routed mixture of gated experts, weights of the chosen ones renormalised (Mixtral). */
 export function moeFfn(g: Graph, x: Tensor, w: MoeWeights, s: FeedForwardShape): Tensor {
   const [nEmbd, n] = tensorShape(x) as [number, number];
-  const probabilities = g.softMax(g.mulMat(w.router, x)); // [nExpert, n]
+  const probabilities = g.softMax(routed(g, w.router, x)); // [nExpert, n]
   const chosen = g.argsortTopK(probabilities, s.nExpertUsed); // i32 [nExpertUsed, n]
   const picked = g.getRows(g.reshape(probabilities, 1, s.nExpert, n), chosen); // [1, used, n]
   const flat = g.reshape(picked, s.nExpertUsed, n);
@@ -38,4 +39,9 @@ export function moeFfn(g: Graph, x: Tensor, w: MoeWeights, s: FeedForwardShape):
   let total = expert(0);
   for (let i = 1; i < s.nExpertUsed; i++) total = g.add(total, expert(i));
   return s.nExpertUsed === 1 ? g.contiguous(total) : total;
+}
+
+/** In f32 always. ggml may sum several columns in another order than one: where that must not be, ours are taken. */
+function routed(g: Graph, router: Tensor, x: Tensor): Tensor {
+  return g.columns === undefined ? g.mulMat(router, x) : linear(g, { weight: router }, x);
 }

@@ -4,43 +4,24 @@ import { Graph } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import { readTensor, writeTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
-import type { KvCache } from "../../kvcache/kv-cache.ts";
 import type { LayerCache } from "../../kvcache/layer-cache.ts";
 import { headsOfToken } from "../../models/blocks/heads.ts";
 import type { Model } from "../../models/model.ts";
-import type { DecodeAttention } from "./decode-attention.ts";
-import { KernelDecode } from "./kernel-decode.ts";
-import { MaskedDecode } from "./masked-decode.ts";
-import type { QueryRing } from "../observe/query-ring.ts";
-
-/** One of the sequences that decode together. */
-export interface Sequence {
-  readonly cache: KvCache;
-  /** Keeps the queries of what is decoded, where it is compressed again. */
-  readonly ring?: QueryRing | undefined;
-}
-
-/** A sequence's next token. */
-export interface DecodeStep {
-  readonly token: number;
-  readonly position: number;
-  /** Receives what follows: f32 [nVocab]. */
-  readonly logits: Float32Array;
-}
+import { MaskedAttention } from "./masked-attention.ts";
+import { noteAppended, type DecodeGraph, type DecodeStep, type Sequence } from "./sequence.ts";
 
 interface SequenceState extends Sequence {
   readonly layers: readonly LayerCache[];
-  readonly attention: DecodeAttention;
+  readonly attention: MaskedAttention;
   /** Where the ring keeps this step's queries: i32 [1]. */
   readonly ringRow: Tensor | undefined;
 }
 
 /**
- * One decode step of one or more sequences as a graph that is built once and reused: every layer appends each
- * sequence's token to its own cache and attends to that, and the weights are read once for all. It is rebuilt only
- * when a cache moved to other memory.
+ * Decoding with ggml's operations, of just these sequences: the weights are read once for all, and each attends to its
+ * own cache. It is built anew when other sequences come, or when a cache moved to other memory.
  */
-export class DecodeGraph extends NativeOwner {
+export class MaskedGraph extends NativeOwner implements DecodeGraph {
   readonly #graph: Graph;
   readonly #allocator: GraphAllocator;
   readonly #sequences: readonly SequenceState[];
@@ -55,7 +36,6 @@ export class DecodeGraph extends NativeOwner {
     sequences: readonly Sequence[],
   ) {
     super();
-    const { hp } = model;
     const n = sequences.length;
     const perLayer = model.layers.map(
       ({ ffn, nHeadKv }) => 64 + 4 * ffn.nExpertUsed + n * (16 + 8 * nHeadKv),
@@ -64,16 +44,14 @@ export class DecodeGraph extends NativeOwner {
     const g = new Graph(nodes, executor.kernels);
     this.#graph = g;
     this.#tokens = g.input({ type: TYPES.i32, shape: [n] });
-    const isOurs = model.layers.every((layer) => executor.kernels?.attends(layer) === true);
-    const Attention = isOurs ? KernelDecode : MaskedDecode;
     this.#sequences = sequences.map(({ cache, ring }) => {
       const layers = [...cache.layers];
       const ringRow = ring && g.input({ type: TYPES.i32, shape: [1] });
-      return { cache, ring, layers, attention: new Attention(g, model, layers), ringRow };
+      return { cache, ring, layers, attention: new MaskedAttention(g, model, layers), ringRow };
     });
 
     let x = model.graph.embed(g, this.#tokens);
-    for (let il = 0; il < hp.nLayer; il++) {
+    for (let il = 0; il < model.layers.length; il++) {
       const all = model.graph.queryKeyValue(g, il, x);
       const attended = this.#sequences.map(({ ring, attention, ringRow }, i) => {
         const qkv = headsOfToken(g, all, i);
@@ -87,42 +65,40 @@ export class DecodeGraph extends NativeOwner {
     this.#allocator.allocate(g);
   }
 
-  /** Whether the graph still reads the memory that these sequences' caches are in, and all of their tokens. */
+  /** Whether it reads the memory that these sequences' caches are in, and all of their tokens. */
   fits(sequences: readonly Sequence[]): boolean {
     return (
       sequences.length === this.#sequences.length &&
       this.#sequences.every(({ cache, layers, attention }, i) => {
-        const current = sequences[i]?.cache === cache && attention.isCurrent;
-        return current && layers.every((layer, il) => layer === cache.layers[il]);
+        const isCurrent = sequences[i]?.cache === cache && attention.isCurrent;
+        return isCurrent && layers.every((layer, il) => layer === cache.layers[il]);
       })
     );
   }
 
-  /**
-   * Appends one token of each sequence to every layer and computes the logits after it.
-   *
-   * @returns milliseconds spent inside ggml
-   */
+  /** Whether it reads the caches of this sequence, among others. */
+  reads({ cache }: Sequence): boolean {
+    return this.#sequences.some((state) => state.cache === cache);
+  }
+
   async step(steps: readonly DecodeStep[]): Promise<number> {
     this.assertAlive();
-    writeTensor(
-      this.#tokens,
-      Int32Array.from(steps, ({ token }) => token),
-    );
+    const computeMs = await this.executor.compute(this.#graph, () => this.#prepare(steps));
+    steps.forEach((step, i) => {
+      readTensor(this.#logits, step.logits, i * step.logits.byteLength);
+      noteAppended(step);
+    });
+    return computeMs;
+  }
+
+  #prepare(steps: readonly DecodeStep[]): number {
+    const tokens = Int32Array.from(steps, ({ token }) => token);
+    writeTensor(this.#tokens, tokens);
     this.#sequences.forEach(({ attention, ring, ringRow }, i) => {
       attention.prepare((steps[i] as DecodeStep).position);
       if (ringRow !== undefined) writeTensor(ringRow, Int32Array.of(ring?.nextRow ?? 0));
     });
-    const before = performance.now();
-    await this.executor.compute(this.#graph);
-    const computeMs = performance.now() - before;
-    this.#sequences.forEach(({ layers, ring }, i) => {
-      const { position, logits } = steps[i] as DecodeStep;
-      readTensor(this.#logits, logits, i * logits.byteLength);
-      for (const layer of layers) for (const head of layer.heads) head.append(position);
-      ring?.stepped(position);
-    });
-    return computeMs;
+    return 0;
   }
 
   protected release(): void {

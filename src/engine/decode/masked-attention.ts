@@ -7,7 +7,6 @@ import { attention, type KvGroup } from "../../models/blocks/attention.ts";
 import { MASKED, VISIBLE } from "../../models/blocks/masks.ts";
 import type { QueryKeyValue } from "../../models/blocks/heads.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
-import type { DecodeAttention } from "./decode-attention.ts";
 
 /** A stretch of the packed mask: groups of equal length and capacity share one. */
 interface MaskSlot {
@@ -18,7 +17,7 @@ interface MaskSlot {
 }
 
 /** Decoding with ggml's operations: rows are written at indices that are inputs, and read through masks. */
-export class MaskedDecode implements DecodeAttention {
+export class MaskedAttention {
   readonly #position: Tensor;
   readonly #rowIndices: Tensor;
   readonly #maskTensor: Tensor;
@@ -55,6 +54,7 @@ export class MaskedDecode implements DecodeAttention {
     }
   }
 
+  /** Whether it would read all tokens that the caches hold now, and no others. */
   get isCurrent(): boolean {
     return this.#heads.every(({ length }, i) => length === this.#lengths[i]);
   }
@@ -63,6 +63,7 @@ export class MaskedDecode implements DecodeAttention {
     return this.layers.flatMap((layer) => layer.heads);
   }
 
+  /** Appends the token to a layer's cache and attends to it → f32 [headDim · nHead, 1]. */
   attend(il: number, qkv: QueryKeyValue): Tensor {
     const { g, model } = this;
     const { graph } = model;

@@ -1,0 +1,170 @@
+import { GraphAllocator } from "../../ggml/backend.ts";
+import type { Executor } from "../../ggml/executor.ts";
+import type { Pointer } from "../../ggml/ffi.ts";
+import { Graph, type RopeParameters } from "../../ggml/graph.ts";
+import type { Kernels } from "../../ggml/kernels/kernels.ts";
+import { NativeOwner } from "../../ggml/owner.ts";
+import { hostAddress, readTensor, TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { TYPES } from "../../ggml/types.ts";
+import { joinHeads } from "../../models/blocks/heads.ts";
+import { unitPairs } from "../../models/blocks/rope.ts";
+import type { Model, ModelLayer } from "../../models/model.ts";
+import { SEGMENTS, SegmentTable } from "./segment-table.ts";
+import { noteAppended, type DecodeGraph, type DecodeStep, type Sequence } from "./sequence.ts";
+
+/** How a graph's memory is divided: its inputs, which are written before every step. */
+interface Inputs {
+  /** i32 [n] */
+  readonly tokens: Tensor;
+  readonly positions: Tensor;
+  /** i32 [1]: how many columns are there. */
+  readonly active: Tensor;
+  readonly table: Tensor;
+  /** By RoPE: f32 [headDim, 1, n], of (1, 0) pairs. */
+  readonly pairs: ReadonlyMap<RopeParameters, Tensor>;
+}
+
+/**
+ * Decoding with our own kernels, for up to so many sequences: one graph, in which a node a layer rotates, appends and
+ * attends for all of them. Its inputs say who is there and where their caches lie, so it is built once, whoever comes and
+ * goes; what it computes for one does not depend on the others.
+ */
+export class KernelGraph extends NativeOwner implements DecodeGraph {
+  readonly #graph: Graph;
+  readonly #allocator: GraphAllocator;
+  readonly #buffer: TensorBuffer;
+  readonly #segments: SegmentTable;
+  readonly #tokens: Int32Array;
+  readonly #positions: Int32Array;
+  readonly #active: Int32Array;
+  readonly #table: Uint32Array;
+  /** f32 [nVocab, n] */
+  readonly #logits: Tensor;
+
+  constructor(
+    private readonly model: Model,
+    private readonly executor: Executor,
+    /** Sequences that it has room for. */
+    readonly columns: number,
+  ) {
+    super();
+    const { layers } = model;
+    this.#segments = new SegmentTable(layers, columns);
+    const ropes = [...new Set(layers.map(({ rope }) => rope))];
+    const shapes = ropes.map((rope) => layers.find((layer) => layer.rope === rope) as ModelLayer);
+    const i32 = (n: number) => ({ type: TYPES.i32, shape: [n] });
+    this.#buffer = new TensorBuffer(executor.backend.bufferType, [
+      i32(this.#segments.words),
+      i32(columns),
+      i32(columns),
+      i32(1),
+      ...shapes.map(({ headDim }) => ({ type: TYPES.f32, shape: [headDim, 1, columns] })),
+    ]);
+    const [table, tokens, positions, active, ...pairs] = this.#buffer.tensors as [
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+      ...Tensor[],
+    ];
+    this.#table = new Uint32Array(...this.#words(0));
+    this.#tokens = new Int32Array(...this.#words(1));
+    this.#positions = new Int32Array(...this.#words(2));
+    this.#active = new Int32Array(...this.#words(3));
+    shapes.forEach((layer, i) => {
+      new Float32Array(...this.#words(4 + i)).set(unitPairs(layer, columns));
+    });
+    const inputs: Inputs = {
+      tokens,
+      positions,
+      active,
+      table,
+      pairs: new Map(ropes.map((rope, i) => [rope, pairs[i] as Tensor])),
+    };
+    [this.#graph, this.#logits] = this.#build(inputs);
+    this.#allocator = new GraphAllocator(executor.backend);
+    this.#allocator.allocate(this.#graph);
+  }
+
+  fits(sequences: readonly Sequence[]): boolean {
+    return sequences.length <= this.columns;
+  }
+
+  async step(steps: readonly DecodeStep[]): Promise<number> {
+    this.assertAlive();
+    const computeMs = await this.executor.compute(this.#graph, () => this.#prepare(steps));
+    steps.forEach((step, i) => {
+      readTensor(this.#logits, step.logits, i * step.logits.byteLength);
+      noteAppended(step);
+    });
+    return computeMs;
+  }
+
+  /** Writes who is there. @returns bytes of workspace */
+  #prepare(steps: readonly DecodeStep[]): number {
+    this.#tokens.fill(0);
+    this.#positions.fill(0);
+    steps.forEach(({ token, position }, i) => {
+      this.#tokens[i] = token;
+      this.#positions[i] = position;
+    });
+    this.#active[0] = steps.length;
+    const kernels = this.executor.kernels as Kernels;
+    const parts = this.#segments.write(this.#table, steps);
+    const bytes = this.model.layers.map((layer, il) => {
+      return kernels.decodeBytes(layer, parts[il] as number);
+    });
+    return Math.max(...bytes);
+  }
+
+  #build(inputs: Inputs): [Graph, Tensor] {
+    const { model, executor } = this;
+    const n = this.columns;
+    const nodes = model.layers.reduce((sum, { ffn }) => sum + 64 + 4 * ffn.nExpertUsed, 128);
+    const active = BigInt(hostAddress(inputs.active)) as Pointer;
+    const g = new Graph(nodes, executor.kernels, active);
+    const tables = this.#rotations(g, inputs);
+    let x = model.graph.embed(g, inputs.tokens);
+    model.layers.forEach((layer, il) => {
+      const qkv = joinHeads(g, model.graph.queryKeyValue(g, il, x));
+      const view = (words: number, rows: number, offset: number) =>
+        g.view3d(inputs.table, [words, SEGMENTS, rows], [4 * words, 4 * words * SEGMENTS], offset);
+      const attended = (executor.kernels as Kernels).decode(
+        g,
+        {
+          qkv,
+          table: tables.get(layer.rope) as Tensor,
+          segments: view(6, layer.nHeadKv * n, this.#segments.segmentsOf(il)),
+          columns: g.view2d(inputs.table, 8, n, 32, this.#segments.columnsOf(il)),
+        },
+        layer,
+      );
+      x = model.graph.finishLayer(g, il, x, attended);
+    });
+    return [g, g.output(model.graph.logits(g, x))];
+  }
+
+  /** The rotations of all columns' positions, by RoPE: f32 [headDim, n]. */
+  #rotations(g: Graph, inputs: Inputs): Map<RopeParameters, Tensor> {
+    const tables = new Map<RopeParameters, Tensor>();
+    this.model.layers.forEach(({ rope, headDim }, il) => {
+      if (tables.has(rope)) return;
+      const pairs = inputs.pairs.get(rope) as Tensor;
+      const turned = this.model.graph.rotate(g, il, pairs, inputs.positions);
+      tables.set(rope, g.reshape(turned, headDim, this.columns));
+    });
+    return tables;
+  }
+
+  /** The memory of tensor `i`, as typed arrays of four bytes take it. */
+  #words(i: number): [ArrayBuffer, number, number] {
+    const { buffer, byteOffset, byteLength } = this.#buffer.view(i);
+    return [buffer as ArrayBuffer, byteOffset, byteLength / 4];
+  }
+
+  protected release(): void {
+    this.#allocator[Symbol.dispose]();
+    this.#graph[Symbol.dispose]();
+    this.#buffer[Symbol.dispose]();
+  }
+}

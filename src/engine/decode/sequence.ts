@@ -1,0 +1,31 @@
+import type { KvCache } from "../../kvcache/kv-cache.ts";
+import type { QueryRing } from "../observe/query-ring.ts";
+
+/** One of the sequences that decode together. */
+export interface Sequence {
+  readonly cache: KvCache;
+  /** Keeps the queries of what is decoded, where it is compressed again. */
+  readonly ring?: QueryRing | undefined;
+}
+
+/** A sequence's next token. */
+export interface DecodeStep extends Sequence {
+  readonly token: number;
+  readonly position: number;
+  /** Receives what follows: f32 [nVocab]. */
+  readonly logits: Float32Array;
+}
+
+/** Computes one step of some sequences: each token is appended to its sequence's cache, which it then attends to. */
+export interface DecodeGraph extends Disposable {
+  /** Whether it can compute a step of these sequences. */
+  fits(sequences: readonly Sequence[]): boolean;
+  /** @returns milliseconds spent inside ggml */
+  step(steps: readonly DecodeStep[]): Promise<number>;
+}
+
+/** Notes in its cache and its ring that a step's token was appended. */
+export function noteAppended({ cache, ring, position }: DecodeStep): void {
+  for (const layer of cache.layers) for (const head of layer.heads) head.append(position);
+  ring?.stepped(position);
+}
