@@ -1,9 +1,7 @@
 import { resolveCompression } from "../compression/resolve.ts";
 import { Engine } from "../engine/engine.ts";
-import { Backend } from "../ggml/backend.ts";
-import { Executor } from "../ggml/executor.ts";
+import { Device } from "../ggml/device.ts";
 import { chooseKernels, type KernelInfo } from "../ggml/kernels/choices.ts";
-import { Kernels } from "../ggml/kernels/kernels.ts";
 import { kernelLibrary } from "../ggml/kernels/library.ts";
 import { Libllama } from "../ggml/libllama.ts";
 import { compareAccuracy, type Accuracy } from "./accuracy.ts";
@@ -117,9 +115,8 @@ export function textOf(
 }
 
 async function compareAttention(o: KernelBenchOptions): Promise<KernelComparison["attention"]> {
-  using backend = new Backend(o.threads);
-  using ggml = new Executor(backend);
-  using own = ownExecutor(o, backend);
+  using ggml = new Device({ threads: o.threads });
+  using own = ownDevice(o);
   const rows: { headDim: number; ggml: number; ours: number; ratio: number }[] = [];
   for (const size of ATTENTION) {
     const baseline = (await attentionSpeed(ggml, size, 4 * o.repetitions)).gflops;
@@ -129,17 +126,15 @@ async function compareAttention(o: KernelBenchOptions): Promise<KernelComparison
   return rows;
 }
 
-function ownExecutor(o: KernelBenchOptions, backend: Backend): Executor {
-  const { variant } = chooseKernels(o.kernels);
-  return new Executor(backend, variant && new Kernels(variant, o.threads, backend.bufferType));
+function ownDevice({ threads, kernels }: KernelBenchOptions): Device {
+  return new Device({ threads, kernels: chooseKernels(kernels).variant });
 }
 
 /** Milliseconds of scoring one layer of a prompt alone. */
 async function windowScores(o: KernelBenchOptions, nKv: number): Promise<number> {
   const { headDim, nHead, nHeadKv } = o.engine.model;
   const { alpha: nQueries } = resolveCompression({ method: "pyramidkv" }).options;
-  using backend = new Backend(o.threads);
-  using own = ownExecutor(o, backend);
+  using own = ownDevice(o);
   const size = { headDim, nHead, nHeadKv, nKv, nQueries };
   return await windowScoreMs(own, size, 4 * o.repetitions);
 }

@@ -1,9 +1,7 @@
 import { availableParallelism } from "node:os";
 import { requireInteger } from "../errors.ts";
-import { Backend } from "../ggml/backend.ts";
-import { Executor } from "../ggml/executor.ts";
+import { Device } from "../ggml/device.ts";
 import { chooseKernels, kernelInfo, type KernelInfo } from "../ggml/kernels/choices.ts";
-import { Kernels } from "../ggml/kernels/kernels.ts";
 import { kernelLibrary } from "../ggml/kernels/library.ts";
 import { NATIVE_VERSION, PLATFORMS } from "../ggml/platform.ts";
 import { TYPES } from "../ggml/types.ts";
@@ -50,16 +48,15 @@ export async function diagnose(
   const threads = requireInteger("threads", options.threads ?? availableParallelism(), 1, 512);
   const chosen = chooseKernels(options.kernels ?? "auto");
   const { variant } = chosen;
-  using backend = new Backend(threads);
-  using ggml = new Executor(backend);
-  using own = variant && new Executor(backend, new Kernels(variant, threads, backend.bufferType));
+  using ggml = new Device({ threads });
+  using own = variant && new Device({ threads, kernels: variant });
   const rows: SpeedRow[] = [];
   const steps = own === undefined ? 3 : 6;
   let done = 0;
   const measure = async (
     what: string,
     unit: SpeedRow["unit"],
-    speed: (on: Executor) => Promise<number>,
+    speed: (on: Device) => Promise<number>,
   ) => {
     const baseline = await speed(ggml);
     onStep?.(++done, steps);
@@ -79,7 +76,7 @@ export async function diagnose(
   await measure("weights of a token, q4_1", "GB/s", async (on) => {
     return (await linearSpeed(on, DECODE, REPETITIONS)).gigabytes;
   });
-  const cpu = backend.description;
+  const cpu = ggml.description;
   const library = kernelLibrary();
   const platform = `${process.platform}-${process.arch}`;
   const result = {

@@ -1,5 +1,7 @@
-import type { Executor, InputGraph } from "../ggml/executor.ts";
-import { TensorBuffer, writeTensor, type Tensor, type TensorSpec } from "../ggml/tensor-buffer.ts";
+import type { Device } from "../ggml/device.ts";
+import type { InputGraph } from "../ggml/input-graph.ts";
+import type { TensorBuffer} from "../ggml/tensor-buffer.ts";
+import { writeTensor, type Tensor, type TensorSpec } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES, type TensorType } from "../ggml/types.ts";
 import { attention } from "../models/blocks/attention.ts";
 import { linear } from "../models/blocks/linear.ts";
@@ -25,13 +27,13 @@ export interface AttentionSize {
 
 const ROPE = { mode: 0, dims: 2 };
 
-/** Causal attention of the last `nQueries` over `nKv` f16 keys, by the executor's kernels or ggml's. */
+/** Causal attention of the last `nQueries` over `nKv` f16 keys, by the device's kernels or ggml's. */
 export async function attentionSpeed(
-  executor: Executor,
+  device: Device,
   s: AttentionSize,
   repetitions: number,
 ): Promise<Speed> {
-  using buffer = filled(executor, [
+  using buffer = filled(device, [
     { type: TYPES.f32, shape: [s.headDim, s.nHead, s.nQueries] },
     { type: TYPES.f16, shape: [s.headDim, s.nKv, s.nHeadKv] },
     { type: TYPES.f16, shape: [s.headDim, s.nKv, s.nHeadKv] },
@@ -41,43 +43,44 @@ export async function attentionSpeed(
   const past = s.nKv - s.nQueries;
   writeTensor(mask, causalMask(past, s.nQueries));
   const group = { firstHead: 0, nHeadKv: s.nHeadKv, k, v, mask: () => mask };
-  const shape = { ...s, n: s.nQueries, scale: 1 / Math.sqrt(s.headDim), rope: ROPE };
-  const ms = await fastest(executor, repetitions, (g) => attention(g, q, [group], shape));
+  const heads = { ...s, n: s.nQueries, scale: 1 / Math.sqrt(s.headDim), rope: ROPE };
+  const shape = { ...heads, kernels: device.kernelsFor(heads) };
+  const ms = await fastest(device, repetitions, (g) => attention(g, q, [group], shape));
   const pairs = s.nQueries * past + (s.nQueries * (s.nQueries + 1)) / 2;
   return { ms, gflops: (4 * pairs * s.nHead * s.headDim) / ms / 1e6, gigabytes: 0 };
 }
 
 /** Milliseconds of scoring one layer's keys by its last queries, as prompts are scored. */
 export async function windowScoreMs(
-  executor: Executor,
+  device: Device,
   s: AttentionSize,
   repetitions: number,
 ): Promise<number> {
-  using buffer = filled(executor, [
+  using buffer = filled(device, [
     { type: TYPES.f32, shape: [s.headDim, s.nQueries, s.nHead] },
     { type: TYPES.f16, shape: [s.headDim, s.nKv, s.nHeadKv] },
   ]);
   const [q, k] = buffer.tensors as [Tensor, Tensor];
   const block = { nPast: s.nKv - s.nQueries, n: s.nQueries };
-  const shape = { ...s, rope: ROPE };
+  const kernels = device.kernelsFor({ ...s, rope: ROPE });
   const softmax = { scale: 1 / Math.sqrt(s.headDim) };
-  return await fastest(executor, repetitions, (g) =>
-    causalScores(g, { q, k, softmax }, block, shape),
+  return await fastest(device, repetitions, (g) =>
+    causalScores(g, { q, k, softmax }, block, kernels),
   );
 }
 
 /** `weights [k, m]` times `n` columns. */
 export async function linearSpeed(
-  executor: Executor,
+  device: Device,
   { type, k, m, n }: { type: TensorType; k: number; m: number; n: number },
   repetitions: number,
 ): Promise<Speed> {
-  using buffer = filled(executor, [
+  using buffer = filled(device, [
     { type, shape: [k, m] },
     { type: TYPES.f32, shape: [k, n] },
   ]);
   const [weight, x] = buffer.tensors as [Tensor, Tensor];
-  const ms = await fastest(executor, repetitions, (g) => linear(g, { weight }, x));
+  const ms = await fastest(device, repetitions, (g) => linear(g, { weight }, x));
   return {
     ms,
     gflops: (2 * k * m * n) / ms / 1e6,
@@ -86,8 +89,8 @@ export async function linearSpeed(
 }
 
 /** Random values between 0.1 and 1 in size, of either sign; quantized weights are all alike. */
-function filled(executor: Executor, specs: TensorSpec[]): TensorBuffer {
-  const buffer = new TensorBuffer(executor.backend.bufferType, specs);
+function filled(device: Device, specs: TensorSpec[]): TensorBuffer {
+  const buffer = device.allocate(specs);
   let state = 1;
   const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
   const half = () => (random() < 0.5 ? 0x8000 : 0) + 0x2e00 + Math.floor(random() * 0xe00);
@@ -106,17 +109,17 @@ function fillWith(array: Float32Array | Uint16Array, value: () => number): void 
 }
 
 async function fastest(
-  executor: Executor,
+  device: Device,
   repetitions: number,
   build: (g: InputGraph) => Tensor,
 ): Promise<number> {
   let best = Infinity;
   for (let i = 0; i <= repetitions; i++) {
-    await executor.run((g) => {
+    await device.run((g) => {
       g.output(build(g));
       return () => undefined;
     });
-    best = i === 0 ? best : Math.min(best, executor.lastComputeMs);
+    best = i === 0 ? best : Math.min(best, device.lastComputeMs);
   }
   return best;
 }

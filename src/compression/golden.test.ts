@@ -2,8 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { expectGolden, isOurs, keptOf, type GoldenCase } from "../../test/helpers/golden-case.ts";
 import { graphScores } from "../../test/helpers/graph-scores.ts";
-import { Backend } from "../ggml/backend.ts";
-import { Executor } from "../ggml/executor.ts";
+import { Device } from "../ggml/device.ts";
 import { keepTokens } from "./keep.ts";
 import {
   referenceEvidence,
@@ -66,11 +65,11 @@ it("has cases for the methods of both implementations", () => {
 });
 
 describe("the graph of scores", () => {
-  let executor: Executor;
+  let device: Device;
   beforeAll(() => {
-    executor = new Executor(new Backend(1));
+    device = new Device({ threads: 1 });
   });
-  afterAll(() => executor[Symbol.dispose]());
+  afterAll(() => device[Symbol.dispose]());
 
   it.each([
     { nQueries: 8 },
@@ -79,7 +78,7 @@ describe("the graph of scores", () => {
     { nQueries: 100, distance: 64 },
     { nQueries: 100, peaks: true },
   ])("gives what plain loops give, %o", async (rule) => {
-    const fast = await graphScores(executor, input, rule);
+    const fast = await graphScores(device, input, rule);
     referenceScores(input, rule).forEach((score, i) => expect(fast[i]).toBeCloseTo(score, 5));
   });
 });

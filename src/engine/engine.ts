@@ -2,10 +2,8 @@ import { availableParallelism } from "node:os";
 import type { HeadProfile } from "../compression/profile.ts";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import { readOptions, requireList, type Named } from "../options.ts";
-import { Backend } from "../ggml/backend.ts";
-import { Executor } from "../ggml/executor.ts";
+import { Device } from "../ggml/device.ts";
 import { chooseKernels, kernelInfo, type KernelInfo } from "../ggml/kernels/choices.ts";
-import { Kernels } from "../ggml/kernels/kernels.ts";
 import { openGguf } from "../gguf/file.ts";
 import { findProfile } from "./profiles.ts";
 import { resolveModel } from "../hub/resolve.ts";
@@ -55,8 +53,7 @@ export interface LoadProgress {
 
 /** A loaded model. Everything that runs on it is a session. */
 export class Engine implements AsyncDisposable {
-  readonly #backend: Backend;
-  readonly #executor: Executor;
+  readonly #device: Device;
   readonly #model: Model;
   readonly #tokenizer: Tokenizer | undefined;
   readonly #chunkTokens: number | undefined;
@@ -67,8 +64,7 @@ export class Engine implements AsyncDisposable {
 
   private constructor(
     parts: {
-      backend: Backend;
-      executor: Executor;
+      device: Device;
       model: Model;
       tokenizer: Tokenizer | undefined;
     },
@@ -83,12 +79,11 @@ export class Engine implements AsyncDisposable {
     /** Milliseconds from the start of `load` to the first possible call, without the download. */
     readonly loadMs: number,
   ) {
-    this.#backend = parts.backend;
-    this.#executor = parts.executor;
+    this.#device = parts.device;
     this.#model = parts.model;
     this.#tokenizer = parts.tokenizer;
     this.#chunkTokens = chunkTokens;
-    this.#decoder = new Decoder(parts.model, parts.executor);
+    this.#decoder = new Decoder(parts.model, parts.device);
   }
 
   /**
@@ -114,17 +109,15 @@ export class Engine implements AsyncDisposable {
     const started = performance.now();
     await using file = await openGguf(path);
     const chosen = chooseKernels(given.kernels ?? "auto");
-    const backend = new Backend(threads);
-    const kernels = chosen.variant && new Kernels(chosen.variant, threads, backend.bufferType);
-    const executor = new Executor(backend, kernels);
+    const device = new Device({ threads, kernels: chosen.variant });
     // Side by side: the weights arrive while the vocabulary is checked and libllama reads it.
     const [model, tokenizer] = await Promise.allSettled([
-      Model.load(executor, file, { onProgress: report("load"), signal }),
+      Model.load(device, file, { onProgress: report("load"), signal }),
       Tokenizer.load(file),
     ]);
     const isWanted = signal?.aborted !== true;
     if (tokenizer.status === "fulfilled" && model.status === "fulfilled" && isWanted) {
-      const parts = { backend, executor, model: model.value, tokenizer: tokenizer.value };
+      const parts = { device, model: model.value, tokenizer: tokenizer.value };
       const info = kernelInfo(chosen);
       const identity = await fingerprint(file);
       const found = await findProfile(identity);
@@ -138,8 +131,7 @@ export class Engine implements AsyncDisposable {
     }
     if (tokenizer.status === "fulfilled") tokenizer.value?.[Symbol.dispose]();
     if (model.status === "fulfilled") model.value[Symbol.dispose]();
-    executor[Symbol.dispose]();
-    backend[Symbol.dispose]();
+    device[Symbol.dispose]();
     throwIfAborted(signal);
     const failed = model.status === "rejected" ? model : (tokenizer as PromiseRejectedResult);
     throw withPath(path, failed.reason);
@@ -172,7 +164,7 @@ export class Engine implements AsyncDisposable {
 
   /** Bytes that our kernels pack weights, keys and values into; 0 before the first prompt. */
   get workspaceBytes(): number {
-    return this.#executor.kernels?.workspace.bytes ?? 0;
+    return this.#device.workspaceBytes;
   }
 
   /** @internal Graphs that were built for decoding. */
@@ -198,7 +190,7 @@ export class Engine implements AsyncDisposable {
     const { compression, format, kvLimit } = resolveSession(options, this.model, this.profile);
     const session = new Session({
       model: this.#model,
-      executor: this.#executor,
+      device: this.#device,
       decoder: this.#decoder,
       tokenizer: this.#tokenizer,
       chunkTokens: this.#chunkTokens,
@@ -281,8 +273,8 @@ export class Engine implements AsyncDisposable {
    */
   async watchAttention(tokens: ArrayLike<number>, options: WatchOptions): Promise<void> {
     this.#assertAlive();
-    const [model, executor, chunkTokens] = [this.#model, this.#executor, this.#chunkTokens];
-    await watchAttention({ model, executor, chunkTokens }, tokens, options);
+    const [model, device, chunkTokens] = [this.#model, this.#device, this.#chunkTokens];
+    await watchAttention({ model, device, chunkTokens }, tokens, options);
   }
 
   #requireDistinct(name: string, sessions: readonly Session[]): void {
@@ -301,12 +293,11 @@ export class Engine implements AsyncDisposable {
     const memories = [...this.#sessions];
     for (const [memory, ref] of memories) (ref.deref() ?? memory)[Symbol.dispose]();
     await Promise.all(memories.map(async ([, ref]) => ref.deref()?.idle()));
-    await this.#executor.idle();
+    await this.#device.idle();
     this.#decoder[Symbol.dispose]();
-    this.#executor[Symbol.dispose]();
+    this.#device[Symbol.dispose]();
     this.#model[Symbol.dispose]();
     this.#tokenizer?.[Symbol.dispose]();
-    this.#backend[Symbol.dispose]();
   }
 
   #assertAlive(): void {

@@ -61,7 +61,7 @@ async function load(
   const path = folder.tiny({ ...tiny, vocabulary: true });
   const engine = await Engine.load({
     model: path,
-    threads: 2,
+    threads: 1,
     kernels,
     ...(chunkTokens === undefined ? {} : { chunkTokens }),
   });

@@ -1,7 +1,7 @@
 import pLimit from "p-limit";
 import { isEndless, type Compression } from "../compression/resolve.ts";
 import { describeValue, PyramidKVError, requireInteger, throwIfAborted } from "../errors.ts";
-import type { Executor } from "../ggml/executor.ts";
+import type { Device } from "../ggml/device.ts";
 import { canGrow, grow } from "../kvcache/grow.ts";
 import { ROOM_AT_START } from "../kvcache/padding.ts";
 import { slide } from "../kvcache/shrink.ts";
@@ -40,7 +40,7 @@ export interface PrefillOptions {
 /** What a session needs of its engine. */
 export interface SessionParts {
   readonly model: Model;
-  readonly executor: Executor;
+  readonly device: Device;
   readonly decoder: Decoder;
   readonly tokenizer: Tokenizer | undefined;
   /** Tokens of a prefill's chunks, where the user chose. */
@@ -76,11 +76,11 @@ export class Session implements Disposable, Member {
   constructor(parts: SessionParts) {
     this.#parts = parts;
     this.compression = parts.compression;
-    const { model, executor, compression, kvFormat, onFree } = parts;
+    const { model, device, compression, kvFormat, onFree } = parts;
     const recompresses = compression.method.every !== undefined;
     this.memory = new SessionMemory(
       new KvCache(model.hp, kvFormat),
-      recompresses ? new Recompression(executor, model, compression) : undefined,
+      recompresses ? new Recompression(device, model, compression) : undefined,
       onFree,
     );
     this.memory.watch(this);
@@ -247,7 +247,7 @@ export class Session implements Disposable, Member {
     given: ArrayLike<number>,
     options: PrefillOptions,
   ): Promise<void> {
-    const { model, executor, chunkTokens } = this.#parts;
+    const { model, device, chunkTokens } = this.#parts;
     const { signal, onProgress } = readOptions(
       "prefill",
       PREFILL_OPTIONS satisfies Named<PrefillOptions>,
@@ -264,12 +264,12 @@ export class Session implements Disposable, Member {
     if (this.#pendingToken !== undefined) tokens[0] = this.#pendingToken;
     tokens.set(given, pending);
     const targets = sessions.map((s) => s.#target(tokens.length));
-    const size = chunkTokens ?? defaultChunkTokens(tokens.length, executor.kernels !== undefined);
+    const size = chunkTokens ?? defaultChunkTokens(tokens.length, device.hasKernels);
     const probe = this.#probe(tokens, targets);
     const started = performance.now();
     const { logits, compressMs, nextPositions } = await prefill({
       model,
-      executor,
+      device,
       tokens,
       probe,
       firstPosition: this.#nPast,
@@ -315,9 +315,9 @@ export class Session implements Disposable, Member {
     if (others.length > 0) {
       throw new PyramidKVError("USAGE", "methods with different probes cannot share a prefill");
     }
-    const { tokenizer, model, executor, chunkTokens } = this.#parts;
+    const { tokenizer, model, device, chunkTokens } = this.#parts;
     const room = model.hp.nCtx - this.#nPast - prompt.length;
-    const largest = chunkTokens ?? largestChunkTokens(executor.kernels !== undefined);
+    const largest = chunkTokens ?? largestChunkTokens(device.hasKernels);
     return probePieces(kind, { prompt, tokenizer, room, chunkTokens: largest });
   }
 
@@ -362,11 +362,11 @@ export class Session implements Disposable, Member {
 
   /** Moves caches to larger memory when one lacks room for `n` tokens, all that can grow at once. */
   async #makeRoom(n = 1): Promise<void> {
-    for (const layer of this.cache.layers) await slide(this.#parts.executor, layer);
+    for (const layer of this.cache.layers) await slide(this.#parts.device, layer);
     if (this.cache.layers.every((layer) => layer.free >= n)) return;
     for (const batch of this.#growBatches()) {
       const layers = batch.map((il) => this.cache.layers[il] as LayerCache);
-      const larger = await grow(this.#parts.executor, layers);
+      const larger = await grow(this.#parts.device, layers);
       batch.forEach((il, i) => this.cache.setLayer(il, larger[i] as LayerCache));
     }
   }

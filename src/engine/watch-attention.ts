@@ -1,5 +1,5 @@
 import { PyramidKVError, requireInteger } from "../errors.ts";
-import type { Executor } from "../ggml/executor.ts";
+import type { Device } from "../ggml/device.ts";
 import type { Model } from "../models/model.ts";
 import { readOptions, requireList, type Named } from "../options.ts";
 import { WATCH_OPTIONS } from "./option-tables.ts";
@@ -18,13 +18,13 @@ export interface WatchOptions extends PrefillOptions {
 /** What reading needs of an engine. */
 export interface WatchParts {
   readonly model: Model;
-  readonly executor: Executor;
+  readonly device: Device;
   readonly chunkTokens: number | undefined;
 }
 
 /** Reads tokens for their attention alone: one layer's keys and values are the most that is held. */
 export async function watchAttention(
-  { model, executor, chunkTokens }: WatchParts,
+  { model, device, chunkTokens }: WatchParts,
   given: ArrayLike<number>,
   options: WatchOptions,
 ): Promise<void> {
@@ -35,10 +35,10 @@ export async function watchAttention(
   checkTokens(given, model.hp.nVocab);
   const tokens = Int32Array.from(given);
   checkQueries(queries, tokens.length);
-  using watch = new AttentionWatch(executor, model.hp, { queries, n: tokens.length, onLayer });
+  using watch = new AttentionWatch(device, model.hp, { queries, n: tokens.length, onLayer });
   await prefill({
     model,
-    executor,
+    device,
     tokens,
     watch,
     signal,
@@ -46,7 +46,7 @@ export async function watchAttention(
     probe: [],
     firstPosition: 0,
     targets: [],
-    chunkTokens: chunkTokens ?? defaultChunkTokens(tokens.length, executor.kernels !== undefined),
+    chunkTokens: chunkTokens ?? defaultChunkTokens(tokens.length, device.hasKernels),
   });
 }
 

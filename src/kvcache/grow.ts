@@ -1,4 +1,5 @@
-import type { Executor, InputGraph } from "../ggml/executor.ts";
+import type { Device } from "../ggml/device.ts";
+import type { InputGraph } from "../ggml/input-graph.ts";
 import { LayerCache } from "./layer-cache.ts";
 import { grownCapacity, windowed } from "./padding.ts";
 
@@ -12,18 +13,15 @@ function rowsWanted({ padding, window }: Pick<LayerCache, "padding" | "window">,
 }
 
 /** The same caches in larger memory, all moved by one graph; the caller frees the old ones. */
-export async function grow(
-  executor: Executor,
-  layers: readonly LayerCache[],
-): Promise<LayerCache[]> {
-  const larger = layers.map((layer) => enlarged(executor, layer));
+export async function grow(device: Device, layers: readonly LayerCache[]): Promise<LayerCache[]> {
+  const larger = layers.map((layer) => enlarged(device, layer));
   const nodes = layers.reduce((sum, layer) => sum + 8 * layer.heads.length, 16);
   const copyAll = (g: InputGraph) => {
     layers.forEach((layer, i) => copyRows(g, layer, larger[i] as LayerCache));
     return () => undefined;
   };
   try {
-    await executor.run(copyAll, nodes);
+    await device.run(copyAll, nodes);
   } catch (error) {
     for (const layer of larger) layer[Symbol.dispose]();
     throw error;
@@ -31,9 +29,9 @@ export async function grow(
   return larger;
 }
 
-function enlarged(executor: Executor, layer: LayerCache): LayerCache {
+function enlarged(device: Device, layer: LayerCache): LayerCache {
   const { format, headDim, padding, window, heads } = layer;
-  return new LayerCache(executor.backend, {
+  return new LayerCache(device, {
     format,
     headDim,
     padding,

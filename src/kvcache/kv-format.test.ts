@@ -5,10 +5,8 @@ import { normals, seededRandom } from "../../test/helpers/random.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { Decoder } from "../engine/decode/decoder.ts";
 import { Session } from "../engine/session.ts";
-import { Backend } from "../ggml/backend.ts";
-import { Executor } from "../ggml/executor.ts";
+import { Device } from "../ggml/device.ts";
 import { chooseKernels } from "../ggml/kernels/choices.ts";
-import { Kernels } from "../ggml/kernels/kernels.ts";
 import { openGguf } from "../gguf/file.ts";
 import { Model } from "../models/model.ts";
 import { hadamard, kvFormat } from "./kv-format.ts";
@@ -62,14 +60,12 @@ describe.each(KERNELS)("a spread cache with %s", (kernels) => {
   ])("gives %s what a plain one does, over turns and decoding", async (method, window) => {
     using folder = new TestFolder();
     await using file = await openGguf(folder.tiny({ nLayer: 3, nHead: 4, nHeadKv: 2, nEmbd: 256 }));
-    using backend = new Backend(1);
-    const { variant } = chooseKernels(kernels);
-    using executor = new Executor(backend, variant && new Kernels(variant, 1, backend.bufferType));
-    using model = await Model.load(executor, file);
-    using decoder = new Decoder(model, executor);
+    using device = new Device({ threads: 1, kernels: chooseKernels(kernels).variant });
+    using model = await Model.load(device, file);
+    using decoder = new Decoder(model, device);
     const run = async (spread: number) => {
       using session = new Session({
-        ...{ model, executor, decoder, tokenizer: undefined, chunkTokens: 64, kvLimit: 64 },
+        ...{ model, device, decoder, tokenizer: undefined, chunkTokens: 64, kvLimit: 64 },
         compression: resolveCompression({ method, kvSize: 48, window }),
         kvFormat: { ...kvFormat("f16", model.hp), spread },
         onFree: ({ cache }) => decoder.forget({ cache }),

@@ -1,5 +1,5 @@
 import { PyramidKVError, requireOneOf } from "../errors.ts";
-import type { InputGraph } from "../ggml/executor.ts";
+import type { InputGraph } from "../ggml/input-graph.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES, type TensorType } from "../ggml/types.ts";
 import type { KvShape } from "./token-bytes.ts";

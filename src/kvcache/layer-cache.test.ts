@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Backend } from "../ggml/backend.ts";
-import { Executor } from "../ggml/executor.ts";
+import { Device } from "../ggml/device.ts";
 import { readTensor, writeTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { compact } from "./compact.ts";
 import { grow } from "./grow.ts";
@@ -12,15 +11,12 @@ import { kvFormat } from "./kv-format.ts";
 const shape = { nHeadKv: 2, headDim: 32 };
 const ROWS = 50;
 
-let backend: Backend;
-let executor: Executor;
+let device: Device;
 beforeAll(() => {
-  backend = new Backend(1);
-  executor = new Executor(backend);
+  device = new Device({ threads: 1 });
 });
 afterAll(() => {
-  executor[Symbol.dispose]();
-  backend[Symbol.dispose]();
+  device[Symbol.dispose]();
 });
 
 /** f16 of the integers 0 to 2047. */
@@ -32,7 +28,7 @@ const half = (n: number): number => {
 
 /** An empty scratch that has a layer at hand. */
 async function emptyScratch(size = { past: 0, rows: ROWS }, ledger = new MemoryLedger()) {
-  const scratch = new LayerScratch(executor, size, [ledger]);
+  const scratch = new LayerScratch(device, size, [ledger]);
   await scratch.begin(shape, undefined);
   return scratch;
 }
@@ -76,7 +72,7 @@ describe("compact", () => {
   it("keeps any rows of any head, and heads may differ in length", async () => {
     using scratch = await filledScratch();
     const kept = [keep(0, 7, 49), keep(3)];
-    using layer = await compact(executor, scratch, kept, options);
+    using layer = await compact(device, scratch, kept, options);
     expect(rowsOf(layer, layer.k, 0)).toEqual([0, 7, 49]);
     expect(rowsOf(layer, layer.v, 0)).toEqual([0, 14, 98]);
     expect(rowsOf(layer, layer.k, 1)).toEqual([103]);
@@ -91,7 +87,7 @@ describe("compact", () => {
     using scratch = await filledScratch(ledger);
     const all = keep(...Array.from({ length: ROWS }, (_, i) => i));
     const full = { ...options, padding: "full", mayTakeOver: true } as const;
-    using layer = await compact(executor, scratch, [all, all], full);
+    using layer = await compact(device, scratch, [all, all], full);
     expect(ledger.current).toBe(0);
     expect(rowsOf(layer, layer.k, 1)).toEqual(
       all.rows.length ? Array.from(all.rows, (r) => 100 + r) : [],
@@ -101,7 +97,7 @@ describe("compact", () => {
 
   it("allocates what it says", async () => {
     using scratch = await filledScratch();
-    using layer = await compact(executor, scratch, [keep(1, 2), keep(1, 2)], options);
+    using layer = await compact(device, scratch, [keep(1, 2), keep(1, 2)], options);
     expect(layer.bytes).toBeGreaterThanOrEqual(2 * 2 * 32 * shape.headDim * 2);
     expect(layer.bytes).toBeLessThan(2 * 2 * 32 * shape.headDim * 2 + 256);
   });
@@ -110,8 +106,8 @@ describe("compact", () => {
 describe("grow", () => {
   it("moves every head's rows to larger memory", async () => {
     using scratch = await filledScratch();
-    using layer = await compact(executor, scratch, [keep(5, 6), keep(8, 9, 10)], options);
-    const [larger] = (await grow(executor, [layer])) as [LayerCache];
+    using layer = await compact(device, scratch, [keep(5, 6), keep(8, 9, 10)], options);
+    const [larger] = (await grow(device, [layer])) as [LayerCache];
     expect(larger.capacity).toBeGreaterThan(layer.capacity);
     expect(rowsOf(larger, larger.k, 0)).toEqual([5, 6]);
     expect(rowsOf(larger, larger.v, 1)).toEqual([216, 218, 220]);
@@ -123,11 +119,11 @@ describe("grow", () => {
 describe("LayerScratch", () => {
   it("takes cached tokens back in, right-aligned per head", async () => {
     using scratch = await filledScratch();
-    using layer = await compact(executor, scratch, [keep(5, 6, 7), keep(9)], options);
+    using layer = await compact(device, scratch, [keep(5, 6, 7), keep(9)], options);
     using next = await emptyScratch({ past: 10, rows: 10 });
     await next.begin(shape, layer);
     expect([next.row(0), next.row(1)]).toEqual([7, next.capacity + 9]);
-    using again = await compact(executor, next, [keep(0, 1, 2), keep(0)], options);
+    using again = await compact(device, next, [keep(0, 1, 2), keep(0)], options);
     expect(rowsOf(again, again.k, 0)).toEqual([5, 6, 7]);
     expect(rowsOf(again, again.k, 1)).toEqual([109]);
   });

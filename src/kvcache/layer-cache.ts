@@ -1,6 +1,6 @@
-import type { Backend } from "../ggml/backend.ts";
+import type { Device } from "../ggml/device.ts";
 import { NativeOwner } from "../ggml/owner.ts";
-import { hostAddress, TensorBuffer, zeroTensor, type Tensor } from "../ggml/tensor-buffer.ts";
+import { hostAddress, zeroTensor, type Tensor, type TensorBuffer } from "../ggml/tensor-buffer.ts";
 import { rowBytes } from "../ggml/types.ts";
 import type { HeadRange } from "../models/blocks/attention.ts";
 import { HeadCache } from "./head-cache.ts";
@@ -53,7 +53,7 @@ export class LayerCache extends NativeOwner {
   readonly #buffer: TensorBuffer;
   #addresses: { readonly k: number; readonly v: number } | undefined;
 
-  constructor(backend: Backend, spec: LayerCacheSpec) {
+  constructor(device: Device, spec: LayerCacheSpec) {
     super();
     this.format = spec.format;
     this.headDim = spec.headDim;
@@ -68,7 +68,7 @@ export class LayerCache extends NativeOwner {
     const shape = [spec.headDim, row];
     this.#buffer =
       spec.buffer ??
-      new TensorBuffer(backend.bufferType, [
+      device.allocate([
         { type: spec.format.type, shape, name: "k" },
         { type: spec.format.type, shape, name: "v" },
       ]);

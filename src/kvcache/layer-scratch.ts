@@ -1,8 +1,9 @@
-import type { Executor } from "../ggml/executor.ts";
+import type { Device } from "../ggml/device.ts";
 import { fromHalf } from "../ggml/half.ts";
 import type { Graph } from "../ggml/graph.ts";
 import { NativeOwner } from "../ggml/owner.ts";
-import { readTensor, TensorBuffer, type Tensor } from "../ggml/tensor-buffer.ts";
+import type { TensorBuffer} from "../ggml/tensor-buffer.ts";
+import { readTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
 import { headRuns, type HeadRun } from "./head-runs.ts";
 import type { LayerCache } from "./layer-cache.ts";
@@ -37,7 +38,7 @@ export class LayerScratch extends NativeOwner implements RowSource {
   #buffer: TensorBuffer | undefined;
 
   constructor(
-    private readonly executor: Executor,
+    private readonly device: Device,
     private readonly size: ScratchSize,
     private readonly ledgers: readonly MemoryLedger[],
   ) {
@@ -147,7 +148,7 @@ export class LayerScratch extends NativeOwner implements RowSource {
     const from = layer.heads.flatMap((h) => range(h.row, h.length));
     const to = layer.heads.flatMap((h, i) => range(this.row(i), h.length));
     if (from.length === 0) return;
-    await this.executor.run((g) => {
+    await this.device.run((g) => {
       const fromRows = g.constant(TYPES.i32, [from.length], Int32Array.from(from));
       const toRows = g.constant(TYPES.i32, [to.length], Int32Array.from(to));
       const plain = (of: Tensor) =>
@@ -163,7 +164,7 @@ export class LayerScratch extends NativeOwner implements RowSource {
     if (this.#buffer === undefined) {
       const { headDim, nHeadKv } = this.#shape;
       const spec = { type: TYPE, shape: [headDim, this.capacity * nHeadKv] };
-      this.#buffer = new TensorBuffer(this.executor.backend.bufferType, [spec, spec]);
+      this.#buffer = this.device.allocate([spec, spec]);
       for (const ledger of this.ledgers) ledger.add(this.#buffer.bytes);
     }
     return this.#buffer;

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Backend } from "../ggml/backend.ts";
-import { Executor } from "../ggml/executor.ts";
-import { TensorBuffer, writeTensor, type Tensor } from "../ggml/tensor-buffer.ts";
+import { Device } from "../ggml/device.ts";
+import { writeTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import { normals, seededRandom } from "../../test/helpers/random.ts";
 import { mergedValues } from "./merge.ts";
@@ -11,11 +10,10 @@ const HEAD_DIM = 32;
 
 describe("mergedValues", () => {
   it("averages each evicted value into that of the kept token with the most similar key", async () => {
-    using backend = new Backend(1);
-    using executor = new Executor(backend);
+    using device = new Device({ threads: 1 });
     const n = 5000;
     const spec = { type: TYPES.f32, shape: [HEAD_DIM, n] };
-    using buffer = new TensorBuffer(backend.bufferType, [spec, spec]);
+    using buffer = device.allocate([spec, spec]);
     const [k, v] = buffer.tensors as [Tensor, Tensor];
     const [keys, values] = [1, 2].map((seed) => normals(n * HEAD_DIM, 1, seededRandom(seed))) as [
       Float32Array,
@@ -31,7 +29,7 @@ describe("mergedValues", () => {
       { rows: new Int32Array(0) },
     ];
     const weight = 0.25;
-    const merged = await mergedValues(executor, source, heads, { weight, headDim: HEAD_DIM });
+    const merged = await mergedValues(device, source, heads, { weight, headDim: HEAD_DIM });
 
     const row = (of: Float32Array, i: number) => of.subarray(i * HEAD_DIM, (i + 1) * HEAD_DIM);
     const cosine = (a: Float32Array, b: Float32Array) =>

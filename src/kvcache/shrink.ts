@@ -1,4 +1,4 @@
-import type { Executor } from "../ggml/executor.ts";
+import type { Device } from "../ggml/device.ts";
 import { gather, type GatherOptions, type TurnKeys } from "./gather.ts";
 import { LayerCache, slidOut } from "./layer-cache.ts";
 import { capacityFor, WINDOW_SLACK } from "./padding.ts";
@@ -11,12 +11,12 @@ import { complement, type HeadRows } from "./rows.ts";
  * @param room rows to keep free in each head
  */
 export async function shrink(
-  executor: Executor,
+  device: Device,
   layer: LayerCache,
   kept: readonly Int32Array[],
   { room = 0, mergeWeight }: Pick<GatherOptions, "mergeWeight"> & { readonly room?: number } = {},
 ): Promise<LayerCache> {
-  const smaller = new LayerCache(executor.backend, {
+  const smaller = new LayerCache(device, {
     format: layer.format,
     headDim: layer.headDim,
     positions: layer.heads.map((head, h) => picked(head.positions, kept[h] as Int32Array)),
@@ -25,7 +25,7 @@ export async function shrink(
     window: layer.window,
   });
   try {
-    await gather(executor, layer, rowsOf(layer, kept, mergeWeight), smaller, { mergeWeight });
+    await gather(device, layer, rowsOf(layer, kept, mergeWeight), smaller, { mergeWeight });
   } catch (error) {
     smaller[Symbol.dispose]();
     throw error;
@@ -39,7 +39,7 @@ export async function shrink(
  * @param moved where the newest token kept moves to, the others right before it; nowhere by default
  */
 export async function evict(
-  executor: Executor,
+  device: Device,
   layer: LayerCache,
   kept: readonly Int32Array[],
   {
@@ -55,18 +55,18 @@ export async function evict(
     moved === undefined ? { positions: own } : movedTo(moved.to, own),
   );
   const turned = heads.map((head, h) => ({ ...head, ...places[h] }));
-  await gather(executor, layer, turned, layer, { turn: moved?.turn, mergeWeight });
+  await gather(device, layer, turned, layer, { turn: moved?.turn, mergeWeight });
   layer.heads.forEach((head, h) =>
     head.replace((places[h] as { positions: Int32Array }).positions),
   );
 }
 
 /** Evicts what lies before a layer's sliding window, once it is so much that it pays. */
-export async function slide(executor: Executor, layer: LayerCache): Promise<void> {
+export async function slide(device: Device, layer: LayerCache): Promise<void> {
   const unseen = layer.heads.map((head) => slidOut(head.length, layer.window));
   if (unseen.every((n) => n < WINDOW_SLACK)) return;
   const kept = layer.heads.map(({ length }, h) => newest(length, length - (unseen[h] as number)));
-  await evict(executor, layer, kept);
+  await evict(device, layer, kept);
 }
 
 /** The places of the newest `n` of so many tokens. */

@@ -1,5 +1,6 @@
 import { PyramidKVError } from "../errors.ts";
-import type { Executor } from "../ggml/executor.ts";
+import type { Device } from "../ggml/device.ts";
+import type { Kernels } from "../ggml/kernels/kernels.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import type { GgufFile } from "../gguf/file.ts";
 import type { Metadata } from "../gguf/metadata.ts";
@@ -15,6 +16,8 @@ import { WeightStore, type LoadOptions } from "./weights.ts";
 export interface ModelLayer extends Omit<LayerShape, "sinkLogits"> {
   /** f32 [nHead] */
   readonly sinkLogits?: Tensor | undefined;
+  /** Our own operations on its heads; none where ggml's are used. */
+  readonly kernels?: Kernels | undefined;
 }
 
 /** A loaded model: its numbers, its weights, and the graph pieces that use them. */
@@ -28,6 +31,7 @@ export class Model extends NativeOwner {
   readonly warnings: readonly string[];
 
   private constructor(
+    device: Device,
     hp: HyperParameters,
     graph: TransformerGraph,
     store: WeightStore,
@@ -36,7 +40,9 @@ export class Model extends NativeOwner {
     super();
     this.hp = hp;
     this.graph = graph;
-    this.layers = hp.layers.map((layer, il) => ({ ...layer, sinkLogits: graph.sinkLogits(il) }));
+    this.layers = hp.layers.map((layer, il) => {
+      return { ...layer, sinkLogits: graph.sinkLogits(il), kernels: device.kernelsFor(layer) };
+    });
     this.#store = store;
     this.warnings = warnings;
   }
@@ -46,14 +52,14 @@ export class Model extends NativeOwner {
   }
 
   /** Checks the file against its architecture, then loads its weights. */
-  static async load(executor: Executor, file: GgufFile, options?: LoadOptions): Promise<Model> {
+  static async load(device: Device, file: GgufFile, options?: LoadOptions): Promise<Model> {
     requireWhole(file.metadata);
     const architecture = architectureOf(file.metadata);
     const hp = architecture.hyperParameters(file.metadata);
     const plan = planWeights(architecture, hp, file.tensors);
-    const store = await WeightStore.load(executor, file, plan, hp.nLayer, options);
+    const store = await WeightStore.load(device, file, plan, hp.nLayer, options);
     const warnings = ignoredKeys(file.metadata, hp);
-    return new Model(hp, architecture.graph(hp, store.weights), store, warnings);
+    return new Model(device, hp, architecture.graph(hp, store.weights), store, warnings);
   }
 
   protected release(): void {

@@ -1,15 +1,12 @@
 import pLimit from "p-limit";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
-import type { Backend } from "../ggml/backend.ts";
-import type { Executor } from "../ggml/executor.ts";
-import type { Kernels } from "../ggml/kernels/kernels.ts";
+import type { Device, WeightMemory } from "../ggml/device.ts";
 import { MappedFile } from "../ggml/mapped-file.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import {
   MappedTensors,
   TensorBuffer,
   writeTensorAsync,
-  type BufferType,
   type Tensor,
   type TensorSpec,
 } from "../ggml/tensor-buffer.ts";
@@ -34,7 +31,7 @@ const CONCURRENT_READS = 1;
 interface Placement {
   readonly weight: PlannedWeight;
   readonly field: string;
-  readonly bufferType: BufferType;
+  readonly memory: WeightMemory;
 }
 
 type WeightBuffer = TensorBuffer | MappedTensors;
@@ -57,7 +54,7 @@ export class WeightStore extends NativeOwner {
 
   /** Allocates and fills all weights; after an error or abort nothing stays allocated. */
   static async load(
-    { backend, kernels }: Executor,
+    device: Device,
     file: GgufFile,
     plan: readonly PlannedWeight[],
     nLayer: number,
@@ -68,10 +65,10 @@ export class WeightStore extends NativeOwner {
     const buffers: WeightBuffer[] = [];
     const reads: (() => Promise<number>)[] = [];
     try {
-      for (const [bufferType, placements] of placeAll(backend, kernels, plan)) {
-        const isPlain = bufferType === backend.bufferType;
+      for (const [memory, placements] of placeAll(device, plan)) {
+        const { isPlain } = memory;
         const mapped = isPlain ? mapWeights(file, placements) : undefined;
-        const buffer = mapped ?? new TensorBuffer(bufferType, placements.map(tensorSpec));
+        const buffer = mapped ?? memory.allocate(placements.map(tensorSpec));
         buffers.push(buffer);
         placements.forEach(({ weight, field }, i) => {
           const tensor = buffer.tensors[i] as Tensor;
@@ -106,33 +103,22 @@ function tensorSpec({ weight }: Placement): TensorSpec {
  * Groups the weights by where they go: plain memory where our own kernels read them, else the first
  * extra buffer type that takes the matmul, else plain memory too.
  */
-function placeAll(
-  backend: Backend,
-  kernels: Kernels | undefined,
-  plan: readonly PlannedWeight[],
-): Map<BufferType, Placement[]> {
-  const groups = new Map<BufferType, Placement[]>();
+function placeAll(device: Device, plan: readonly PlannedWeight[]): Map<WeightMemory, Placement[]> {
+  const groups = new Map<WeightMemory, Placement[]>();
   const add = (placement: Placement) => {
-    const group = groups.get(placement.bufferType) ?? [];
-    groups.set(placement.bufferType, [...group, placement]);
+    const group = groups.get(placement.memory) ?? [];
+    groups.set(placement.memory, [...group, placement]);
   };
   for (const weight of plan) {
     const { info, rule, field } = weight;
-    const spec = { type: info.type, shape: info.shape };
-    const isMatrix = rule.shape.length > 1;
-    if (isMatrix && !backend.supportsMulMat(spec, backend.bufferType)) {
+    const memory = device.weightMemory({ type: info.type, shape: info.shape });
+    if (memory === undefined) {
       throw new PyramidKVError("UNSUPPORTED", `${info.name}: no matmul for type ${info.type.name}`);
     }
-    const isRead =
-      rule.shape.length === 2 && kernels?.readsWeights(info.type, rule.shape[0] ?? 0) === true;
-    const mayRepack = isMatrix && (!isRead || kernels.prefersRepacked);
-    const extra = mayRepack
-      ? backend.extraBufferTypes.find((type) => backend.supportsMulMat(spec, type))
-      : undefined;
-    add({ weight, field, bufferType: extra ?? backend.bufferType });
+    add({ weight, field, memory });
     // Repacked rows cannot be looked up, so such a matrix is kept plain as well.
-    if (extra !== undefined && rule.rows === true) {
-      add({ weight, field: `${field}Rows`, bufferType: backend.bufferType });
+    if (!memory.isPlain && rule.rows === true) {
+      add({ weight, field: `${field}Rows`, memory: device.plainMemory });
     }
   }
   return groups;

@@ -1,12 +1,12 @@
 import type { ReferenceInput, ReferenceRule } from "../../src/compression/reference.ts";
 import { attentionScores } from "../../src/engine/observe/attention-scores.ts";
-import type { Executor } from "../../src/ggml/executor.ts";
+import type { Device } from "../../src/ggml/device.ts";
 import { readTensor } from "../../src/ggml/tensor-buffer.ts";
 import { TYPES } from "../../src/ggml/types.ts";
 
 /** Scores by the product's own graph, as in prefill: [nHead][nTokens]. */
 export function graphScores(
-  executor: Executor,
+  device: Device,
   input: Omit<ReferenceInput, "v">,
   rule: ReferenceRule,
 ): Promise<Float32Array> {
@@ -18,7 +18,7 @@ export function graphScores(
     const from = (h * nQueries + nQueries - n) * headDim;
     q.set(input.q.subarray(from, from + n * headDim), h * n * headDim);
   }
-  return executor.run((g) => {
+  return device.run((g) => {
     const scores = attentionScores(g, {
       k: g.constant(TYPES.f32, [headDim, nTokens, nHeadKv], k),
       q: g.constant(TYPES.f32, [headDim, n, nHead], q),

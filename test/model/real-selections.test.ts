@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Backend } from "../../src/ggml/backend.ts";
-import { Executor } from "../../src/ggml/executor.ts";
+import { Device } from "../../src/ggml/device.ts";
 import { fromHalf } from "../../src/ggml/half.ts";
 import { referenceEvidence, type ReferenceInput } from "../../src/compression/reference.ts";
 import {
@@ -20,16 +19,16 @@ const folder = sharedPath("fixtures");
 
 describe.skipIf(folder === undefined)("selections on real queries and keys", () => {
   const { cases, input } = folder === undefined ? { cases: [], input: undefined } : load(folder);
-  let executor: Executor;
+  let device: Device;
   beforeAll(() => {
-    executor = new Executor(new Backend(2));
+    device = new Device({ threads: 2 });
   });
-  afterAll(() => executor[Symbol.dispose]());
+  afterAll(() => device[Symbol.dispose]());
 
   it.each(cases)("$lib $name $params", async (golden) => {
     const real = input as ReferenceInput;
     const { alpha } = compressionOf(golden).options;
-    const scores = await graphScores(executor, real, { nQueries: alpha });
+    const scores = await graphScores(device, real, { nQueries: alpha });
     const [head] = referenceEvidence(real, { alpha }).heads;
     const heads = head === undefined ? [] : [{ ...head, attention: () => scores }];
     expectGolden(golden, keptOf(golden, { il: 0, heads }));

@@ -4,7 +4,7 @@ import type { LayerEvidence } from "../../compression/evidence.ts";
 import { keepByHead, type RankedTokens } from "../../compression/keep.ts";
 import type { Scorer } from "../../compression/method.ts";
 import type { Ranking } from "../../compression/ranking.ts";
-import type { Executor } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
 import { compact, type KeptTokens } from "../../kvcache/compact.ts";
 import type { LayerCache } from "../../kvcache/layer-cache.ts";
 import { complement } from "../../kvcache/rows.ts";
@@ -23,7 +23,7 @@ const FUTURE = 512;
 
 export interface CompressorJob {
   readonly model: Model;
-  readonly executor: Executor;
+  readonly device: Device;
   readonly targets: readonly PrefillTarget[];
   /** Position of the token after the prompt. */
   readonly nextPosition: number;
@@ -92,7 +92,7 @@ export class Compressor {
   }
 
   async #evidence(layer: ReadLayer, tokens: ReadTokens): Promise<PrefillEvidence> {
-    const { model, executor, targets } = this.job;
+    const { model, device, targets } = this.job;
     const { observation, lengths } = tokens;
     const { il, scratch } = layer;
     const { samples } = observation;
@@ -108,18 +108,18 @@ export class Compressor {
       nPrompt: lengths.prompt,
       futureRotation: needs.has("queries") ? await this.#futureRotation(il) : undefined,
       plainKeys: needs.has("plain-keys")
-        ? await plainKeys(executor, model, il, scratch, heads)
+        ? await plainKeys(device, model, il, scratch, heads)
         : undefined,
-      outputErrors: samples && (await outputErrors({ model, executor, samples, layer })),
+      outputErrors: samples && (await outputErrors({ model, device, samples, layer })),
     });
   }
 
   async #futureRotation(il: number): Promise<Float32Array> {
-    const { model, executor, nextPosition: first } = this.job;
+    const { model, device, nextPosition: first } = this.job;
     const { rope } = model.layers[il] as ModelLayer;
     const known = this.#rotations.get(rope);
     if (known !== undefined) return known;
-    const rotation = await meanRotation(executor, model, il, { first, n: FUTURE });
+    const rotation = await meanRotation(device, model, il, { first, n: FUTURE });
     this.#rotations.set(rope, rotation);
     return rotation;
   }
@@ -177,7 +177,7 @@ export class Compressor {
     tokens: ReadTokens,
     kept: readonly Int32Array[],
   ): Promise<void> {
-    const { model, executor, targets, nPrompt } = this.job;
+    const { model, device, targets, nPrompt } = this.job;
     const { target } = state;
     const { lengths } = tokens;
     const before = target.cache.layers[il];
@@ -194,7 +194,7 @@ export class Compressor {
       const moved = to === undefined ? { positions } : movedTo(to, positions);
       return { rows: places, evicted, ...moved };
     });
-    const cache = await compact(executor, scratch, heads, {
+    const cache = await compact(device, scratch, heads, {
       format: target.cache.format,
       padding: isCompressed ? "compressed" : "full",
       room: target.room,
@@ -217,7 +217,7 @@ export class Compressor {
     const staged = target.cache.stagedLayer(il) as LayerCache;
     const { room, compression } = target;
     const options = { room, mergeWeight: compression.method.merges };
-    target.cache.stage(il, await shrink(this.job.executor, staged, kept, options));
+    target.cache.stage(il, await shrink(this.job.device, staged, kept, options));
     target.received?.pick(at, kept);
     return keptOnly(cut.rankings, kept);
   }

@@ -1,5 +1,5 @@
 import pLimit from "p-limit";
-import type { Executor } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import type { Model } from "../../models/model.ts";
 import { KernelGraph } from "./kernel-graph.ts";
@@ -36,10 +36,10 @@ export class Decoder extends NativeOwner {
 
   constructor(
     private readonly model: Model,
-    private readonly executor: Executor,
+    private readonly device: Device,
   ) {
     super();
-    this.#isOurs = model.layers.every((layer) => executor.kernels?.attends(layer) === true);
+    this.#isOurs = model.layers.every(({ kernels }) => kernels !== undefined);
   }
 
   /** Graphs built so far. */
@@ -79,7 +79,7 @@ export class Decoder extends NativeOwner {
     const columns = 2 ** Math.ceil(Math.log2(n));
     const known = this.#kernelGraphs.get(columns);
     if (known !== undefined) return known;
-    const graph = new KernelGraph(this.model, this.executor, columns);
+    const graph = new KernelGraph(this.model, this.device, columns);
     this.#built++;
     this.#kernelGraphs.set(columns, graph);
     return graph;
@@ -95,7 +95,7 @@ export class Decoder extends NativeOwner {
     // What reads these sequences is out of date.
     for (const sequence of sequences) this.forget(sequence);
     while (this.#maskedGraphs.length >= MASKED_KEPT) this.#maskedGraphs.shift()?.[Symbol.dispose]();
-    const graph = new MaskedGraph(this.model, this.executor, sequences);
+    const graph = new MaskedGraph(this.model, this.device, sequences);
     this.#built++;
     this.#maskedGraphs.push(graph);
     return graph;

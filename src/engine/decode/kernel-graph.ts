@@ -1,10 +1,10 @@
-import { GraphAllocator } from "../../ggml/backend.ts";
-import type { Executor } from "../../ggml/executor.ts";
+import type { Device, LastingGraph } from "../../ggml/device.ts";
 import type { Pointer } from "../../ggml/ffi.ts";
-import { Graph, type RopeParameters } from "../../ggml/graph.ts";
+import type { Graph, RopeParameters } from "../../ggml/graph.ts";
 import type { Kernels } from "../../ggml/kernels/kernels.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { hostAddress, readTensor, TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import { hostAddress, readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import { joinHeads } from "../../models/blocks/heads.ts";
 import { unitPairs } from "../../models/blocks/rope.ts";
@@ -17,8 +17,6 @@ interface Inputs {
   /** i32 [n] */
   readonly tokens: Tensor;
   readonly positions: Tensor;
-  /** i32 [1]: how many columns are there. */
-  readonly active: Tensor;
   readonly table: Tensor;
   /** By RoPE: f32 [headDim, 1, n], of (1, 0) pairs. */
   readonly pairs: ReadonlyMap<RopeParameters, Tensor>;
@@ -30,8 +28,7 @@ interface Inputs {
  * goes; what it computes for one does not depend on the others.
  */
 export class KernelGraph extends NativeOwner implements DecodeGraph {
-  readonly #graph: Graph;
-  readonly #allocator: GraphAllocator;
+  readonly #graph: LastingGraph;
   readonly #buffer: TensorBuffer;
   readonly #segments: SegmentTable;
   readonly #tokens: Int32Array;
@@ -43,7 +40,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
 
   constructor(
     private readonly model: Model,
-    private readonly executor: Executor,
+    private readonly device: Device,
     /** Sequences that it has room for. */
     readonly columns: number,
   ) {
@@ -53,7 +50,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     const ropes = [...new Set(layers.map(({ rope }) => rope))];
     const shapes = ropes.map((rope) => layers.find((layer) => layer.rope === rope) as ModelLayer);
     const i32 = (n: number) => ({ type: TYPES.i32, shape: [n] });
-    this.#buffer = new TensorBuffer(executor.backend.bufferType, [
+    this.#buffer = device.allocate([
       i32(this.#segments.words),
       i32(columns),
       i32(columns),
@@ -77,13 +74,14 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     const inputs: Inputs = {
       tokens,
       positions,
-      active,
       table,
       pairs: new Map(ropes.map((rope, i) => [rope, pairs[i] as Tensor])),
     };
-    [this.#graph, this.#logits] = this.#build(inputs);
-    this.#allocator = new GraphAllocator(executor.backend);
-    this.#allocator.allocate(this.#graph);
+    let logits: Tensor | undefined;
+    const nodes = layers.reduce((sum, { ffn }) => sum + 64 + 4 * ffn.nExpertUsed, 128);
+    const counted = BigInt(hostAddress(active)) as Pointer;
+    this.#graph = device.lasting((g) => (logits = this.#build(g, inputs)), nodes, counted);
+    this.#logits = logits as unknown as Tensor;
   }
 
   fits(sequences: readonly Sequence[]): boolean {
@@ -92,7 +90,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
 
   async step(steps: readonly DecodeStep[]): Promise<number> {
     this.assertAlive();
-    const computeMs = await this.executor.compute(this.#graph, () => this.#prepare(steps));
+    const computeMs = await this.device.compute(this.#graph, () => this.#prepare(steps));
     steps.forEach((step, i) => {
       readTensor(this.#logits, step.logits, i * step.logits.byteLength);
       noteAppended(step);
@@ -109,27 +107,24 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
       this.#positions[i] = position;
     });
     this.#active[0] = steps.length;
-    const kernels = this.executor.kernels as Kernels;
     const parts = this.#segments.write(this.#table, steps);
     const bytes = this.model.layers.map((layer, il) => {
-      return kernels.decodeBytes(layer, parts[il] as number);
+      return (layer.kernels as Kernels).decodeBytes(layer, parts[il] as number);
     });
     return Math.max(...bytes);
   }
 
-  #build(inputs: Inputs): [Graph, Tensor] {
-    const { model, executor } = this;
+  /** @returns logits of all columns, f32 [nVocab, n] */
+  #build(g: Graph, inputs: Inputs): Tensor {
+    const { model } = this;
     const n = this.columns;
-    const nodes = model.layers.reduce((sum, { ffn }) => sum + 64 + 4 * ffn.nExpertUsed, 128);
-    const active = BigInt(hostAddress(inputs.active)) as Pointer;
-    const g = new Graph(nodes, executor.kernels, active);
     const tables = this.#rotations(g, inputs);
     let x = model.graph.embed(g, inputs.tokens);
     model.layers.forEach((layer, il) => {
       const qkv = joinHeads(g, model.graph.queryKeyValue(g, il, x));
       const view = (words: number, rows: number, offset: number) =>
         g.view3d(inputs.table, [words, SEGMENTS, rows], [4 * words, 4 * words * SEGMENTS], offset);
-      const attended = (executor.kernels as Kernels).decode(
+      const attended = (layer.kernels as Kernels).decode(
         g,
         {
           qkv,
@@ -141,7 +136,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
       );
       x = model.graph.finishLayer(g, il, x, attended);
     });
-    return [g, g.output(model.graph.logits(g, x))];
+    return g.output(model.graph.logits(g, x));
   }
 
   /** The rotations of all columns' positions, by RoPE: f32 [headDim, n]. */
@@ -163,7 +158,6 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
   }
 
   protected release(): void {
-    this.#allocator[Symbol.dispose]();
     this.#graph[Symbol.dispose]();
     this.#buffer[Symbol.dispose]();
   }

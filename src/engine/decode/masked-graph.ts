@@ -1,6 +1,5 @@
-import { GraphAllocator } from "../../ggml/backend.ts";
-import type { Executor } from "../../ggml/executor.ts";
-import { Graph } from "../../ggml/graph.ts";
+import type { Device, LastingGraph } from "../../ggml/device.ts";
+import type { Graph } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import { readTensor, writeTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
@@ -22,8 +21,7 @@ interface SequenceState extends Sequence {
  * own cache. It is built anew when other sequences come, or when a cache moved to other memory.
  */
 export class MaskedGraph extends NativeOwner implements DecodeGraph {
-  readonly #graph: Graph;
-  readonly #allocator: GraphAllocator;
+  readonly #graph: LastingGraph;
   readonly #sequences: readonly SequenceState[];
   /** i32 [n] */
   readonly #tokens: Tensor;
@@ -32,7 +30,7 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
 
   constructor(
     model: Model,
-    private readonly executor: Executor,
+    private readonly device: Device,
     sequences: readonly Sequence[],
   ) {
     super();
@@ -41,28 +39,12 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
       ({ ffn, nHeadKv }) => 64 + 4 * ffn.nExpertUsed + n * (16 + 8 * nHeadKv),
     );
     const nodes = perLayer.reduce((a, b) => a + b, 64 + 16 * n);
-    const g = new Graph(nodes, executor.kernels);
-    this.#graph = g;
-    this.#tokens = g.input({ type: TYPES.i32, shape: [n] });
-    this.#sequences = sequences.map(({ cache, ring }) => {
-      const layers = [...cache.layers];
-      const ringRow = ring && g.input({ type: TYPES.i32, shape: [1] });
-      return { cache, ring, layers, attention: new MaskedAttention(g, model, layers), ringRow };
-    });
-
-    let x = model.graph.embed(g, this.#tokens);
-    for (let il = 0; il < model.layers.length; il++) {
-      const all = model.graph.queryKeyValue(g, il, x);
-      const attended = this.#sequences.map(({ ring, attention, ringRow }, i) => {
-        const qkv = headsOfToken(g, all, i);
-        ring?.capture(g, il, qkv.q, ringRow as Tensor);
-        return attention.attend(il, qkv);
-      });
-      x = model.graph.finishLayer(g, il, x, sideBySide(g, attended));
-    }
-    this.#logits = g.output(model.graph.logits(g, x));
-    this.#allocator = new GraphAllocator(executor.backend);
-    this.#allocator.allocate(g);
+    let parts: { tokens: Tensor; logits: Tensor; states: SequenceState[] } | undefined;
+    this.#graph = device.lasting((g) => (parts = build(g, model, sequences)), nodes);
+    const { tokens, logits, states } = parts as unknown as NonNullable<typeof parts>;
+    this.#tokens = tokens;
+    this.#logits = logits;
+    this.#sequences = states;
   }
 
   /** Whether it reads the memory that these sequences' caches are in, and all of their tokens. */
@@ -83,7 +65,7 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
 
   async step(steps: readonly DecodeStep[]): Promise<number> {
     this.assertAlive();
-    const computeMs = await this.executor.compute(this.#graph, () => this.#prepare(steps));
+    const computeMs = await this.device.compute(this.#graph, () => this.#prepare(steps));
     steps.forEach((step, i) => {
       readTensor(this.#logits, step.logits, i * step.logits.byteLength);
       noteAppended(step);
@@ -102,9 +84,28 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
   }
 
   protected release(): void {
-    this.#allocator[Symbol.dispose]();
     this.#graph[Symbol.dispose]();
   }
+}
+
+function build(g: Graph, model: Model, sequences: readonly Sequence[]) {
+  const tokens = g.input({ type: TYPES.i32, shape: [sequences.length] });
+  const states = sequences.map(({ cache, ring }): SequenceState => {
+    const layers = [...cache.layers];
+    const ringRow = ring && g.input({ type: TYPES.i32, shape: [1] });
+    return { cache, ring, layers, attention: new MaskedAttention(g, model, layers), ringRow };
+  });
+  let x = model.graph.embed(g, tokens);
+  for (let il = 0; il < model.layers.length; il++) {
+    const all = model.graph.queryKeyValue(g, il, x);
+    const attended = states.map(({ ring, attention, ringRow }, i) => {
+      const qkv = headsOfToken(g, all, i);
+      ring?.capture(g, il, qkv.q, ringRow as Tensor);
+      return attention.attend(il, qkv);
+    });
+    x = model.graph.finishLayer(g, il, x, sideBySide(g, attended));
+  }
+  return { tokens, states, logits: g.output(model.graph.logits(g, x)) };
 }
 
 /** Columns as one tensor, joined in pairs. */

@@ -2,10 +2,8 @@ import { expect, it } from "vitest";
 import { KERNELS, tolerance } from "../../../test/helpers/kernels.ts";
 import { randomTokens, TestFolder, type TinyOptions } from "../../../test/helpers/tiny-model.ts";
 import { resolveCompression } from "../../compression/resolve.ts";
-import { Backend } from "../../ggml/backend.ts";
-import { Executor } from "../../ggml/executor.ts";
+import { Device } from "../../ggml/device.ts";
 import { chooseKernels } from "../../ggml/kernels/choices.ts";
-import { Kernels } from "../../ggml/kernels/kernels.ts";
 import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
 import { openGguf } from "../../gguf/file.ts";
@@ -24,14 +22,14 @@ const N = 300;
  * eviction, by ggml's operations. What evicting caches must give, whatever their heads' lengths.
  */
 async function maskedStep(
-  executor: Executor,
+  device: Device,
   model: Model,
   full: KvCache,
   kept: KvCache,
   token: number,
 ): Promise<Float32Array> {
   const { hp, graph } = model;
-  return executor.run((g) => {
+  return device.run((g) => {
     const position = g.constant(TYPES.i32, [1], Int32Array.of(N));
     let x = graph.embed(g, g.constant(TYPES.i32, [1], Int32Array.of(token)));
     for (let il = 0; il < hp.nLayer; il++) {
@@ -93,10 +91,8 @@ it.each(cases)("%s, %s, decodes with %s as a full cache that is masked", async (
   const [method, group, kernels] = names;
   using folder = new TestFolder();
   await using file = await openGguf(folder.tiny({ nLayer: 3, ...groups[group] }));
-  using backend = new Backend(2);
-  const { variant } = chooseKernels(kernels);
-  using executor = new Executor(backend, variant && new Kernels(variant, 2, backend.bufferType));
-  using model = await Model.load(executor, file);
+  using device = new Device({ threads: 2, kernels: chooseKernels(kernels).variant });
+  using model = await Model.load(device, file);
   using full = new KvCache(model.hp, kvFormat("f16", model.hp));
   using kept = new KvCache(model.hp, kvFormat("f16", model.hp));
   const target = (cache: KvCache, name: string) => ({
@@ -104,14 +100,14 @@ it.each(cases)("%s, %s, decodes with %s as a full cache that is masked", async (
     compression: resolveCompression({ method: name, kvSize: 48 }),
   });
   await prefill({
-    ...{ model, executor, tokens: randomTokens(N), probe: [], firstPosition: 0, chunkTokens: 128 },
+    ...{ model, device, tokens: randomTokens(N), probe: [], firstPosition: 0, chunkTokens: 128 },
     targets: [target(full, "full"), target(kept, method)],
   });
-  const expected = await maskedStep(executor, model, full, kept, 7);
+  const expected = await maskedStep(device, model, full, kept, 7);
   using graph =
     kernels === "ggml"
-      ? new MaskedGraph(model, executor, [{ cache: kept }])
-      : new KernelGraph(model, executor, 1);
+      ? new MaskedGraph(model, device, [{ cache: kept }])
+      : new KernelGraph(model, device, 1);
   const logits = new Float32Array(model.hp.nVocab);
   await graph.step([{ cache: kept, token: 7, position: N, logits }]);
   // ggml's own attention of a single query sums in f16.

@@ -1,6 +1,8 @@
-import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { readTensor, TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import { softmaxOf } from "../../models/blocks/attention.ts";
 import type { HyperParameters } from "../../models/hyper-parameters.ts";
@@ -59,13 +61,13 @@ export class AttentionWatch extends NativeOwner implements LayerObserver {
   #layer: ReadLayer | undefined;
 
   constructor(
-    private readonly executor: Executor,
+    private readonly device: Device,
     private readonly hp: HyperParameters,
     private readonly options: AttentionWatchOptions,
   ) {
     super();
     const shape = [hp.headDim * hp.nHead, options.queries.length];
-    this.#buffer = new TensorBuffer(executor.backend.bufferType, [{ type: TYPES.f32, shape }]);
+    this.#buffer = device.allocate([{ type: TYPES.f32, shape }]);
   }
 
   get #rows(): Tensor {
@@ -115,7 +117,7 @@ export class AttentionWatch extends NativeOwner implements LayerObserver {
     const block = Math.max(1, Math.floor(BLOCK_BYTES / (n * group * 4)));
     for (let first = 0; first < nQueries; first += block) {
       const count = Math.min(block, nQueries - first);
-      await this.executor.run((g) => {
+      await this.device.run((g) => {
         const made = this.#block(g, kvHead, first, count);
         return () => {
           // Of each query head in turn.

@@ -1,5 +1,6 @@
 import type { LayerEvidence, SummedKind } from "../../compression/evidence.ts";
-import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
 import { queryHeads } from "../../kvcache/head-runs.ts";
@@ -17,7 +18,7 @@ import { endsWith, visibility, type Places } from "./visibility.ts";
 
 /** A layer's cache while tokens are decoded. */
 export interface CacheSeen {
-  readonly executor: Executor;
+  readonly device: Device;
   readonly model: Model;
   readonly il: number;
   readonly layer: LayerCache;
@@ -43,18 +44,18 @@ export interface CacheNeeds {
 
 /** What the last decoded queries see of a layer's cache, and what it holds. */
 export async function cacheEvidence(seen: CacheSeen, needs: CacheNeeds): Promise<LayerEvidence> {
-  const { executor, model, il, layer, held, received } = seen;
+  const { device, model, il, layer, held, received } = seen;
   const { nHead, nHeadKv, headDim } = model.layers[il] as ModelLayer;
   const group = nHead / nHeadKv;
   const scores = await readScores(seen, needs);
   const { heads } = layer;
-  const rows = (of: "k" | "v") => readRows(executor, layer, of, heads, headDim);
+  const rows = (of: "k" | "v") => readRows(device, layer, of, heads, headDim);
   const keys = needs.rows ? await rows("k") : undefined;
   const values = needs.rows ? await rows("v") : undefined;
   const places = heads.map(({ row, length }, h) => {
     return { row, length, positions: layer.positions(h) };
   });
-  const plain = needs.plainKeys ? await plainKeys(executor, model, il, layer, places) : undefined;
+  const plain = needs.plainKeys ? await plainKeys(device, model, il, layer, places) : undefined;
   const at = model.hp.compressible.indexOf(il);
   // As they are now: evidence is asked for after the cut, too.
   const lengths = heads.map(({ length }) => length);
@@ -95,10 +96,10 @@ interface HeadScores {
 
 /** What the last queries give to the tokens of each head. */
 function readScores(seen: CacheSeen, needs: CacheNeeds): Promise<HeadScores[]> {
-  const { executor, model, il, layer } = seen;
+  const { device, model, il, layer } = seen;
   const { nHead, nHeadKv } = model.layers[il] as ModelLayer;
   if (needs.window <= 0 && needs.sums <= 0) return Promise.resolve([]);
-  return executor.run(
+  return device.run(
     (g) => {
       const reads = layer.groups().flatMap((heads) => {
         const scored = (n: number, distance: number) =>
@@ -136,7 +137,7 @@ function groupScores(
     const row = rowBytes(TYPES.f16, headDim);
     const size = [headDim, heads.length, heads.nHeadKv] as const;
     const k = g.view3d(layer.k, size, [row, row * heads.capacity], heads.row * row);
-    return causalScores(g, { q, k, softmax }, { nPast, n }, shape);
+    return causalScores(g, { q, k, softmax }, { nPast, n }, shape.kernels);
   }
   const extents = held.map((_, i) => {
     return { row: heads.row + i * heads.capacity, length: heads.length };

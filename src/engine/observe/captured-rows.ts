@@ -1,4 +1,4 @@
-import type { InputGraph } from "../../ggml/executor.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { Chunk } from "./layer-observer.ts";

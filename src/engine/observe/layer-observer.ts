@@ -1,4 +1,4 @@
-import type { InputGraph } from "../../ggml/executor.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { AttentionNode } from "../../ggml/kernels/kernels.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 import type { HeadRun } from "../../kvcache/head-runs.ts";

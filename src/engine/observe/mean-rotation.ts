@@ -1,4 +1,4 @@
-import type { Executor } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
 import { readTensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import { unitPairs } from "../../models/blocks/rope.ts";
@@ -6,14 +6,14 @@ import type { Model, ModelLayer } from "../../models/model.ts";
 
 /** A layer's rotation of the next `n` positions, averaged: (cos, sin) where a rotated pair has them, [headDim]. */
 export function meanRotation(
-  executor: Executor,
+  device: Device,
   { layers, graph }: Model,
   il: number,
   { first, n }: { readonly first: number; readonly n: number },
 ): Promise<Float32Array> {
   const layer = layers[il] as ModelLayer;
   const { headDim } = layer;
-  return executor.run((g) => {
+  return device.run((g) => {
     const pairs = g.constant(TYPES.f32, [headDim, 1, n], unitPairs(layer, n));
     const positions = Int32Array.from({ length: n }, (_, i) => first + i);
     const table = g.output(graph.rotate(g, il, pairs, g.constant(TYPES.i32, [n], positions)));

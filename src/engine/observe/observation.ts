@@ -1,5 +1,6 @@
 import type { EvidenceKind } from "../../compression/evidence.ts";
-import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 import type { HeadRun } from "../../kvcache/head-runs.ts";
@@ -24,7 +25,7 @@ export class Observation extends NativeOwner implements LayerObserver {
   #layer: ReadLayer | undefined;
 
   constructor(
-    executor: Executor,
+    device: Device,
     model: Model,
     targets: readonly PrefillTarget[],
     size: ObservationSize,
@@ -33,10 +34,10 @@ export class Observation extends NativeOwner implements LayerObserver {
     const { hp } = model;
     const needs = new Set<EvidenceKind>(targets.flatMap(neededBy));
     const kinds = (Object.keys(ACCUMULATIONS) as AccumulatedKind[]).filter((k) => needs.has(k));
-    this.windows = new Windows(executor, hp, targets, size.lengths);
-    this.sums = new Sums(executor, model, kinds, size);
-    if (needs.has("queries")) this.querySums = new QuerySums(executor, hp);
-    if (needs.has("outputs")) this.samples = new Samples(executor, hp, size.lengths.prompt);
+    this.windows = new Windows(device, hp, targets, size.lengths);
+    this.sums = new Sums(device, model, kinds, size);
+    if (needs.has("queries")) this.querySums = new QuerySums(device, hp);
+    if (needs.has("outputs")) this.samples = new Samples(device, hp, size.lengths.prompt);
   }
 
   begin(layer: ReadLayer): void {

@@ -1,6 +1,6 @@
 import type { OutputErrors } from "../../compression/evidence.ts";
 import { norms, softmax } from "../../compression/scores/vectors.ts";
-import type { Executor } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
 import { readTensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
@@ -13,7 +13,7 @@ const NEWEST = 20;
 
 export interface ErrorInput {
   readonly model: Model;
-  readonly executor: Executor;
+  readonly device: Device;
   readonly samples: Samples;
   readonly layer: ReadLayer;
 }
@@ -23,7 +23,7 @@ export interface ErrorInput {
  * tokens only, for the sampled queries. Its query heads' differences are projected by W_o and summed as vectors.
  */
 export async function outputErrors(input: ErrorInput): Promise<OutputErrors[]> {
-  const { model, executor, samples, layer } = input;
+  const { model, device, samples, layer } = input;
   const { nEmbd } = model.hp;
   const { nHead, nHeadKv, headDim } = layer.shape;
   const sinkLogits = readSinkLogits(layer.shape);
@@ -40,7 +40,7 @@ export async function outputErrors(input: ErrorInput): Promise<OutputErrors[]> {
       differOfGroup(row, sample, kvHead, keys(s), { ...layer.shape, sinkLogits });
     }
   }
-  const moved = await executor.run((g) => {
+  const moved = await device.run((g) => {
     const columns = g.constant(TYPES.f32, [width, nSamples * nHeadKv], differences);
     const result = g.output(model.graph.projectAttention(g, layer.il, columns));
     return () => readTensor(result, new Float32Array(nEmbd * nSamples * nHeadKv));

@@ -1,8 +1,10 @@
 import { PyramidKVError } from "../../errors.ts";
-import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Graph } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { hostAddress, TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import { hostAddress, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import type { Places } from "./visibility.ts";
@@ -21,7 +23,7 @@ export class QueryRing extends NativeOwner {
   readonly #addresses: number[] = [];
 
   constructor(
-    executor: Executor,
+    device: Device,
     private readonly model: Model,
     /** Queries held at most. */
     readonly size: number,
@@ -31,10 +33,7 @@ export class QueryRing extends NativeOwner {
     this.#order = new Int32Array(size);
     const { compressible, headDim, nHead } = model.hp;
     const spec = { type: TYPES.f32, shape: [headDim * nHead, size] };
-    this.#buffer = new TensorBuffer(
-      executor.backend.bufferType,
-      compressible.map(() => spec),
-    );
+    this.#buffer = device.allocate(compressible.map(() => spec));
   }
 
   /** Tokens decoded since the ring was cleared. */

@@ -1,7 +1,8 @@
-import type { Executor } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
 import type { Graph } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { readTensor, TensorBuffer, zeroTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import { readTensor, zeroTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { HyperParameters } from "../../models/hyper-parameters.ts";
 import type { Chunk } from "./layer-observer.ts";
@@ -15,12 +16,12 @@ export class QuerySums extends NativeOwner {
   #n = 0;
 
   constructor(
-    executor: Executor,
+    device: Device,
     private readonly hp: Pick<HyperParameters, "headDim" | "nHead">,
   ) {
     super();
     const { headDim, nHead } = hp;
-    this.#buffer = new TensorBuffer(executor.backend.bufferType, [
+    this.#buffer = device.allocate([
       { type: TYPES.f32, shape: [1, headDim, nHead] },
       { type: TYPES.f32, shape: [headDim, headDim, nHead] },
     ]);

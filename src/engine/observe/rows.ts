@@ -1,4 +1,5 @@
-import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import { spread } from "../../kvcache/kv-format.ts";
@@ -30,14 +31,14 @@ export function gatherRows(
 
 /** Keys or values of each of a layer's heads as numbers: [headDim, length]. */
 export function readRows(
-  executor: Executor,
+  device: Device,
   source: RowSource,
   of: "k" | "v",
   heads: readonly HeadPlace[],
   headDim: number,
 ): Promise<Float32Array[]> {
   return perHead(heads, headDim, (some) => {
-    return executor.run((g) => {
+    return device.run((g) => {
       const rows = g.output(gatherRows(g, source, of, some, headDim));
       return () => split(rows, some, headDim);
     });
@@ -46,7 +47,7 @@ export function readRows(
 
 /** The keys of each of a layer's heads, turned back to position 0: f32 [headDim, length]. */
 export function plainKeys(
-  executor: Executor,
+  device: Device,
   model: Model,
   il: number,
   source: RowSource,
@@ -54,7 +55,7 @@ export function plainKeys(
 ): Promise<Float32Array[]> {
   const { headDim } = model.layers[il] as ModelLayer;
   return perHead(heads, headDim, (some) => {
-    return executor.run((g) => {
+    return device.run((g) => {
       const back = Int32Array.from(
         some.flatMap(({ positions }) => Array.from(positions, (p) => -p)),
       );

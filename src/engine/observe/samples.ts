@@ -1,6 +1,8 @@
-import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { readTensor, TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { HyperParameters } from "../../models/hyper-parameters.ts";
 import { captureRows } from "./captured-rows.ts";
@@ -27,7 +29,7 @@ export class Samples extends NativeOwner {
   readonly #width: number;
 
   constructor(
-    executor: Executor,
+    device: Device,
     private readonly hp: Pick<HyperParameters, "headDim" | "nHead" | "nEmbd">,
     nPrompt: number,
   ) {
@@ -36,7 +38,7 @@ export class Samples extends NativeOwner {
     this.#width = hp.headDim * hp.nHead;
     const rows = (width: number) => ({ type: TYPES.f32, shape: [width, this.tokens.length] });
     const specs = [rows(this.#width), rows(this.#width), rows(hp.nEmbd)];
-    this.#buffer = new TensorBuffer(executor.backend.bufferType, specs);
+    this.#buffer = device.allocate(specs);
   }
 
   /** Adds copies of a chunk's sampled rows: queries, attention's results and the layer's input. */

@@ -1,5 +1,5 @@
-import type { InputGraph } from "../../ggml/executor.ts";
-import type { HeadsShape, SoftmaxOptions } from "../../ggml/kernels/kernels.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
+import type { Kernels, SoftmaxOptions } from "../../ggml/kernels/kernels.ts";
 import { tensorShape, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
 import type { HeadRun } from "../../kvcache/head-runs.ts";
@@ -52,7 +52,7 @@ export function blockOf(
 
 /** Attention that a block of queries gives to a run's tokens and to each other: f32 [nPast + n, 1, nHead of the run]. */
 export function windowScores(g: InputGraph, held: HeldQueries, block: QueryBlock): Tensor {
-  return causalScores(g, scored(g, held, block), block, held.shape);
+  return causalScores(g, scored(g, held, block), block, held.shape.kernels);
 }
 
 /** The same by ggml's operations, as far as a rule counts it. */
@@ -73,10 +73,9 @@ export function causalScores(
   g: InputGraph,
   { q, k, softmax }: Scored,
   { nPast, n }: Pick<QueryBlock, "nPast" | "n">,
-  shape: HeadsShape,
+  kernels: Kernels | undefined,
 ): Tensor {
-  const { kernels } = g;
-  if (kernels?.attends(shape) !== true) {
+  if (kernels === undefined) {
     return ggmlScores(g, { q, k, softmax }, { nPast, n }, { distance: 0, peaks: false });
   }
   const into = g.zeros([nPast + n, tensorShape(q)[2] as number]);

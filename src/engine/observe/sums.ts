@@ -1,12 +1,14 @@
-import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Graph } from "../../ggml/graph.ts";
 import type { Kernels } from "../../ggml/kernels/kernels.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { readTensor, TensorBuffer, zeroTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import { readTensor, zeroTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
 import { queryHeads, type HeadRun } from "../../kvcache/head-runs.ts";
 import { queriesOf, softmaxOf } from "../../models/blocks/attention.ts";
-import type { Model, ModelLayer } from "../../models/model.ts";
+import type { Model } from "../../models/model.ts";
 import {
   ACCUMULATIONS,
   queriesOfKind,
@@ -34,7 +36,7 @@ export class Sums extends NativeOwner implements LayerObserver {
   #layer: ReadLayer | undefined;
 
   constructor(
-    private readonly executor: Executor,
+    private readonly device: Device,
     { hp, layers }: Model,
     kinds: readonly AccumulatedKind[],
     private readonly size: ObservationSize,
@@ -43,13 +45,13 @@ export class Sums extends NativeOwner implements LayerObserver {
     const { headDim, nHead, compressible } = hp;
     const allocate = (...shape: number[]): Tensor => {
       const spec = { type: TYPES.f32, shape };
-      const buffer = new TensorBuffer(executor.backend.bufferType, [spec]);
+      const buffer = device.allocate([spec]);
       this.#buffers.push(buffer);
       return buffer.tensors[0] as Tensor;
     };
     this.#received = new Map(kinds.map((kind) => [kind, allocate(size.rows, nHead)]));
     const { lengths, chunkTokens } = size;
-    const isOurs = compressible.every((il) => executor.kernels?.attends(layers[il] as ModelLayer));
+    const isOurs = compressible.every((il) => layers[il]?.kernels !== undefined);
     if (kinds.length > 0 && !isOurs) {
       const longest = Math.max(Math.min(lengths.prompt, chunkTokens), lengths.probe);
       this.#queries = allocate(headDim, longest, nHead);
@@ -84,7 +86,7 @@ export class Sums extends NativeOwner implements LayerObserver {
       for (const { first, n } of this.#spansOf(kind, chunk)) {
         for (let at = first; at < first + n; at += block) {
           const part = { first: at, n: Math.min(block, first + n - at) };
-          await this.executor.run(
+          await this.device.run(
             (g) => {
               for (const run of scratch.runs) this.#add(g, kind, { run, queries, chunk, part });
               return () => undefined;
@@ -185,7 +187,7 @@ export class Sums extends NativeOwner implements LayerObserver {
             ...softmaxOf(g, run, shape),
             ...this.#summed(g, kinds, run, nKv),
           };
-          g.expand((g.kernels as Kernels).attention(g, node));
+          g.expand((shape.kernels as Kernels).attention(g, node));
         }
       }
     }

@@ -1,6 +1,8 @@
-import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { readTensor, TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import { queryHeads, type HeadRun } from "../../kvcache/head-runs.ts";
 import type { HyperParameters } from "../../models/hyper-parameters.ts";
@@ -35,7 +37,7 @@ export class Windows extends NativeOwner implements LayerObserver {
   #layer: ReadLayer | undefined;
 
   constructor(
-    executor: Executor,
+    device: Device,
     { headDim, nHead }: HyperParameters,
     targets: readonly PrefillTarget[],
     lengths: PromptLengths,
@@ -46,7 +48,7 @@ export class Windows extends NativeOwner implements LayerObserver {
       const alpha = Math.max(0, ...alphas);
       if (alpha === 0) return [];
       const spec = { type: TYPES.f32, shape: [headDim, alpha, nHead] };
-      const buffer = new TensorBuffer(executor.backend.bufferType, [spec]);
+      const buffer = device.allocate([spec]);
       this.#buffers.push(buffer);
       const end = lengths.prompt + (of === "probe" ? lengths.lastPiece : 0);
       return [{ of, alpha, alphas, end, queries: buffer.tensors[0] as Tensor }];

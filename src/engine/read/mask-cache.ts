@@ -1,6 +1,8 @@
-import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { TensorBuffer, writeTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import { writeTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import { causalMask } from "../../models/blocks/masks.ts";
 
@@ -15,7 +17,7 @@ export class MaskCache extends NativeOwner {
   readonly #kept = new Map<string, TensorBuffer>();
   #bytes = 0;
 
-  constructor(private readonly executor: Executor) {
+  constructor(private readonly device: Device) {
     super();
   }
 
@@ -34,7 +36,7 @@ export class MaskCache extends NativeOwner {
     if (!shared || this.#bytes + data.byteLength > MAX_KEPT_BYTES) {
       return g.constant(spec.type, spec.shape, data);
     }
-    const buffer = new TensorBuffer(this.executor.backend.bufferType, [spec]);
+    const buffer = this.device.allocate([spec]);
     const [tensor] = buffer.tensors as [Tensor];
     writeTensor(tensor, data);
     this.#kept.set(key, buffer);

@@ -1,7 +1,8 @@
 import { throwIfAborted } from "../../errors.ts";
-import type { Executor } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { readTensor, TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import { LayerScratch } from "../../kvcache/layer-scratch.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
@@ -15,7 +16,7 @@ import { Reading } from "./reading.ts";
 
 export interface PrefillJob {
   readonly model: Model;
-  readonly executor: Executor;
+  readonly device: Device;
   readonly tokens: Int32Array;
   /** Read after the tokens and forgotten, piece by piece: its queries observe them. All targets that have a probe have this one. */
   readonly probe: readonly Int32Array[];
@@ -79,32 +80,32 @@ export class PrefillRun extends NativeOwner {
     reading: Reading,
   ) {
     super();
-    const { model, executor, targets, firstPosition, tokens } = job;
+    const { model, device, targets, firstPosition, tokens } = job;
     this.#reading = reading;
     // First what may refuse the request, then memory.
     this.#compressor = new Compressor({
       model,
-      executor,
+      device,
       targets,
       past,
       nPrompt: tokens.length,
       nextPosition: firstPosition + tokens.length,
     });
-    this.#hidden = new TensorBuffer(executor.backend.bufferType, [
+    this.#hidden = device.allocate([
       { type: TYPES.f32, shape: [model.hp.nEmbd, reading.n], name: "hidden" },
     ]);
     const ledgers = targets.map((t) => t.cache.ledger);
-    this.#scratch = new LayerScratch(executor, { past, rows: reading.rows }, ledgers);
-    this.#masks = new MaskCache(executor);
+    this.#scratch = new LayerScratch(device, { past, rows: reading.rows }, ledgers);
+    this.#masks = new MaskCache(device);
   }
 
   static async create(job: PrefillJob): Promise<PrefillRun> {
-    const { model, executor, targets, chunkTokens, probe, firstPosition, tokens } = job;
+    const { model, device, targets, chunkTokens, probe, firstPosition, tokens } = job;
     const layers = targets[0]?.cache.layers ?? [];
     const past = Math.max(0, ...layers.flatMap((l) => l.heads.map((h) => h.length)));
     const reading = await Reading.create({
       model,
-      executor,
+      device,
       targets,
       chunkTokens,
       probe,
@@ -157,11 +158,11 @@ export class PrefillRun extends NativeOwner {
   async #step(): Promise<void> {
     if (this.#result !== undefined) return;
     const layer = this.#next === 0 ? await this.#beginLayer() : (this.#layer as ReadLayer);
-    const { model, executor } = this.job;
+    const { model, device } = this.job;
     const { chunks, rotation } = this.#reading;
     const reader = {
       model,
-      executor,
+      device,
       x: this.#x,
       masks: this.#masks,
       rotation,
@@ -210,9 +211,9 @@ export class PrefillRun extends NativeOwner {
   }
 
   async #embed(chunk: Chunk): Promise<void> {
-    const { model, executor } = this.job;
+    const { model, device } = this.job;
     const { first, n } = chunk;
-    await executor.run((g) => {
+    await device.run((g) => {
       const ids = g.constant(TYPES.i32, [n], this.#tokensOf(chunk));
       const into = g.rows(this.#x, TYPES.f32, model.hp.nEmbd, first, n);
       g.expand(g.copy(model.graph.embed(g, ids), into));
@@ -228,10 +229,10 @@ export class PrefillRun extends NativeOwner {
   }
 
   #lastLogits(): Promise<Float32Array> {
-    const { model, executor } = this.job;
+    const { model, device } = this.job;
     const { nEmbd, nVocab } = model.hp;
     const row = this.#reading.lengths.prompt - 1;
-    return executor.run((g) => {
+    return device.run((g) => {
       const last = g.rows(this.#x, TYPES.f32, nEmbd, row, 1);
       const logits = g.output(model.graph.logits(g, last));
       return () => readTensor(logits, new Float32Array(nVocab));

@@ -1,4 +1,5 @@
-import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { HeadRun } from "../../kvcache/head-runs.ts";
@@ -10,7 +11,7 @@ import type { Rotation } from "./rotation.ts";
 
 export interface ChunkReader {
   readonly model: Model;
-  readonly executor: Executor;
+  readonly device: Device;
   /** Hidden states, f32 [nEmbd, n]: the layer's input, which its output replaces. */
   readonly x: Tensor;
   readonly masks: MaskCache;
@@ -24,15 +25,15 @@ export async function readChunk(
   layer: ReadLayer,
   chunk: Chunk,
 ): Promise<void> {
-  const { model, executor, observers } = reader;
-  await executor.run(
+  const { model, device, observers } = reader;
+  await device.run(
     (g) => {
       const input = rows(g, reader, chunk, 0, chunk.n);
       const qkv = model.graph.queryKeyValue(g, layer.il, input);
       for (const observer of observers) observer.onQueries?.(g, qkv.q, chunk);
       const q = reader.rotation.store(g, layer.il, qkv, chunk, layer.scratch.newRows(g, chunk));
       for (const observer of observers) observer.onRotated?.(g, q, chunk);
-      const span = usedSpan(g, reader, layer, chunk);
+      const span = usedSpan(reader, layer, chunk);
       if (span !== undefined) {
         const attended = attend(g, reader, layer, chunk, q, span.attend);
         for (const observer of observers) observer.onAttended?.(g, { q, attended, input }, chunk);
@@ -113,7 +114,6 @@ const QUERY_TILE = 64;
  * same: a query alone would be summed otherwise, and the logits no longer equal libllama's to the bit.
  */
 function usedSpan(
-  g: InputGraph,
   { observers }: ChunkReader,
   { shape, attendsWhole }: ReadLayer,
   chunk: Chunk,
@@ -125,7 +125,7 @@ function usedSpan(
     return { attend: 0, finish: isUsed ? n - 1 : n };
   }
   if (!isUsed) return undefined;
-  if (g.kernels?.attends(shape) === true) return { attend: n - 1, finish: n - 1 };
+  if (shape.kernels !== undefined) return { attend: n - 1, finish: n - 1 };
   const tiles = Math.max(0, Math.floor(n / QUERY_TILE) - 1);
   return { attend: tiles * QUERY_TILE, finish: n - 1 };
 }

@@ -1,4 +1,4 @@
-import type { Executor } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
@@ -13,7 +13,7 @@ import { Rotation } from "./rotation.ts";
 
 export interface ReadingInput {
   readonly model: Model;
-  readonly executor: Executor;
+  readonly device: Device;
   readonly targets: readonly PrefillTarget[];
   readonly chunkTokens: number;
   /** Rows of the scratch before the new tokens. */
@@ -49,15 +49,15 @@ export class Reading extends NativeOwner implements ReadTokens {
   }
 
   static async #create(input: ReadingInput, carrying: Carrying | undefined): Promise<Reading> {
-    const { executor, model, targets, positions, nextPosition, past, chunkTokens } = input;
+    const { device, model, targets, positions, nextPosition, past, chunkTokens } = input;
     const lengths = lengthsOf(input);
     const rows = Int32Array.from({ length: lengths.prompt + lengths.probe }, (_, row) =>
       row < lengths.prompt ? (positions[row] as number) : nextPosition + row - lengths.prompt,
     );
-    const rotation = await Rotation.create(executor, model, rows);
+    const rotation = await Rotation.create(device, model, rows);
     try {
       const size = { rows: past + rows.length, lengths, chunkTokens };
-      const observation = new Observation(executor, model, targets, size);
+      const observation = new Observation(device, model, targets, size);
       return new Reading(input, lengths, rotation, observation, carrying);
     } catch (error) {
       rotation[Symbol.dispose]();
@@ -95,9 +95,9 @@ export class Reading extends NativeOwner implements ReadTokens {
 
   /** Moves some rows of `x`, which ascend, to its first ones. */
   #moveRows(x: Tensor, rows: Int32Array): Promise<void> {
-    const { executor, model } = this.input;
+    const { device, model } = this.input;
     const { nEmbd } = model.hp;
-    return executor.run((g) => {
+    return device.run((g) => {
       const from = g.constant(TYPES.i32, [rows.length], rows);
       const chosen = g.getRows(g.rows(x, TYPES.f32, nEmbd, 0, this.lengths.prompt), from);
       g.expand(g.copy(chosen, g.rows(x, TYPES.f32, nEmbd, 0, rows.length)));

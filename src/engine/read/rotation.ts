@@ -1,7 +1,9 @@
-import type { Executor, InputGraph } from "../../ggml/executor.ts";
+import type { Device } from "../../ggml/device.ts";
+import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Graph, RopeParameters } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { TensorBuffer, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import { type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import { joinHeads, type QueryKeyValue } from "../../models/blocks/heads.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
@@ -25,16 +27,16 @@ export class Rotation extends NativeOwner {
   }
 
   /** For tokens at these positions, in the order of their rows. */
-  static async create(executor: Executor, model: Model, positions: Int32Array): Promise<Rotation> {
+  static async create(device: Device, model: Model, positions: Int32Array): Promise<Rotation> {
     const rotation = new Rotation(model, positions);
     const n = positions.length;
     try {
       for (const [il, layer] of model.layers.entries()) {
-        const { rope, headDim } = layer;
-        if (executor.kernels?.attends(layer) !== true || rotation.#tables.has(rope)) continue;
+        const { rope, headDim, kernels } = layer;
+        if (kernels === undefined || rotation.#tables.has(rope)) continue;
         const spec = { type: TYPES.f32, shape: [headDim, n] };
-        rotation.#tables.set(rope, new TensorBuffer(executor.backend.bufferType, [spec]));
-        for (const chunk of chunksOf(n, TABLE_CHUNK)) await rotation.#fill(executor, il, chunk);
+        rotation.#tables.set(rope, device.allocate([spec]));
+        for (const chunk of chunksOf(n, TABLE_CHUNK)) await rotation.#fill(device, il, chunk);
       }
     } catch (error) {
       rotation[Symbol.dispose]();
@@ -43,10 +45,10 @@ export class Rotation extends NativeOwner {
     return rotation;
   }
 
-  #fill(executor: Executor, il: number, { first, n }: Chunk): Promise<void> {
+  #fill(device: Device, il: number, { first, n }: Chunk): Promise<void> {
     const { graph } = this.model;
     const layer = this.#layer(il);
-    return executor.run((g) => {
+    return device.run((g) => {
       const pairs = g.constant(TYPES.f32, [layer.headDim, 1, n], unitPairs(layer, n));
       const positions = g.constant(TYPES.i32, [n], this.positions.slice(first, first + n));
       const turned = g.reshape(graph.rotate(g, il, pairs, positions), layer.headDim, n);
@@ -79,9 +81,9 @@ export class Rotation extends NativeOwner {
   ): Tensor {
     this.assertAlive();
     const layer = this.#layer(il);
-    if (g.kernels?.attends(layer) === true) {
+    if (layer.kernels !== undefined) {
       const table = this.#rows(g, il, first, n);
-      const q = g.kernels.rotate(g, { qkv: joinHeads(g, qkv), table, k, v }, layer);
+      const q = layer.kernels.rotate(g, { qkv: joinHeads(g, qkv), table, k, v }, layer);
       g.expand(q);
       return q;
     }

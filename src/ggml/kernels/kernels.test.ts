@@ -3,12 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { Backend } from "../backend.ts";
-import { Executor } from "../executor.ts";
-import { readTensor, TensorBuffer, writeTensor, type Tensor } from "../tensor-buffer.ts";
+import { Device, type WeightMemory } from "../device.ts";
+import { readTensor, writeTensor, type Tensor } from "../tensor-buffer.ts";
 import { TYPES } from "../types.ts";
 import { chooseKernels, KERNEL_CHOICES } from "./choices.ts";
-import { Kernels } from "./kernels.ts";
+import type { Kernels } from "./kernels.ts";
 import { kernelLibrary, loadKernelLibrary, SELFTEST_OPERATIONS } from "./library.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pyramidkv-kernels-"));
@@ -67,19 +66,17 @@ describe("the choice", () => {
 /** ggml configures AMX tiles once a thread; an operation that left its own behind would spoil all that follow. */
 describe.each(running)("after operations of $name", (variant) => {
   it("ggml's own matmul is still right", async () => {
-    using backend = new Backend(2);
-    using plain = new Executor(backend);
-    using own = new Executor(backend, new Kernels(variant, 2, backend.bufferType));
+    using plain = new Device({ threads: 2 });
+    using own = new Device({ threads: 2, kernels: variant });
     const [k, m, n] = [256, 64, 32];
     const type = TYPES.q8_0;
     const spec = { type, shape: [k, m] };
-    const repacked = backend.extraBufferTypes.find((t) => backend.supportsMulMat(spec, t));
-    using weights = new TensorBuffer(repacked ?? backend.bufferType, [spec]);
-    using plainWeights = new TensorBuffer(backend.bufferType, [spec]);
+    using weights = (plain.weightMemory(spec) as WeightMemory).allocate([spec]);
+    using plainWeights = own.allocate([spec]);
     const bytes = plainWeights.view(0).fill(0x11);
     writeTensor(weights.tensors[0] as Tensor, bytes.slice());
     const x = Float32Array.from({ length: k * n }, (_, i) => Math.sin(i));
-    const product = async (on: Executor): Promise<Float32Array> => {
+    const product = async (on: Device): Promise<Float32Array> => {
       let result = new Float32Array();
       for (let repeat = 0; repeat < 3; repeat++) {
         result = await on.run((g) => {
@@ -108,11 +105,10 @@ const LIMITS = [
 
 describe.each(running.filter((v) => v.precision === "int8"))("$name", (variant) => {
   it.each(LIMITS)("rounds $columns columns no more than that", async ({ columns, bytes }) => {
-    using backend = new Backend(1);
-    using executor = new Executor(backend, new Kernels(variant, 1, backend.bufferType));
+    using device = new Device({ threads: 1, kernels: variant });
     const [k, m] = [256, 48];
     const type = TYPES.q8_0;
-    using buffer = new TensorBuffer(backend.bufferType, [{ type, shape: [k, m] }]);
+    using buffer = device.allocate([{ type, shape: [k, m] }]);
     const weights = buffer.tensors[0] as Tensor;
     // Blocks of 34 bytes: a scale of 1 as a half, and 32 codes.
     const codes = Int8Array.from({ length: k * m }, (_, i) => ((i * 37) % 255) - 127);
@@ -123,7 +119,7 @@ describe.each(running.filter((v) => v.precision === "int8"))("$name", (variant) 
     }
     writeTensor(weights, data);
     const x = Float32Array.from({ length: k * columns }, (_, i) => Math.sin(i * i));
-    const got = await executor.run((g) => {
+    const got = await device.run((g) => {
       const input = g.constant(TYPES.f32, [k, columns], x);
       const y = g.output(
         (g.kernels as Kernels).linear(g, {

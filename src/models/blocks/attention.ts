@@ -1,5 +1,10 @@
 import type { Graph } from "../../ggml/graph.ts";
-import type { AttentionNode, HeadsShape, SoftmaxOptions } from "../../ggml/kernels/kernels.ts";
+import type {
+  AttentionNode,
+  HeadsShape,
+  Kernels,
+  SoftmaxOptions,
+} from "../../ggml/kernels/kernels.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 
 /** The kv heads `[firstHead, firstHead + nHeadKv)` of a layer. */
@@ -25,6 +30,8 @@ export interface AttentionShape extends HeadsShape, SoftmaxOptions {
   readonly n: number;
   /** Keys that a query sees, its own included; all by default. ggml's operations are told by the masks. */
   readonly window?: number | undefined;
+  /** Our own operations on these heads; ggml's are used where there are none. */
+  readonly kernels?: Kernels | undefined;
 }
 
 /**
@@ -43,8 +50,8 @@ export function attention(
     const { k, v, summed } = group;
     const softmax = softmaxOf(g, group, s);
     const out = // [headDim, nHead, n]
-      g.kernels?.attends(s) === true
-        ? g.kernels.attention(g, { q: queries, k, v, window: s.window, ...softmax, ...summed })
+      s.kernels !== undefined
+        ? s.kernels.attention(g, { q: queries, k, v, window: s.window, ...softmax, ...summed })
         : g.flashAttention(queries, k, v, group.mask(), softmax);
     result = result === undefined ? out : g.concat(result, out, 1);
   }
