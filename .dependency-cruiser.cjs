@@ -11,7 +11,7 @@ const rooms = [
   ["kvcache"],
   ["compression"],
   ["engine"],
-  ["plan"],
+  ["plan", "measure"],
   ["eval", "analysis"],
   ["bench"],
   ["cli"],
@@ -57,8 +57,24 @@ module.exports = {
     {
       name: "no-tensors-above-the-engine",
       severity: "error",
-      from: { path: path(["eval", "analysis", "cli"]), pathNot: "\\.test\\.ts$" },
+      from: { path: path(["measure", "eval", "analysis", "cli"]), pathNot: "\\.test\\.ts$" },
       to: { path: path(["ggml", "kvcache"]) },
+    },
+    {
+      name: "no-tensors-in-bench",
+      severity: "error",
+      from: { path: path(["bench"]), pathNot: "\\.test\\.ts$" },
+      to: {
+        path: path(["ggml", "kvcache"]),
+        // The peer, and what kernels and libraries there are.
+        pathNot: "^src/ggml/(libllama|platform|kernels/(choices|library))\\.ts$",
+      },
+    },
+    {
+      name: "the-runner-knows-no-suite",
+      severity: "error",
+      from: { path: "^src/eval/run/", pathNot: "\\.test\\.ts$" },
+      to: { path: "^src/(eval/(longbench|needle|ruler|queue|report)/|eval/scored-tasks)" },
     },
     { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
     {

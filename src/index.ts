@@ -23,6 +23,7 @@ export { addMethod } from "./compression/own-methods.ts";
 export type { ResolvedOptions } from "./compression/options.ts";
 export { parseProfile, type HeadProfile } from "./compression/profile.ts";
 export type { Ranking } from "./compression/ranking.ts";
+export type { Recipe } from "./compression/recipe.ts";
 export { WRAPPERS, type WrapperName } from "./compression/wrappers.ts";
 export { PRESETS, type PresetName } from "./compression/presets.ts";
 export { resolveCompression, type Compression } from "./compression/resolve.ts";

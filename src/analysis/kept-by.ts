@@ -1,8 +1,8 @@
 import type { Engine } from "../engine/engine.ts";
 import { sessionCompression, type SessionOptions } from "../engine/session-options.ts";
 import type { PrefillOptions, Session } from "../engine/session.ts";
-import { sharingPrefill } from "../engine/sharing-prefill.ts";
 import { PyramidKVError } from "../errors.ts";
+import { readTogether } from "../measure/read-together.ts";
 
 /** A method with its size and options. */
 export type KeptWay = SessionOptions & { readonly method: string };
@@ -10,7 +10,7 @@ export type KeptWay = SessionOptions & { readonly method: string };
 /** Throws `USAGE` on a way that moves or merges tokens: what it holds is not some of them as they were. */
 export function requireKeepsTokens(ways: readonly KeptWay[]): void {
   for (const way of ways) {
-    const { rerotates, merges } = sessionCompression(way).method;
+    const { rerotates, merges } = sessionCompression(way).recipe;
     if (rerotates !== true && merges === undefined) continue;
     throw new PyramidKVError(
       "USAGE",
@@ -26,26 +26,12 @@ export async function keptBy(
   ways: readonly KeptWay[],
   { signal, onProgress }: PrefillOptions,
 ): Promise<Int32Array[][][]> {
-  const groups = sharingPrefill(
-    engine,
-    ways.map((options, place) => ({ options, place })),
-  );
   const kept: Int32Array[][][] = [];
-  for (const [i, group] of groups.entries()) {
-    const sessions = group.map(({ options }) => engine.createSession(options));
-    try {
-      await engine.prefillTogether(sessions, tokens, {
-        ...(signal && { signal }),
-        onProgress: (share) => onProgress?.((i + share) / groups.length),
-      });
-      group.forEach(({ place }, own) => {
-        const { cache } = sessions[own] as Session;
-        const layers = cache.layers.filter(({ window }) => window === undefined);
-        kept[place] = layers.map((layer) => layer.heads.map((_, h) => layer.positions(h)));
-      });
-    } finally {
-      for (const session of sessions) session[Symbol.dispose]();
-    }
-  }
+  const placed = ways.map((options, place) => ({ options, place }));
+  await readTogether(engine, tokens, placed, { signal, onProgress }, ({ way, sessions }) => {
+    const { cache } = sessions[0] as Session;
+    const layers = cache.layers.filter(({ window }) => window === undefined);
+    kept[way.place] = layers.map((layer) => layer.heads.map((_, h) => layer.positions(h)));
+  });
   return kept;
 }

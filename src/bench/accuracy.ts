@@ -1,7 +1,6 @@
-import { greedyCourse, type Course } from "../engine/course.ts";
-import { klDivergence } from "../engine/divergence.ts";
+import { follow, greedyCourse, type Course } from "../measure/course.ts";
+import type { Nearness } from "../measure/divergence.ts";
 import type { Engine } from "../engine/engine.ts";
-import { argmax } from "../engine/sampler.ts";
 
 export interface Accuracy {
   /** Mean KL divergence to the reference, in nats, over the positions looked at. */
@@ -32,12 +31,10 @@ export async function compareAccuracy(
     onStep?.();
     for (const [i, engine] of candidates.entries()) {
       const total = totals[i] as (typeof totals)[number];
-      const forced = await follow(engine, prompt, truth.tokens);
-      forced.forEach((logits, at) => {
-        const expected = truth.logits[at] as Float32Array;
-        total.kl += klDivergence(expected, logits);
-        total.same += Number(argmax(expected) === argmax(logits));
-      });
+      for (const { kl, same } of await followed(engine, prompt, truth)) {
+        total.kl += kl;
+        total.same += Number(same);
+      }
       const own = await greedy(engine, prompt, steps);
       const first = own.tokens.findIndex((token, at) => token !== truth.tokens[at]);
       total.greedy += first < 0 ? own.tokens.length : first;
@@ -58,17 +55,8 @@ async function greedy(engine: Engine, prompt: Int32Array, steps: number): Promis
   return await greedyCourse(session, steps);
 }
 
-async function follow(
-  engine: Engine,
-  prompt: Int32Array,
-  tokens: readonly number[],
-): Promise<Float32Array[]> {
+async function followed(engine: Engine, prompt: Int32Array, truth: Course): Promise<Nearness[]> {
   using session = engine.createSession({ method: "full" });
   await session.prefill(prompt);
-  const logits = [session.logits.slice()];
-  for (const token of tokens) {
-    await session.decode(token);
-    logits.push(session.logits.slice());
-  }
-  return logits;
+  return await follow(session, truth);
 }

@@ -1,11 +1,10 @@
 import { resolveCompression } from "../compression/resolve.ts";
 import { Engine } from "../engine/engine.ts";
-import { Device } from "../ggml/device.ts";
+import { SingleOperations } from "../engine/single-operations.ts";
 import { chooseKernels, type KernelInfo } from "../ggml/kernels/choices.ts";
 import { kernelLibrary } from "../ggml/kernels/library.ts";
 import { Libllama } from "../ggml/libllama.ts";
 import { compareAccuracy, type Accuracy } from "./accuracy.ts";
-import { attentionSpeed, windowScoreMs } from "./operations.ts";
 import { measureMemory } from "./peak-memory.ts";
 import { median } from "./statistics.ts";
 
@@ -115,28 +114,28 @@ export function textOf(
 }
 
 async function compareAttention(o: KernelBenchOptions): Promise<KernelComparison["attention"]> {
-  using ggml = new Device({ threads: o.threads });
-  using own = ownDevice(o);
+  using ggml = new SingleOperations(o.threads);
+  using own = ownOperations(o);
   const rows: { headDim: number; ggml: number; ours: number; ratio: number }[] = [];
   for (const size of ATTENTION) {
-    const baseline = (await attentionSpeed(ggml, size, 4 * o.repetitions)).gflops;
-    const speed = (await attentionSpeed(own, size, 4 * o.repetitions)).gflops;
+    const baseline = (await ggml.attention(size, 4 * o.repetitions)).gflops;
+    const speed = (await own.attention(size, 4 * o.repetitions)).gflops;
     rows.push({ headDim: size.headDim, ggml: baseline, ours: speed, ratio: speed / baseline });
   }
   return rows;
 }
 
-function ownDevice({ threads, kernels }: KernelBenchOptions): Device {
-  return new Device({ threads, kernels: chooseKernels(kernels).variant });
+function ownOperations({ threads, kernels }: KernelBenchOptions): SingleOperations {
+  return new SingleOperations(threads, chooseKernels(kernels).variant);
 }
 
 /** Milliseconds of scoring one layer of a prompt alone. */
 async function windowScores(o: KernelBenchOptions, nKv: number): Promise<number> {
   const { headDim, nHead, nHeadKv } = o.engine.model;
   const { alpha: nQueries } = resolveCompression({ method: "pyramidkv" }).options;
-  using own = ownDevice(o);
+  using own = ownOperations(o);
   const size = { headDim, nHead, nHeadKv, nKv, nQueries };
-  return await windowScoreMs(own, size, 4 * o.repetitions);
+  return await own.windowScoreMs(size, 4 * o.repetitions);
 }
 
 type Engines = Readonly<Record<"ours" | "ggml" | "alone", Engine>>;

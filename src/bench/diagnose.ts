@@ -1,11 +1,9 @@
 import { availableParallelism } from "node:os";
 import { requireInteger } from "../errors.ts";
-import { Device } from "../ggml/device.ts";
+import { SingleOperations } from "../engine/single-operations.ts";
 import { chooseKernels, kernelInfo, type KernelInfo } from "../ggml/kernels/choices.ts";
 import { kernelLibrary } from "../ggml/kernels/library.ts";
 import { NATIVE_VERSION, PLATFORMS } from "../ggml/platform.ts";
-import { TYPES } from "../ggml/types.ts";
-import { attentionSpeed, linearSpeed } from "./operations.ts";
 
 /** What `pyramidkv doctor` tells. */
 export interface Diagnosis {
@@ -36,9 +34,9 @@ const REPETITIONS = 8;
 /** SmolLM2-135M: the sizes that the estimate is for. */
 const MODEL = { weights: 106e6, outputWeights: 28e6, layers: 30, width: 576, prompt: 2000 };
 const ATTENTION = { headDim: 64, nHead: 9, nHeadKv: 3, nQueries: 512, nKv: 2048 };
-const MATMUL = { type: TYPES.q4_1, k: 576, m: 3072, n: 512 };
+const MATMUL = { type: "q4_1", k: 576, m: 3072, n: 512 } as const;
 /** Larger than most caches, as the weights of a model are. */
-const DECODE = { type: TYPES.q4_1, k: 576, m: 200_000, n: 1 };
+const DECODE = { type: "q4_1", k: 576, m: 200_000, n: 1 } as const;
 
 /** Looks at the machine, runs the self-tests and times single operations, in some seconds. */
 export async function diagnose(
@@ -48,15 +46,15 @@ export async function diagnose(
   const threads = requireInteger("threads", options.threads ?? availableParallelism(), 1, 512);
   const chosen = chooseKernels(options.kernels ?? "auto");
   const { variant } = chosen;
-  using ggml = new Device({ threads });
-  using own = variant && new Device({ threads, kernels: variant });
+  using ggml = new SingleOperations(threads);
+  using own = variant && new SingleOperations(threads, variant);
   const rows: SpeedRow[] = [];
   const steps = own === undefined ? 3 : 6;
   let done = 0;
   const measure = async (
     what: string,
     unit: SpeedRow["unit"],
-    speed: (on: Device) => Promise<number>,
+    speed: (on: SingleOperations) => Promise<number>,
   ) => {
     const baseline = await speed(ggml);
     onStep?.(++done, steps);
@@ -68,13 +66,13 @@ export async function diagnose(
     }
   };
   await measure("attention of a prompt", "GFLOPS", async (on) => {
-    return (await attentionSpeed(on, ATTENTION, REPETITIONS)).gflops;
+    return (await on.attention(ATTENTION, REPETITIONS)).gflops;
   });
   await measure("matmul of a prompt, q4_1", "GFLOPS", async (on) => {
-    return (await linearSpeed(on, MATMUL, REPETITIONS)).gflops;
+    return (await on.linear(MATMUL, REPETITIONS)).gflops;
   });
   await measure("weights of a token, q4_1", "GB/s", async (on) => {
-    return (await linearSpeed(on, DECODE, REPETITIONS)).gigabytes;
+    return (await on.linear(DECODE, REPETITIONS)).gigabytes;
   });
   const cpu = ggml.description;
   const library = kernelLibrary();

@@ -1,4 +1,5 @@
-import { klDivergence } from "../engine/divergence.ts";
+import { quarters } from "../mean.ts";
+import { nearness } from "../measure/divergence.ts";
 import type { Engine } from "../engine/engine.ts";
 import { argmax } from "../engine/sampler.ts";
 import { atLeast, atMost, type TargetRow } from "./targets.ts";
@@ -26,8 +27,6 @@ export interface LongOutput {
   readonly top1: readonly number[];
 }
 
-const PARTS = 4;
-
 /** A long answer beside the full cache, token by token: does the cache keep its size, the speed, the distribution? */
 export async function longOutput(o: LongOutputOptions): Promise<LongOutput[]> {
   const { engine, tokens, kvSize } = o;
@@ -50,8 +49,9 @@ export async function longOutput(o: LongOutputOptions): Promise<LongOutput[]> {
         await session.decode(token);
         course.ms[i] = performance.now() - started;
         course.bytes[i] = session.cache.bytes;
-        course.kl[i] = klDivergence(full.logits, session.logits);
-        course.same[i] = Number(argmax(full.logits) === argmax(session.logits));
+        const { kl, same } = nearness(full.logits, session.logits);
+        course.kl[i] = kl;
+        course.same[i] = Number(same);
       }
       o.onStep?.(i + 1, tokens);
     }
@@ -83,14 +83,6 @@ export function longOutputTargets(rows: readonly LongOutput[]): TargetRow[] {
         0.9,
       ),
     ]);
-}
-
-function quarters(values: Float64Array): number[] {
-  const size = values.length / PARTS;
-  return Array.from({ length: PARTS }, (_, i) => {
-    const part = values.subarray(Math.floor(i * size), Math.floor((i + 1) * size));
-    return sum(part) / Math.max(1, part.length);
-  });
 }
 
 function sum(values: Float64Array): number {

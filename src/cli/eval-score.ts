@@ -1,12 +1,7 @@
 import type { Command } from "commander";
 import { readPredictions } from "../eval/predictions.ts";
-import {
-  meansByLength,
-  meanScore,
-  SCORED_TASKS,
-  scoredTask,
-  scoreOf,
-} from "../eval/scored-tasks.ts";
+import { meansByLength, meanScore, scoreOf } from "../eval/run/score.ts";
+import { SCORED_TASKS, scoredTask } from "../eval/scored-tasks.ts";
 import { table } from "./format.ts";
 import { print, printJson } from "./terminal.ts";
 

@@ -83,6 +83,7 @@ export interface MethodsJson {
   readonly methods: readonly {
     readonly name: string;
     readonly summary: string;
+    readonly standing: "recommended" | "paper" | "research";
     readonly ranksBy: string;
     readonly needs: readonly string[];
     readonly budget: string;
@@ -94,6 +95,7 @@ export interface MethodsJson {
   readonly wrappers: readonly {
     readonly name: string;
     readonly summary: string;
+    readonly standing: "recommended" | "paper" | "research";
     readonly argument: string | null;
     readonly source: string | null;
     readonly deviations: readonly string[];

@@ -6,6 +6,7 @@ import { PROBES, type Method, type Scorer } from "./method.ts";
 import { COMPRESSION_OPTIONS } from "./option-table.ts";
 import { ROUNDINGS } from "./options.ts";
 import type { Ranking } from "./ranking.ts";
+import type { Recipe } from "./recipe.ts";
 
 /** What a budget policy of each kind divides with. */
 const DIVIDES: Readonly<Record<BudgetPolicy["kind"], readonly string[]>> = {
@@ -46,10 +47,14 @@ export function checkMethod(method: unknown): asserts method is Method {
     }
   }
   const more = method as Partial<Method>;
-  for (const [part, spec] of Object.entries(PARTS)) {
-    const value = more[part as keyof typeof PARTS];
-    if (value !== undefined) checkOption(`${where}: its ${part}`, spec, value);
+  const run = Object.keys(PARTS).find((part) => part !== "probe" && part in more);
+  if (run !== undefined) {
+    refuse(
+      `its ${run} says how it is run: give { method, ${run} } instead`,
+      more[run as keyof Method],
+    );
   }
+  if (more.probe !== undefined) checkOption(`${where}: its probe`, PARTS.probe, more.probe);
   for (const [option, value] of Object.entries(
     fieldsOf(more.defaults ?? {}, `${where}: its defaults`),
   )) {
@@ -60,7 +65,31 @@ export function checkMethod(method: unknown): asserts method is Method {
   }
 }
 
-/** What else a method may have. */
+/**
+ * Checks a recipe: a method that somebody may have written by hand, and how it is to be run.
+ *
+ * @throws `USAGE` naming the part
+ */
+export function checkRecipe(recipe: unknown): asserts recipe is Recipe {
+  const parts = fieldsOf(recipe, "recipe");
+  checkMethod(parts.method);
+  const { name } = parts.method;
+  const unknown = Object.keys(parts).find(
+    (part) => part !== "method" && !Object.hasOwn(PARTS, part),
+  );
+  if (unknown !== undefined) {
+    throw new PyramidKVError(
+      "USAGE",
+      `the recipe of ${name} has no ${unknown}; its parts are method, ${Object.keys(PARTS).join(", ")}`,
+    );
+  }
+  for (const [part, spec] of Object.entries(PARTS)) {
+    const value = parts[part];
+    if (value !== undefined) checkOption(`the recipe of ${name}: its ${part}`, spec, value);
+  }
+}
+
+/** How a method may be run. */
 const PARTS = {
   every: { kind: "integer", min: 1 },
   carries: { kind: "number", min: 0.01, max: 1 },

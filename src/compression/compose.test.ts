@@ -1,26 +1,23 @@
 import { describe, expect, it } from "vitest";
-import { composeMethod } from "./compose.ts";
+import { composeRecipe } from "./compose.ts";
 import { METHODS } from "./methods.ts";
 import { inChunks } from "./scores/chunks.ts";
 
-describe("composeMethod", () => {
+describe("composeRecipe", () => {
   it("puts wrappers around methods, the inner ones first", () => {
-    const method = composeMethod("every:128(ada:0.3(chunk(snapkv)))");
-    expect(method).toMatchObject({
-      name: "every:128(ada:0.3(chunk(snapkv)))",
-      every: 128,
-      budget: { kind: "split" },
-      needs: ["window"],
-    });
+    const recipe = composeRecipe("every:128(ada:0.3(chunk(snapkv)))");
+    const { method } = recipe;
+    expect(recipe).toMatchObject({ every: 128, method: { budget: { kind: "split" } } });
+    expect(method).toMatchObject({ name: "every:128(ada:0.3(chunk(snapkv)))", needs: ["window"] });
     expect(METHODS.snapkv).not.toHaveProperty("every");
   });
 
   it("uses a model's profile within wrappers too", () => {
     const profile = { model: "m", weights: [[1]], shares: [[0.2]] };
-    expect(composeMethod("chunk(funnel)", { profile }).budget).toMatchObject({
+    expect(composeRecipe("chunk(funnel)", { profile }).method.budget).toMatchObject({
       name: "profile",
     });
-    expect(composeMethod("online(funnel)", { profile }).budget).toMatchObject({
+    expect(composeRecipe("online(funnel)", { profile }).method.budget).toMatchObject({
       name: "output error",
     });
   });
@@ -48,7 +45,7 @@ describe("composeMethod", () => {
     ["ada", /ada goes around one of them, as in ada\(snapkv\)/],
     ["", /unknown method ""/],
   ])("refuses %s", (text, message) => {
-    expect(() => composeMethod(text)).toThrow(message);
+    expect(() => composeRecipe(text)).toThrow(message);
   });
 });
 

@@ -3,8 +3,10 @@ import type { BudgetPolicy } from "./budgets/budget.ts";
 import type { Method } from "./method.ts";
 import { knownMethods } from "./own-methods.ts";
 import type { HeadProfile } from "./profile.ts";
+import { recipeOf, type Recipe } from "./recipe.ts";
 import { requireTogether } from "./together.ts";
-import { WRAPPERS, type Wrapper, type WrapperName } from "./wrappers.ts";
+import type { Wrapper } from "./wrapper.ts";
+import { WRAPPERS, type WrapperName } from "./wrappers.ts";
 
 const PART = /^([a-z0-9-]+)(?::([^():]+))?\((.*)\)$/;
 
@@ -17,18 +19,18 @@ export interface Known {
 }
 
 /**
- * The method that a text names: one of `METHODS` or added to them, or wrappers around one, as `every:128(ada(snapkv))`.
+ * The recipe that a text names: one of `METHODS` or added to them, or wrappers around one, as `every:128(ada(snapkv))`.
  *
  * @throws `USAGE` on unknown names and arguments, with the known ones, and on a wrapper that divides what a given
  * budget has divided
  */
-export function composeMethod(text: string, known: Known = {}): Method {
+export function composeRecipe(text: string, known: Known = {}): Recipe {
   const match = PART.exec(text.trim());
   if (match === null) {
     const method = methodNamed(text.trim());
     const { profile, budget } = known;
     const own = profile === undefined ? method : calibrated(method, profile);
-    return budget === undefined ? own : { ...own, budget };
+    return recipeOf(budget === undefined ? own : { ...own, budget });
   }
   const [, name = "", argument, inner = ""] = match;
   const wrapper: Wrapper =
@@ -44,9 +46,9 @@ export function composeMethod(text: string, known: Known = {}): Method {
     throw new PyramidKVError("USAGE", `${name} divides the budget, which was given: leave one out`);
   }
   const within = wrapper.ignoresProfile === true ? { ...known, profile: undefined } : known;
-  const wrapped = wrapper.wrap(composeMethod(inner, within), value);
+  const wrapped = wrapper.wrap(composeRecipe(inner, within), value);
   requireTogether(wrapped);
-  return { ...wrapped, name: text.trim() };
+  return { ...wrapped, method: { ...wrapped.method, name: text.trim() } };
 }
 
 function methodNamed(text: string): Method {

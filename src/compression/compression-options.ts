@@ -1,13 +1,14 @@
 import type { HeadScores } from "./budgets/head-scores.ts";
 import type { BudgetList } from "./budgets/listed.ts";
 import type { Method } from "./method.ts";
+import type { Recipe } from "./recipe.ts";
 import type { HeadProfile } from "./profile.ts";
 
 /** What a user may ask of compression. Everything has a default; `kvSize` is the one that matters. */
 export interface CompressionOptions {
-  /** One of `METHODS`, or wrappers around one: `every:128(ada(snapkv))`; or one of your own. Defaults to `pyramidkv`. */
-  readonly method?: string | Method;
-  /** Tokens kept per layer and kv head, averaged over the layers, the window included. Defaults to 128. */
+  /** One of `METHODS`, or wrappers around one: `every:128(ada(snapkv))`; or one of your own, or how to run one: `{ method, every: 64 }`. Defaults to `funnel`. */
+  readonly method?: string | Method | Recipe;
+  /** Tokens kept per layer and kv head, averaged over the layers, the window included. Defaults to 1,024. */
   readonly kvSize?: number;
   /**
    * Instead of the method's own division: tokens per layer, or per layer and kv head, whose mean is the kvSize; or

@@ -1,8 +1,9 @@
 import { EVIDENCE } from "./evidence.ts";
 import { METHODS } from "./methods.ts";
-import type { Method } from "./method.ts";
+import type { ListedMethod, Method } from "./method.ts";
 import { PRESETS } from "./presets.ts";
-import { WRAPPERS, type Wrapper } from "./wrappers.ts";
+import type { Wrapper } from "./wrapper.ts";
+import { WRAPPERS } from "./wrappers.ts";
 
 /** What a method ranks tokens by, in words. */
 export function scoredBy({ needs }: Pick<Method, "needs">): string {
@@ -11,15 +12,15 @@ export function scoredBy({ needs }: Pick<Method, "needs">): string {
 
 /** The reference page of methods and presets, as Markdown: `docs/methods.md` is this. */
 export function describeMethods(): string {
-  const methods = Object.values(METHODS).map((m: Method) => {
+  const methods = Object.values(METHODS).map((m: ListedMethod) => {
     const options = m.options.map((o) => `\`${o}\``).join(" ");
     const budget = m.budget.name;
     const aware = m.queryAware ? "yes" : "no";
-    return `| \`${m.name}\` | ${m.summary} | ${scoredBy(m)} | ${budget} | ${aware} | ${options} | ${m.paper ?? ""} |`;
+    return `| \`${m.name}\` | ${m.standing} | ${m.summary} | ${scoredBy(m)} | ${budget} | ${aware} | ${options} | ${m.paper ?? ""} |`;
   });
   const wrappers = Object.entries(WRAPPERS).map(([name, w]: [string, Wrapper]) => {
     const call = w.argument === undefined ? `${name}(…)` : `${name}:N(…)`;
-    return `| \`${call}\` | ${w.argument ?? ""} | ${w.summary} | ${w.paper ?? ""} |`;
+    return `| \`${call}\` | ${w.standing} | ${w.argument ?? ""} | ${w.summary} | ${w.paper ?? ""} |`;
   });
   const named: [string, Pick<Wrapper, "paper" | "deviations">][] = [
     ...Object.values(METHODS).map((m: Method) => [m.name, m] as [string, Method]),
@@ -39,16 +40,16 @@ export function describeMethods(): string {
     "",
     "Query-aware methods follow what the end of the prompt asks; the others hold for any question.",
     "",
-    "| method | what it does | ranks by | budget | query-aware | options | source |",
-    "|---|---|---|---|---|---|---|",
+    "| method | for | what it does | ranks by | budget | query-aware | options | source |",
+    "|---|---|---|---|---|---|---|---|",
     ...methods,
     "",
     "## Wrappers",
     "",
     "Put around a method, and around each other: `every:128(ada(snapkv))`.",
     "",
-    "| wrapper | argument | what it changes | source |",
-    "|---|---|---|---|",
+    "| wrapper | for | argument | what it changes | source |",
+    "|---|---|---|---|---|",
     ...wrappers,
     "",
     "## Where they differ from their sources",

@@ -16,7 +16,13 @@ export const PROBES = ["facts", "replay"] as const;
  */
 export type Probe = (typeof PROBES)[number];
 
-/** A compression method: what ranks tokens, how the budget is divided, and what is done besides. */
+/**
+ * What a method or wrapper is there for: what we would take, what a paper proposes, or what comparisons and experiments
+ * need. The first two are what people are shown who ask for no more.
+ */
+export type Standing = "recommended" | "paper" | "research";
+
+/** A compression method: what ranks tokens and how the budget is divided. How it is run is its `Recipe`. */
 export interface Method {
   /** Its name in the table, or the composition that made it. */
   readonly name: string;
@@ -34,18 +40,15 @@ export interface Method {
   readonly options: readonly OptionName[];
   /** Its own defaults, over the preset's. */
   readonly defaults?: Partial<ResolvedOptions>;
-  /** Text that is read after the prompt and forgotten: its queries observe the prompt instead of the prompt's own last ones. */
+  /** Text that must be read after the prompt and forgotten, for its queries to observe the prompt; none by default. */
   readonly probe?: Probe;
   /** The same method with what is known of a model. */
   readonly calibrated?: (profile: HeadProfile) => Method;
   /** The model whose profile it was calibrated with. */
   readonly profile?: string;
-  /** Tokens decoded between two recompressions; none unless asked. */
-  readonly every?: number;
-  /** Share of the prompt's tokens that the upper half of the layers reads; all unless asked. */
-  readonly carries?: number;
-  /** What an evicted value counts beside the 1 of the kept one that it is averaged into; forgotten unless asked. */
-  readonly merges?: number;
-  /** Whether kept tokens move to the positions 0, 1, 2, … so that the context never fills. */
-  readonly rerotates?: boolean;
+}
+
+/** A method of the table. */
+export interface ListedMethod extends Method {
+  readonly standing: Standing;
 }

@@ -1,4 +1,4 @@
-import type { Method } from "./method.ts";
+import type { ListedMethod } from "./method.ts";
 import { expectedAttention } from "./methods/expected-attention.ts";
 import { full } from "./methods/full.ts";
 import { funnel } from "./methods/funnel.ts";
@@ -34,6 +34,6 @@ export const METHODS = {
   "expected-attention": expectedAttention,
   kvzip,
   "r-kv": rKv,
-} as const satisfies Record<string, Method>;
+} as const satisfies Record<string, ListedMethod>;
 
 export type MethodName = keyof typeof METHODS;

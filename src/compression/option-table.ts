@@ -1,21 +1,27 @@
 import type { OptionTable } from "../options.ts";
+import { DEFAULT_KV_SIZE, DEFAULT_METHOD } from "./defaults.ts";
 import { METHODS } from "./methods.ts";
 import { PRESETS } from "./presets.ts";
 
 const MAX_KERNEL = 255;
+
+/** What help shows; `pyramidkv methods --all` has the rest. */
+const SHOWN = Object.values(METHODS).flatMap(({ name, standing }) =>
+  standing === "research" ? [] : [name],
+);
 
 /** The options of compression, of the library and of the command line. */
 export const COMPRESSION_OPTIONS = {
   method: {
     kind: "own",
     flag: "--method <name>",
-    help: `compression method, or wrappers around one: ${Object.keys(METHODS).join(", ")} (pyramidkv methods tells more; default: pyramidkv)`,
+    help: `compression method, or wrappers around one: ${SHOWN.join(", ")} (pyramidkv methods tells more; default: ${DEFAULT_METHOD})`,
   },
   kvSize: {
     kind: "integer",
     min: 1,
     flag: "--kv-size <n>",
-    help: "tokens kept per layer and kv head, on average (default: 128)",
+    help: `tokens kept per layer and kv head, on average (default: ${DEFAULT_KV_SIZE})`,
   },
   budgets: {
     kind: "own",

@@ -1,17 +1,24 @@
 import { describe, expect, it } from "vitest";
+import { DEFAULT_KV_SIZE, DEFAULT_METHOD } from "./defaults.ts";
 import { METHODS, type MethodName } from "./methods.ts";
 import { PRESETS } from "./presets.ts";
 import { effectiveOptions, resolveCompression } from "./resolve.ts";
 
 describe("resolveCompression", () => {
-  it("defaults to the paper's PyramidKV with 128 kept", () => {
+  it("takes what is done unasked from one place, and the paper's values for the rest", () => {
     const { method, options } = resolveCompression();
-    expect(method.name).toBe("pyramidkv");
-    expect(options).toMatchObject({ kvSize: 128, alpha: 8, window: 8, beta: 20, kernel: 7 });
+    expect(method.name).toBe(DEFAULT_METHOD);
+    expect(options.kvSize).toBe(DEFAULT_KV_SIZE);
+    const paper = resolveCompression({ method: "pyramidkv", kvSize: 128 });
+    expect(paper.options).toMatchObject({ alpha: 8, window: 8, beta: 20, kernel: 7 });
   });
 
   it("lets a given option win over its preset", () => {
-    const { options } = resolveCompression({ preset: "class-defaults", window: 16 });
+    const { options } = resolveCompression({
+      method: "pyramidkv",
+      preset: "class-defaults",
+      window: 16,
+    });
     expect(options).toMatchObject({ window: 16, alpha: 64, pool: "avg", kernel: 5 });
   });
 

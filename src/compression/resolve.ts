@@ -3,29 +3,29 @@ import { readOptions, type Named } from "../options.ts";
 import type { BudgetPolicy } from "./budgets/budget.ts";
 import { headScored, type HeadScores } from "./budgets/head-scores.ts";
 import { listed, meanBudget, type BudgetList } from "./budgets/listed.ts";
-import { checkedScore, checkMethod } from "./check.ts";
-import { composeMethod } from "./compose.ts";
+import { checkedScore, checkRecipe } from "./check.ts";
+import { composeRecipe } from "./compose.ts";
 import type { Method } from "./method.ts";
-import type { MethodName } from "./methods.ts";
+import { DEFAULT_KV_SIZE, DEFAULT_METHOD } from "./defaults.ts";
 import type { CompressionOptions } from "./compression-options.ts";
 import { COMPRESSION_OPTIONS } from "./option-table.ts";
 import type { GqaReduce, OptionName, Pool, ResolvedOptions } from "./options.ts";
 import { PRESETS, type PresetName } from "./presets.ts";
 import { checkProfile, type HeadProfile } from "./profile.ts";
+import type { Recipe } from "./recipe.ts";
 import { requireTogether } from "./together.ts";
 
 /** A method with all its options fixed: all that compression needs to know. */
 export interface Compression {
   readonly method: Method;
+  /** The method, and how it is run. */
+  readonly recipe: Recipe;
   readonly options: ResolvedOptions;
   /** Whether the caller asked for this alpha; one that merely is the default shrinks with the prompt. */
   readonly alphaGiven: boolean;
   /** Options that were given but have no effect on this method. */
   readonly unused: readonly string[];
 }
-
-const DEFAULT_METHOD: MethodName = "pyramidkv";
-const DEFAULT_KV_SIZE = 128;
 
 /**
  * Fills in defaults and checks every value; throws `USAGE` with the value and the limit.
@@ -42,8 +42,9 @@ export function resolveCompression(
     asked,
   );
   const used = profileOf(given.profile, profile);
-  const method = methodOf(given, used);
-  requireTogether(method);
+  const recipe = recipeFor(given, used);
+  const { method } = recipe;
+  requireTogether(recipe);
   const unused = Object.keys(given).filter(
     (name) => !["method", "budgets"].includes(name) && !method.options.includes(name as OptionName),
   );
@@ -69,17 +70,28 @@ export function resolveCompression(
     profile: method.profile ?? "none",
   };
   checkForced(method, options);
-  return { method, options, alphaGiven: o.alpha !== undefined, unused };
+  return { method, recipe, options, alphaGiven: o.alpha !== undefined, unused };
 }
 
-function methodOf(
+function recipeFor(
   { method: wanted = DEFAULT_METHOD, budgets }: CompressionOptions,
   profile: HeadProfile | undefined,
-): Method {
+): Recipe {
   const budget = budgets && policyOf(budgets);
-  if (typeof wanted === "string") return composeMethod(wanted, { profile, budget });
-  checkMethod(wanted);
-  return { ...wanted, score: checkedScore(wanted), ...(budget && { budget }) };
+  if (typeof wanted === "string") return composeRecipe(wanted, { profile, budget });
+  const recipe: unknown = isRecipe(wanted) ? wanted : { method: wanted };
+  checkRecipe(recipe);
+  const { method } = recipe;
+  const probe = recipe.probe ?? method.probe;
+  return {
+    ...recipe,
+    probe,
+    method: { ...method, score: checkedScore(method), ...(budget && { budget }) },
+  };
+}
+
+function isRecipe(wanted: Method | Recipe): wanted is Recipe {
+  return typeof wanted === "object" && wanted !== null && "method" in wanted;
 }
 
 function isList(budgets: CompressionOptions["budgets"]): budgets is BudgetList {
@@ -108,10 +120,10 @@ export function effectiveOptions({ method, options }: Compression): Partial<Reso
 
 /** Whether tokens move back as they are evicted, so that a context of so many tokens never fills while decoding. */
 export function isEndless(
-  { method, options }: Pick<Compression, "method" | "options">,
+  { recipe, options }: Pick<Compression, "recipe" | "options">,
   nCtx: number,
 ): boolean {
-  return method.rerotates === true && options.kvSize + (method.every ?? Infinity) < nCtx;
+  return recipe.rerotates === true && options.kvSize + (recipe.every ?? Infinity) < nCtx;
 }
 
 /** Tokens that a head keeps whatever their scores: the sinks and the window, as far as the method has them. */

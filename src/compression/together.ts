@@ -2,6 +2,7 @@ import { PyramidKVError } from "../errors.ts";
 import type { BudgetPolicy } from "./budgets/budget.ts";
 import { EVIDENCE, type EvidenceKind } from "./evidence.ts";
 import type { Method } from "./method.ts";
+import type { Recipe } from "./recipe.ts";
 
 /** What is there to rank by while tokens are decoded. */
 const DECODE_EVIDENCE: readonly EvidenceKind[] = [
@@ -26,12 +27,12 @@ export function neededWhileDecoding({ needs, budget }: Method): EvidenceKind[] {
 }
 
 /** Throws `USAGE` where parts of a method do not go together, in whatever order they were put around each other. */
-export function requireTogether(method: Method): void {
-  const why = conflict(method);
+export function requireTogether(recipe: Recipe): void {
+  const why = conflict(recipe);
   if (why !== undefined) throw new PyramidKVError("USAGE", why);
 }
 
-function conflict({ name, needs, budget, every, rerotates, carries, probe }: Method) {
+function conflict({ method: { name, needs, budget }, every, rerotates, carries, probe }: Recipe) {
   if (carries !== undefined && probe !== undefined) return "carry and a probe do not go together";
   if (rerotates === true && budget.kind !== "layers" && budget.kind !== "heads") {
     return `rerotate needs budgets that are known before, ${name} has others`;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KERNELS, tolerance } from "../../test/helpers/kernels.ts";
 import { METHOD_CASES, WRAPPED } from "../../test/helpers/method-names.ts";
 import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
-import { composeMethod } from "../compression/compose.ts";
+import { composeRecipe } from "../compression/compose.ts";
 import { METHODS } from "../compression/methods.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { Engine } from "./engine.ts";
@@ -181,7 +181,7 @@ function pick(names: readonly string[], options: Readonly<Record<string, number>
 
 function isMethod(name: string): boolean {
   try {
-    composeMethod(name);
+    composeRecipe(name);
     return true;
   } catch {
     return false;

@@ -58,7 +58,6 @@ function looking(kind: AttentionKind, onSeen: (scores: Float32Array[]) => void):
     options: ["kvSize", "alpha", "window"],
     budget: uniform,
     needs: [kind],
-    every: 8,
     score: ({ il, heads }: LayerEvidence) => {
       if (il === 0) onSeen(heads.map((head) => head.attention(kind).slice()));
       return heads.map(() => null);
@@ -87,13 +86,13 @@ describe("attention received", () => {
     const model = folder.tiny({ architecture: variant(() => shape), nLayer: 1 });
     await using engine = await Engine.load({ model, threads: 1, kernels, chunkTokens: 60 });
     let seen: Float32Array[] = [];
-    const method = looking(kind, (scores) => (seen = scores));
+    const recipe = { method: looking(kind, (scores) => (seen = scores)), every: 8 };
     const tokens = randomTokens(136);
-    using session = engine.createSession({ method, kvSize: 130, alpha: 8, window: 0 });
+    using session = engine.createSession({ method: recipe, kvSize: 130, alpha: 8, window: 0 });
     // Of 131 tokens one is evicted: then what the prompt shows. Of 124, and 8 decoded ones, what these do.
     await session.prefill(tokens.subarray(0, 131));
     expectClose(seen, received(shape, 131, kind));
-    using decoding = engine.createSession({ method, kvSize: 130, alpha: 8, window: 0 });
+    using decoding = engine.createSession({ method: recipe, kvSize: 130, alpha: 8, window: 0 });
     await decoding.prefill(tokens.subarray(0, 124));
     for (const token of tokens.subarray(124, 132)) await decoding.decode(token);
     expectClose(seen, received(shape, 132, kind));

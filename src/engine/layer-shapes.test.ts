@@ -165,12 +165,12 @@ describe.each(["auto", "ggml"])("methods on a model with windows, %s", (kernels)
       const [kept = 0] = [session.cache.meanKept];
       const heads = lengths(session, 1);
       expect(heads.reduce((a, b) => a + b, 0) / heads.length).toBe(kept);
-      const { method: resolved, options } = session.compression;
+      const { method: resolved, recipe, options } = session.compression;
       const isSized = options.kvSize === kvSize && resolved.options.includes("kvSize");
       if (isSized && resolved.budget.kind !== "measured") expect(kept).toBe(kvSize);
       for (const il of [0, 2]) {
         expect(lengths(session, il)).toEqual([WINDOW, WINDOW]);
-        const last = resolved.rerotates === true ? kvSize : 200;
+        const last = recipe.rerotates === true ? kvSize : 200;
         expect(session.cache.layers[il]?.positions(0)).toEqual(
           Int32Array.from({ length: WINDOW }, (_, i) => last - WINDOW + i),
         );
@@ -183,7 +183,7 @@ describe.each(["auto", "ggml"])("methods on a model with windows, %s", (kernels)
       }
       expect(session.logits.every(Number.isFinite)).toBe(true);
       for (const capacity of rows([0, 2])) expect(capacity).toBeLessThanOrEqual(WINDOW + 96);
-      if (resolved.every !== undefined)
+      if (recipe.every !== undefined)
         expect(Math.max(...lengths(session, 1))).toBeLessThan(kvSize + 16 + 1);
     },
   );

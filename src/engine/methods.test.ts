@@ -31,7 +31,7 @@ describe.each(cases)("%s with %s", (method, kernels) => {
     await test(engine);
   }
 
-  const { method: resolved } = resolveCompression({ method, kvSize: KV_SIZE });
+  const { method: resolved, recipe } = resolveCompression({ method, kvSize: KV_SIZE });
   const evicts = resolved.options.includes("kvSize");
   const exact = resolved.budget.kind !== "measured";
   const keepsNewest = (window: number) => resolved.needs.length === 0 || window > 0;
@@ -85,7 +85,7 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       using full = engine.createSession({ method: "full" });
       for (const s of [session, full]) await s.prefill(randomTokens(700));
       // Carried tokens are not all that the upper layers would have read.
-      if (resolved.carries === undefined) expect(session.logits).toEqual(full.logits);
+      if (recipe.carries === undefined) expect(session.logits).toEqual(full.logits);
       else expect(session.logits).not.toEqual(full.logits);
     }));
 
@@ -112,7 +112,7 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       else if (exact) expect(cache.bytes).toBeLessThan(full / 8);
       expect(cache.ledger.current).toBe(cache.bytes);
       // At most one layer in full besides what is kept, and one layer's padding; a probe's piece comes on top.
-      const probe = resolved.probe === undefined ? 0 : CHUNK / 1500;
+      const probe = recipe.probe === undefined ? 0 : CHUNK / 1500;
       const scratch = (full / cache.layers.length) * (1 + probe);
       // Budgets that depend on all layers hold the whole total from the first layers on.
       const padded = exact && resolved.budget.kind === "weighed" ? 1.5 : 1.2;
@@ -125,8 +125,8 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       using alone = engine.createSession({ method, kvSize: KV_SIZE });
       await alone.prefill(tokens);
       const compatible = NAMES.filter((name) => {
-        const { probe, carries } = resolveCompression({ method: name }).method;
-        return (probe === undefined || probe === resolved.probe) && carries === resolved.carries;
+        const { probe, carries } = resolveCompression({ method: name }).recipe;
+        return (probe === undefined || probe === recipe.probe) && carries === recipe.carries;
       });
       const together = compatible.map((name) =>
         engine.createSession({ method: name, kvSize: KV_SIZE }),
@@ -149,7 +149,7 @@ describe.each(cases)("%s with %s", (method, kernels) => {
         await session.prefill(randomTokens(80, turn));
         for (let i = 0; i < 10; i++) await session.decode(4 + i);
       }
-      if (resolved.rerotates !== true) expect(session.nPast).toBe(6 * 90);
+      if (recipe.rerotates !== true) expect(session.nPast).toBe(6 * 90);
       if (evicts && exact) expect(session.cache.meanKept).toBeLessThanOrEqual(2 * KV_SIZE + 10);
       if (!evicts) expect(session.cache.meanKept).toBe(540);
       eachHead(session, (positions) => expect(positions.at(-1)).toBe(session.nPast - 1));
@@ -175,12 +175,12 @@ describe.each(Object.keys(GROUPS))("%s", (group) => {
       for (const n of [SIZE - 1, SIZE, SIZE + 1, 300]) {
         using session = engine.createSession({ method, kvSize: SIZE, window });
         await session.prefill(randomTokens(n));
-        const { method: m, options } = session.compression;
+        const { method: m, recipe, options } = session.compression;
         const evicts = m.options.includes("kvSize") && m.budget.kind !== "measured";
         const total = session.cache.layers.reduce((sum, l) => sum + l.kept * l.heads.length, 0);
         const heads = session.cache.layers.reduce((sum, l) => sum + l.heads.length, 0);
         // Upper layers that read fewer tokens than their budget keep those.
-        if (evicts && m.carries !== undefined) expect(total).toBeLessThanOrEqual(heads * SIZE);
+        if (evicts && recipe.carries !== undefined) expect(total).toBeLessThanOrEqual(heads * SIZE);
         else if (evicts) expect(Math.round(total)).toBe(heads * Math.min(n, SIZE));
         eachHead(session, (positions) => {
           positions.forEach((p, i) => expect(p).toBeGreaterThan(positions[i - 1] ?? -1));

@@ -151,7 +151,7 @@ describe("what a method of one's own returns is checked", () => {
         });
       }
       // While decoding, too.
-      const often = { ...method, every: 4 } as Method;
+      const often = { method, every: 4 };
       using decoding = engine.createSession({ method: often, kvSize: KV_SIZE });
       await decoding.prefill(randomTokens(KV_SIZE));
       const decode = async () => {
@@ -185,11 +185,15 @@ describe("a method of one's own has all its parts", () => {
     [{ ...mine, budget: undefined }, /its budget must be an object, got undefined/],
     [{ ...mine, budget: { kind: "odd" } }, /the kind of its budget must be one of layers, heads/],
     [{ ...mine, budget: { kind: "split", layers: () => [] } }, /its budget's split must be a func/],
-    [{ ...mine, every: NaN }, /mine: its every must be an integer of at least 1, got NaN/],
-    [{ ...mine, carries: 2 }, /mine: its carries must be 0.01 to 1, got 2/],
-    [{ ...mine, merges: -1 }, /mine: its merges must be 0 to 1, got -1/],
+    [{ method: mine, every: NaN }, /mine: its every must be an integer of at least 1, got NaN/],
+    [{ method: mine, carries: 2 }, /mine: its carries must be 0.01 to 1, got 2/],
+    [{ method: mine, merges: -1 }, /mine: its merges must be 0 to 1, got -1/],
+    [{ method: mine, probe: "fact" }, /mine: its probe.*"fact".*did you mean facts/],
+    [{ method: mine, rerotates: 1 }, /mine: its rerotates must be true or false, got 1/],
+    [{ method: mine, often: 1 }, /the recipe of mine has no often; its parts are method, every/],
+    [{ method: { ...mine, name: 1 } }, /the method given: its name must be text, got 1/],
+    [{ ...mine, every: 4 }, /mine: its every says how it is run: give { method, every } instead/],
     [{ ...mine, probe: "fact" }, /mine: its probe.*"fact".*did you mean facts/],
-    [{ ...mine, rerotates: 1 }, /mine: its rerotates must be true or false, got 1/],
     [{ ...mine, defaults: { window: "a" } }, /mine: its default window must be an integer/],
     [{ ...mine, defaults: { windows: 8 } }, /its defaults must be of .*, got "windows"/],
   ])("%o", (method, message) =>

@@ -77,7 +77,7 @@ export class Session implements Disposable, Member {
     this.#parts = parts;
     this.compression = parts.compression;
     const { model, device, compression, kvFormat, onFree } = parts;
-    const recompresses = compression.method.every !== undefined;
+    const recompresses = compression.recipe.every !== undefined;
     this.memory = new SessionMemory(
       new KvCache(model.hp, kvFormat),
       recompresses ? new Recompression(device, model, compression) : undefined,
@@ -302,14 +302,14 @@ export class Session implements Disposable, Member {
     }
     const measured = compression.method.budget.kind === "measured";
     const cut = isFirst ? measured || nNew > kvSize : cache.meanKept + nNew > this.#parts.kvLimit;
-    const room = compression.method.every ?? 0;
+    const room = compression.recipe.every ?? 0;
     const received = this.#recompression?.newReceived();
     return { cache, compression, cut, room, received };
   }
 
   /** What is read after the prompt to observe it, where the methods want that. */
   #probe(prompt: Int32Array, targets: readonly PrefillTarget[]): Int32Array[] {
-    const kinds = targets.flatMap((t) => (t.cut ? (t.compression.method.probe ?? []) : []));
+    const kinds = targets.flatMap((t) => (t.cut ? (t.compression.recipe.probe ?? []) : []));
     const [kind, ...others] = new Set(kinds);
     if (kind === undefined) return [];
     if (others.length > 0) {

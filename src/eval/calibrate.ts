@@ -1,8 +1,8 @@
 import type { Method } from "../compression/method.ts";
 import { METHODS } from "../compression/methods.ts";
 import { profileOf, type HeadLoss, type HeadProfile } from "../compression/profile.ts";
-import { greedyCourse } from "../engine/course.ts";
-import { klDivergence, surprise } from "../engine/divergence.ts";
+import { greedyCourse } from "../measure/course.ts";
+import { klDivergence, surprise } from "../measure/divergence.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";

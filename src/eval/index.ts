@@ -26,4 +26,4 @@ export type { PromptParts, Sample } from "./run/sample.ts";
 export { chatParts } from "./run/sample.ts";
 export { summarise, type WaySummary } from "./run/summary.ts";
 export { resultSections } from "./report/sections.ts";
-export { scoreOf, type ScoredTask } from "./scored-tasks.ts";
+export { scoreOf, type ScoredTask } from "./run/score.ts";

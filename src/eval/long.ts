@@ -1,4 +1,4 @@
-import { klDivergence } from "../engine/divergence.ts";
+import { nearness, type Nearness } from "../measure/divergence.ts";
 import type { Engine } from "../engine/engine.ts";
 import { untrustedText } from "../tokenizer/prompt-text.ts";
 import { argmax } from "../engine/sampler.ts";
@@ -9,7 +9,7 @@ import { needleNumber } from "./needle/facts.ts";
 import { needleText } from "./needle/prompt.ts";
 import type { Way } from "./run/run.ts";
 import { characterBefore, chatParts, joined } from "./run/sample.ts";
-import { answerText, openSessions } from "./share-prefill.ts";
+import { answerText, openSessions } from "../measure/read-together.ts";
 
 export interface LongOptions {
   readonly haystack: string;
@@ -79,15 +79,14 @@ async function writeOnce(
     const options = o.signal === undefined ? {} : { signal: o.signal };
     const prompt = joined(chatParts(engine.tokenizer, text, REQUEST));
     await engine.prefillTogether([...followers, ...writers], prompt, options);
-    const nearness = rows.map(() => ({ kl: [] as number[], same: [] as boolean[] }));
+    const steps = rows.map((): Nearness[] => []);
     const written = rows.map((): number[] => []);
     for (let step = 0; step < o.tokens; step++) {
       throwIfAborted(o.signal);
       const token = argmax(full.logits);
       for (const [r, follower] of followers.entries()) {
         await follower.decode(token);
-        nearness[r]?.kl.push(klDivergence(full.logits, follower.logits));
-        nearness[r]?.same.push(argmax(full.logits) === argmax(follower.logits));
+        steps[r]?.push(nearness(full.logits, follower.logits));
       }
       for (const [r, writer] of writers.entries()) {
         const own = argmax(writer.logits);
@@ -98,8 +97,8 @@ async function writeOnce(
     }
     for (const [r, row] of rows.entries()) {
       const writer = writers[r] as Session;
-      row.kl.push(quarters(nearness[r]?.kl ?? []));
-      row.top1.push(quarters(nearness[r]?.same ?? []));
+      row.kl.push(quarters((steps[r] ?? []).map(({ kl }) => kl)));
+      row.top1.push(quarters((steps[r] ?? []).map(({ same }) => same)));
       row.repeated.push(repeatedRuns(written[r] ?? []));
       row.kvBytes = Math.max(row.kvBytes, writer.cache.bytes);
       row.found.push((await answerOf(engine, writer, needle.question)).includes(needle.answer));

@@ -6,7 +6,8 @@ import { segment } from "./metrics/chinese.ts";
 import { ratio } from "./metrics/exact.ts";
 import { normalizeAnswer, normalizeChineseAnswer, round2 } from "./metrics/python-text.ts";
 import { rougeL } from "./metrics/rouge-l.ts";
-import { meansByLength, meanScore, scoredTask, scoreOf } from "./scored-tasks.ts";
+import { meansByLength, meanScore, scoreOf } from "./run/score.ts";
+import { scoredTask } from "./scored-tasks.ts";
 
 const golden = JSON.parse(
   readFileSync(new URL("../../test/golden/metrics-open.json", import.meta.url), "utf8"),

@@ -1,14 +1,13 @@
-import { greedyCourse, type Course } from "../engine/course.ts";
+import { follow, greedyCourse, type Course } from "../measure/course.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Session } from "../engine/session.ts";
-import { follow } from "./follow.ts";
 import { quarters } from "../mean.ts";
 import { rougeL } from "./metrics/rouge-l.ts";
 import { needleNumber } from "./needle/facts.ts";
 import { insertNeedle, type Needle } from "./needle/prompt.ts";
 import type { Way } from "./run/run.ts";
 import { chatParts, joined, requireTokens } from "./run/sample.ts";
-import { answerText, readTogether } from "./share-prefill.ts";
+import { answerText, readTogether } from "../measure/read-together.ts";
 
 export interface PairOptions {
   /** A text that articles are cut from. */
@@ -107,7 +106,7 @@ async function askForReport(
     row.rougeL.push(rougeL(text, truth.text, true));
     row.facts.push(sharedFacts(text, truth.text));
     const isFull = row === rows[0];
-    const kl = isFull ? [0] : (await follow(follower, truth.course)).kl;
+    const kl = isFull ? [0] : (await follow(follower, truth.course)).map((step) => step.kl);
     row.kl.push(quarters(kl));
   });
 }

@@ -1,17 +1,16 @@
 import { createHash } from "node:crypto";
-import { greedyCourse, type Course } from "../engine/course.ts";
+import { follow, greedyCourse, type Course } from "../measure/course.ts";
 import type { Engine } from "../engine/engine.ts";
 import { reportKv } from "../engine/kv-report.ts";
 import type { SessionOptions } from "../engine/session-options.ts";
 import type { Session } from "../engine/session.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
-import { follow } from "./follow.ts";
 import { mean } from "../mean.ts";
 import type { QualityMode } from "./run/mode.ts";
 import { ResultFile } from "./run/result-file.ts";
 import { keyOf, type ResultIdentity, type ResultRow } from "./run/result-row.ts";
 import { joined } from "./run/sample.ts";
-import { answerText, readTogether } from "./share-prefill.ts";
+import { answerText, readTogether } from "../measure/read-together.ts";
 import { documentCases, encodeTexts, needleCases, type EvalCase, type Task } from "./cases.ts";
 
 /** One way to run. */
@@ -180,8 +179,10 @@ async function measureCase(
     } else {
       const isFull = truth === undefined;
       truth ??= await greedyCourse(session, steps);
-      const { kl, same } = isFull ? { kl: [0], same: [1] } : await follow(session, truth);
-      found = { score: mean(same), output: "", answers: [], facts: { kl: mean(kl) } };
+      const near = isFull ? [{ kl: 0, same: true }] : await follow(session, truth);
+      const score = mean(near.map(({ same }) => same));
+      const kl = mean(near.map((step) => step.kl));
+      found = { score, output: "", answers: [], facts: { kl } };
     }
     measured.push({
       ...{ ...way.identity, model: engine.model.name, kernels: engine.kernels.name },

@@ -2,7 +2,7 @@ import type { Device } from "../ggml/device.ts";
 import { fromHalf } from "../ggml/half.ts";
 import type { Graph } from "../ggml/graph.ts";
 import { NativeOwner } from "../ggml/owner.ts";
-import type { TensorBuffer} from "../ggml/tensor-buffer.ts";
+import type { TensorBuffer } from "../ggml/tensor-buffer.ts";
 import { readTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../ggml/types.ts";
 import { headRuns, type HeadRun } from "./head-runs.ts";

@@ -84,7 +84,7 @@ export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan 
   const windowOf = (il: number) => model.layers[il]?.window;
   const bytesOf = (il: number, rows: readonly number[]) =>
     2 * rowBytes(kvType, model.layers[il]?.headDim ?? 0) * sum(rows);
-  const every = compression.method.every ?? 0;
+  const every = compression.recipe.every ?? 0;
   const roomOf = (il: number) => (takesOver(il) ? 0 : every);
   const rowsOf = (il: number, n: number) =>
     windowed(capacityFor(n + roomOf(il), paddingOf(il)), windowOf(il));
@@ -158,13 +158,13 @@ export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan 
 
 /** Tokens of the longest piece that is read after the prompt to observe it; 0 where the method has no probe. */
 function probeTokens({
-  compression: { method, options },
+  compression: { method, recipe, options },
   context,
   ownKernels,
 }: PlanSetting): number {
   const cuts = !method.options.includes("kvSize") || context > options.kvSize;
-  if (method.probe === undefined || !cuts) return 0;
-  if (method.probe === "facts") return INSTRUCTION;
+  if (recipe.probe === undefined || !cuts) return 0;
+  if (recipe.probe === "facts") return INSTRUCTION;
   return Math.min(context + INSTRUCTION, largestChunkTokens(ownKernels));
 }
 
@@ -188,7 +188,7 @@ function tokensAtEnd(
   afterPrompt: readonly (readonly number[])[],
 ): number[][] {
   const nTokens = context + newTokens;
-  const { every } = compression.method;
+  const { every } = compression.recipe;
   if (every === undefined) {
     const longer = afterPrompt.map((layer) => layer.map((n) => n + newTokens));
     return ofAllLayers(model, longer, nTokens);

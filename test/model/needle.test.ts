@@ -31,6 +31,21 @@ describe("needle in the text that comes with the package", () => {
   });
 });
 
+describe("what is done unasked", () => {
+  it("finds a number in 4,000 tokens, wherever it is", async () => {
+    const haystack = await readHaystack();
+    for (const depth of [0, 0.25, 0.5, 0.75, 1]) {
+      using session = engine.createSession();
+      const prompt = needlePrompt(engine.tokenizer, haystack, DEMO_NEEDLE, 4000, depth);
+      await session.prefill(prompt);
+      expect(session.cache.meanKept).toBeLessThan(1100);
+      let answer = "";
+      for await (const { text } of session.generate({ maxTokens: 24 })) answer += text;
+      expect(answer).toContain(DEMO_NEEDLE.answer);
+    }
+  }, 300_000);
+});
+
 const essays = sharedPath("data/essays");
 
 describe.skipIf(essays === undefined)("needle in essays, 1K, 2K and 4K at 5 depths", () => {

@@ -30,7 +30,7 @@ function layersOf(input: BudgetInput): number[] {
 
 function budgets(preset: string, row: GoldenRow): number[] {
   const { L: nLayer, cap: kvSize, w: window, n: nTokens, beta } = row;
-  const { options } = resolveCompression({ preset, kvSize, window, beta });
+  const { options } = resolveCompression({ method: "pyramidkv", preset, kvSize, window, beta });
   return layersOf({ nLayer, nHeadKv: 1, nTokens, options }).map((b) => Math.min(b, nTokens));
 }
 
@@ -60,7 +60,7 @@ describe("pyramid budgets", () => {
       fc.property(shape, ({ nLayer, window, mean, more, beta }) => {
         const kvSize = window + mean;
         const nTokens = kvSize + more;
-        const { options } = resolveCompression({ kvSize, window, beta });
+        const { options } = resolveCompression({ method: "pyramidkv", kvSize, window, beta });
         const kept = layersOf({ nLayer, nHeadKv: 1, nTokens, options });
         expect(kept.reduce((a, b) => a + b, 0)).toBe(nLayer * kvSize);
         kept.forEach((b, il) => {
@@ -73,7 +73,12 @@ describe("pyramid budgets", () => {
   });
 
   it("follow the paper's line: 2S − S/β at the bottom, S/β at the top", () => {
-    const { options } = resolveCompression({ kvSize: 128, window: 8, beta: 20 });
+    const { options } = resolveCompression({
+      method: "pyramidkv",
+      kvSize: 128,
+      window: 8,
+      beta: 20,
+    });
     const kept = layersOf({ nLayer: 30, nHeadKv: 3, nTokens: 6000, options });
     expect([kept[0], kept.at(-1)]).toEqual([2 * 120 - 6 + 8, 6 + 8]);
   });

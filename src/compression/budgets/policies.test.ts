@@ -6,7 +6,7 @@ import type { Ranking } from "../ranking.ts";
 import { resolveCompression } from "../resolve.ts";
 import { METHODS } from "../methods.ts";
 import type { BudgetPolicy, RankedLayer } from "./budget.ts";
-import { perLayer } from "./per-layer.ts";
+import { perLayer } from "../wrappers/per-layer.ts";
 import { BudgetPlan } from "./plan.ts";
 
 /** Layers whose heads have these scores, one array a head, as a plan is asked for them. */
@@ -97,7 +97,7 @@ describe("budgets by what is seen", () => {
   const levelled = { weighed: [[26, 26], [16, 16]], measured: [[21, 21], [21, 21]], heads: [[50, 50], [13, 13]] }; // prettier-ignore
 
   it.each(["weighed", "measured", "heads"] as const)("per-layer levels %s budgets", (kind) => {
-    const method = perLayer({ ...METHODS.snapkv, budget: unequal[kind] });
+    const { method } = perLayer.wrap({ method: { ...METHODS.snapkv, budget: unequal[kind] } });
     const layers = [[flat, flat], [flat, flat]]; // prettier-ignore
     expect(plan({ method, kvSize: 21, ...none }, layers).at(-1)).toEqual(levelled[kind]);
   });

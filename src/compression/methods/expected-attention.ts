@@ -1,6 +1,6 @@
 import { uniform } from "../budgets/uniform.ts";
 import type { HeadEvidence, QueryStatistics } from "../evidence.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import { norms, softmax } from "../scores/vectors.ts";
 
 /**
@@ -10,9 +10,10 @@ import { norms, softmax } from "../scores/vectors.ts";
  * With μ, Σ the mean and covariance of the queries and R the mean rotation over the next positions:
  * score(j) = mean over the group of softmax_j(k_j·Rμ / √d + k_j RΣRᵀ k_j / 2d), times ‖v_j‖.
  */
-export const expectedAttention: Method = {
+export const expectedAttention: ListedMethod = {
   name: "expected-attention",
   summary: "keeps what queries to come are expected to attend to",
+  standing: "paper",
   paper: "arXiv 2510.00636",
   deviations: [
     "sinks are left out of the statistics, and kept by force, but not left out of the softmax (kvpress drops them first)",

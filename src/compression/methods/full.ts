@@ -1,9 +1,10 @@
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 
 /** Keeps every token: what all other methods are measured against. */
-export const full: Method = {
+export const full: ListedMethod = {
   name: "full",
   summary: "keeps every token (no compression)",
+  standing: "recommended",
   queryAware: false,
   needs: [],
   score: ({ heads }) => heads.map(() => null),

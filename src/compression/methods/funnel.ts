@@ -1,6 +1,6 @@
 import { weighted } from "../budgets/head-scores.ts";
 import type { HeadEvidence, LayerEvidence } from "../evidence.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import type { Ranking } from "../ranking.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { inChunks } from "../scores/chunks.ts";
@@ -27,9 +27,10 @@ const NEWEST = 8;
  * alone, E = max(max of the last 8 queries' e, rms of all sampled e), weight (E / √median residual)^1.5, at least 16
  * tokens a head. With a profile (`pyramidkv calibrate`): its weights and shares. docs/funnel.md has the study.
  */
-export const funnel: Method = {
+export const funnel: ListedMethod = {
   name: "funnel",
   summary: "gives most to the heads that suffer without, keeps what far and last tokens attend to",
+  standing: "recommended",
   queryAware: true,
   needs: ["far-sums", "window"],
   options: ["kvSize", "alpha", "window", "pool", "kernel", "sinks", "profile"],

@@ -1,5 +1,5 @@
 import { uniform } from "../budgets/uniform.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import { reduceGroup } from "../scores/reduce.ts";
 
 /**
@@ -8,9 +8,10 @@ import { reduceGroup } from "../scores/reduce.ts";
  * Paper: H2O: Heavy-Hitter Oracle for Efficient Generative Inference, arXiv 2306.14048.
  * score(j) = Σ_i softmax(q_i K^T / √d)_j over all queries i, mean over the group's query heads.
  */
-export const h2o: Method = {
+export const h2o: ListedMethod = {
   name: "h2o",
   summary: "keeps what all prompt tokens together attend to most",
+  standing: "paper",
   paper: "arXiv 2306.14048",
   deviations: [
     "evicts once after the prompt; `every:1(h2o)` evicts at every step, as the paper does",

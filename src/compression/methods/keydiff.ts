@@ -1,5 +1,5 @@
 import { uniform } from "../budgets/uniform.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import { cosinesToMean } from "../scores/vectors.ts";
 
 /**
@@ -8,9 +8,10 @@ import { cosinesToMean } from "../scores/vectors.ts";
  * Paper: KeyDiff: Key Similarity-Based KV Cache Eviction, arXiv 2504.15364.
  * score(j) = −cos(k_j, mean of all normalised keys), as in kvpress.
  */
-export const keydiff: Method = {
+export const keydiff: ListedMethod = {
   name: "keydiff",
   summary: "keeps the tokens whose keys are least like the others",
+  standing: "paper",
   paper: "arXiv 2504.15364",
   deviations: [
     "evicts once (the paper: block by block)",

@@ -1,5 +1,5 @@
 import { uniform } from "../budgets/uniform.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import { norms } from "../scores/vectors.ts";
 
 /**
@@ -8,9 +8,10 @@ import { norms } from "../scores/vectors.ts";
  * Paper: A Simple and Effective L2 Norm-Based Strategy for KV Cache Compression, arXiv 2406.11430.
  * score(j) = −‖k_j‖.
  */
-export const knorm: Method = {
+export const knorm: ListedMethod = {
   name: "knorm",
   summary: "keeps the tokens with the shortest keys",
+  standing: "paper",
   paper: "arXiv 2406.11430",
   deviations: [
     "sinks and a window may be kept by force (by default none, as in kvpress)",

@@ -1,5 +1,5 @@
 import { uniform } from "../budgets/uniform.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import { reduceGroup } from "../scores/reduce.ts";
 
 /**
@@ -10,9 +10,10 @@ import { reduceGroup } from "../scores/reduce.ts";
  * score(j) = max over replayed tokens and the group's query heads of their attention to j.
  * Cost: the prompt is read about three times.
  */
-export const kvzip: Method = {
+export const kvzip: ListedMethod = {
   name: "kvzip",
   summary: "keeps what repeating the whole context attends to; reads the prompt again",
+  standing: "paper",
   paper: "arXiv 2505.23416",
   deviations: [
     "attention is normalised over the whole prompt and the replay (the authors: over the sinks, the piece's own tokens and its replay), and a token's score is its peak over all pieces (the authors: over its own piece)",

@@ -1,6 +1,6 @@
 import { uniform } from "../budgets/uniform.ts";
 import type { HeadEvidence } from "../evidence.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import { softmax } from "../scores/vectors.ts";
 
 /** Stretches that tokens fewer than two whole ones are divided into: three are compared with the next. */
@@ -16,9 +16,10 @@ const FEWEST_STRETCHES = 4;
  * alike; what follows the last stretch that has a next one comes before all of them, the newest first, and sinks are
  * kept.
  */
-export const lagkv: Method = {
+export const lagkv: ListedMethod = {
   name: "lagkv",
   summary: "keeps the tokens that stand out from the text after them",
+  standing: "paper",
   paper: "arXiv 2504.04704",
   deviations: [
     "where tokens do not fill two stretches, which the authors leave uncut, the stretches become shorter",

@@ -1,5 +1,5 @@
 import { uniform } from "../budgets/uniform.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import { leverage as leverageOf } from "../scores/leverage.ts";
 
 /**
@@ -8,9 +8,10 @@ import { leverage as leverageOf } from "../scores/leverage.ts";
  * Paper: Compactor, arXiv 2507.08143, of whose score this is the part that needs no attention.
  * score(j) = k_jᵀ (KᵀK)⁻¹ k_j of keys before rotation, less their mean.
  */
-export const leverage: Method = {
+export const leverage: ListedMethod = {
   name: "leverage",
   summary: "keeps the tokens whose keys, before rotation, are in directions of their own",
+  standing: "research",
   paper: "arXiv 2507.08143",
   deviations: [
     "exact, where the authors sketch the keys to 48 dimensions",

@@ -1,5 +1,5 @@
 import { uniform } from "../budgets/uniform.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import { reduceGroup } from "../scores/reduce.ts";
 
 /**
@@ -7,9 +7,10 @@ import { reduceGroup } from "../scores/reduce.ts";
  *
  * Source: kvpress 0.5.4, observed_attention_press.py. score(j) = Σ_i p_ij / (n − j), mean over the group.
  */
-export const observedAttention: Method = {
+export const observedAttention: ListedMethod = {
   name: "observed-attention",
   summary: "keeps what prompt tokens attend to most, per token that could",
+  standing: "paper",
   paper: "kvpress 0.5.4",
   deviations: ["a window of 8 is kept by force (0 gives kvpress's own)"],
   queryAware: false,

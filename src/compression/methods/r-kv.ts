@@ -1,5 +1,5 @@
 import { uniform } from "../budgets/uniform.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import { pooledAttention } from "../scores/reduce.ts";
 import { cosinesToMean, softmax } from "../scores/vectors.ts";
 
@@ -13,9 +13,10 @@ const LAMBDA = 0.1;
  * score(j) = λ I_j − (1 − λ) softmax_j(cos(k_j, mean of the normalised keys)), λ = 0.1, I_j SnapKV's score
  * over its sum.
  */
-export const rKv: Method = {
+export const rKv: ListedMethod = {
   name: "r-kv",
   summary: "keeps what is attended to and not redundant, for long outputs",
+  standing: "paper",
   paper: "arXiv 2505.24133",
   deviations: [
     "redundancy is the cosine to the mean key, and not the mean cosine to the keys: its softmax is sharper",

@@ -1,14 +1,15 @@
 import { uniform } from "../budgets/uniform.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 
 /**
  * Keeps the sinks, the window and tokens drawn at random: the floor that a method has to beat.
  *
  * The draw depends on the seed, the layer, the kv head and the token's index alone, so it is the same from run to run.
  */
-export const random: Method = {
+export const random: ListedMethod = {
   name: "random",
   summary: "keeps sinks, window and random tokens: the floor for all others",
+  standing: "research",
   queryAware: false,
   needs: [],
   options: ["kvSize", "window", "sinks", "seed"],

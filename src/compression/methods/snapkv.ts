@@ -1,5 +1,5 @@
 import { uniform } from "../budgets/uniform.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import { pooledAttention } from "../scores/reduce.ts";
 
 /**
@@ -8,9 +8,10 @@ import { pooledAttention } from "../scores/reduce.ts";
  * Paper: SnapKV: LLM Knows What You are Looking for Before Generation, arXiv 2404.14469.
  * score(j) = pool(Σ_{i in last α} softmax(q_i K^T / √d)_j), reduced over the group's query heads.
  */
-export const snapkv: Method = {
+export const snapkv: ListedMethod = {
   name: "snapkv",
   summary: "keeps what the last prompt tokens attend to, evenly over the layers",
+  standing: "paper",
   paper: "arXiv 2404.14469",
   deviations: [
     "one selection per kv head (the authors repeat kv heads and keep one per query head, at a multiple of the memory)",

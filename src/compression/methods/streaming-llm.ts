@@ -1,5 +1,5 @@
 import { uniform } from "../budgets/uniform.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 
 /**
  * Keeps the first tokens, which attract attention whatever they say ("sinks"), and the newest ones.
@@ -7,9 +7,10 @@ import type { Method } from "../method.ts";
  * Paper: Efficient Streaming Language Models with Attention Sinks, arXiv 2309.17453.
  * kept = [0, sinks) ∪ [n − (kvSize − sinks), n), the same in every layer and head.
  */
-export const streamingLlm: Method = {
+export const streamingLlm: ListedMethod = {
   name: "streaming-llm",
   summary: "keeps the first tokens (sinks) and the newest ones",
+  standing: "paper",
   paper: "arXiv 2309.17453",
   deviations: [
     "keys stay at their true positions; `rerotate(streaming-llm)` moves them to cache positions, as the authors do",

@@ -1,5 +1,5 @@
 import { uniform } from "../budgets/uniform.ts";
-import type { Method } from "../method.ts";
+import type { ListedMethod } from "../method.ts";
 import { reduceGroup } from "../scores/reduce.ts";
 
 /**
@@ -8,9 +8,10 @@ import { reduceGroup } from "../scores/reduce.ts";
  * Paper: Transformers are Multi-State RNNs, arXiv 2401.06104. score(j) = mean over all query heads of the last query's
  * attention.
  */
-export const tova: Method = {
+export const tova: ListedMethod = {
   name: "tova",
   summary: "keeps what the last token attends to, the same in all heads of a layer",
+  standing: "paper",
   paper: "arXiv 2401.06104",
   deviations: [
     "evicts once after the prompt; `every:1(tova)` evicts at every step, as the paper does",

@@ -181,7 +181,7 @@ export class Compressor {
     const { target } = state;
     const { lengths } = tokens;
     const before = target.cache.layers[il];
-    const mergeWeight = shape.window === undefined ? target.compression.method.merges : undefined;
+    const mergeWeight = shape.window === undefined ? target.compression.recipe.merges : undefined;
     const to = rerotates(target) ? this.#longest(state) - 1 : undefined;
     let isCompressed = before?.padding === "compressed";
     const heads = kept.map((places, h): KeptTokens => {
@@ -216,7 +216,7 @@ export class Compressor {
     const kept = keepByHead(cut, budgets, target.compression.options);
     const staged = target.cache.stagedLayer(il) as LayerCache;
     const { room, compression } = target;
-    const options = { room, mergeWeight: compression.method.merges };
+    const options = { room, mergeWeight: compression.recipe.merges };
     target.cache.stage(il, await shrink(this.job.device, staged, kept, options));
     target.received?.pick(at, kept);
     return keptOnly(cut.rankings, kept);
@@ -260,12 +260,12 @@ function keptOnly(
 }
 
 function ranked(
-  { compression: { method, options } }: PrefillTarget,
+  { compression: { method, recipe, options } }: PrefillTarget,
   evidence: LayerEvidence,
   known: KnownRankings,
 ): readonly (Ranking | null)[] {
   const byOptions = known.get(method.score) ?? new Map<string, readonly (Ranking | null)[]>();
-  const key = JSON.stringify({ ...options, kvSize: 0, probe: method.probe });
+  const key = JSON.stringify({ ...options, kvSize: 0, probe: recipe.probe });
   const found = byOptions.get(key);
   if (found !== undefined) return found;
   const rankings: unknown = method.score(evidence, options);
@@ -274,6 +274,6 @@ function ranked(
   return rankings;
 }
 
-function rerotates({ cut, compression: { method } }: PrefillTarget): boolean {
-  return cut && method.rerotates === true;
+function rerotates({ cut, compression: { recipe } }: PrefillTarget): boolean {
+  return cut && recipe.rerotates === true;
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { KERNELS } from "../../../test/helpers/kernels.ts";
 import { buildGguf } from "../../../test/helpers/gguf-writer.ts";
 import { randomTokens, TestFolder, tinyModel } from "../../../test/helpers/tiny-model.ts";
-import { composeMethod } from "../../compression/compose.ts";
+import { composeRecipe } from "../../compression/compose.ts";
 import type { HeadEvidence } from "../../compression/evidence.ts";
 import type { Method } from "../../compression/method.ts";
 import { METHODS } from "../../compression/methods.ts";
@@ -16,7 +16,7 @@ const EVERY = 8;
 const KV_SIZE = 48;
 const methods = Object.keys(METHODS).filter((name) => {
   try {
-    composeMethod(`every:${EVERY}(${name})`);
+    composeRecipe(`every:${EVERY}(${name})`);
     return name !== "full";
   } catch {
     return false;
@@ -127,7 +127,7 @@ it.each([
       [];
     const method: Method = {
       ...METHODS.h2o,
-      ...{ name: "mine", needs: [kind], every: 8, options: ["kvSize", "alpha", "window"] },
+      ...{ name: "mine", needs: [kind], options: ["kvSize", "alpha", "window"] },
       score: ({ il, heads }) => {
         const [head] = heads as [HeadEvidence];
         const held = session.cache.layers[il]?.positions(0) ?? new Int32Array(0);
@@ -140,7 +140,8 @@ it.each([
         }));
       },
     };
-    const session = engine.createSession({ method, kvSize: 64, window: 4, alpha: 24 });
+    const recipe = { method, every: 8 };
+    const session = engine.createSession({ method: recipe, kvSize: 64, window: 4, alpha: 24 });
     using _session = session;
     await session.prefill(randomTokens(200));
     seen.length = 0;
@@ -180,7 +181,7 @@ it("queries see the same tokens before them where kept ones move", async () => {
     const seen: number[][] = [];
     const method: Method = {
       ...METHODS.snapkv,
-      ...{ name: "mine", every: 8, rerotates, options: ["kvSize", "alpha", "window"] },
+      ...{ name: "mine", options: ["kvSize", "alpha", "window"] },
       score: ({ heads }) => {
         const [head] = heads as [HeadEvidence];
         seen.push([...head.attention("window").slice(0, head.n)]);
@@ -189,7 +190,8 @@ it("queries see the same tokens before them where kept ones move", async () => {
         }));
       },
     };
-    using session = engine.createSession({ method, kvSize: 64, window: 4, alpha: 24 });
+    const recipe = { method, every: 8, rerotates };
+    using session = engine.createSession({ method: recipe, kvSize: 64, window: 4, alpha: 24 });
     await session.prefill(randomTokens(200));
     await decode(session, 40);
     return seen;
@@ -217,7 +219,6 @@ describe.each(KERNELS)("with %s", (kernels) => {
         const method: Method = {
           ...METHODS.h2o,
           needs: [kind],
-          every: 16,
           score: ({ il, heads }) => {
             const [head] = heads as [HeadEvidence];
             const { n, group } = head;
@@ -225,7 +226,7 @@ describe.each(KERNELS)("with %s", (kernels) => {
             return heads.map(() => null); // keeps the newest
           },
         };
-        using session = engine.createSession({ method, kvSize: 104 });
+        using session = engine.createSession({ method: { method, every: 16 }, kvSize: 104 });
         await session.prefill(randomTokens(120));
         await decode(session, 16);
         const [prompt, later] = calls as [(typeof calls)[number], (typeof calls)[number]];
@@ -252,7 +253,6 @@ describe.each(KERNELS)("with %s", (kernels) => {
       const seen: { n: number; counted: Float32Array; sums: Float32Array }[] = [];
       const method: Method = {
         ...METHODS.h2o,
-        every: 16,
         score: ({ il, heads }) => {
           const { n, group, ...head } = heads[0] as HeadEvidence;
           const sums = head.attention("sums").slice(0, (n * group) / group);
@@ -260,7 +260,8 @@ describe.each(KERNELS)("with %s", (kernels) => {
           return heads.map(() => null);
         },
       };
-      using session = engine.createSession({ method, kvSize: 64, kvLimit: 1000 });
+      const recipe = { method, every: 16 };
+      using session = engine.createSession({ method: recipe, kvSize: 64, kvLimit: 1000 });
       await session.prefill(randomTokens(80));
       await decode(session, 7); // not yet due
       await session.prefill(randomTokens(100, 1));
@@ -289,7 +290,6 @@ describe.each(KERNELS)("with %s", (kernels) => {
       const seen: number[] = [];
       const method: Method = {
         ...METHODS["streaming-llm"],
-        every: 8,
         budget: {
           ...{ name: "own", summary: "", kind: "weighed", needs: ["keys", "sums"] },
           least: () => 8,
@@ -300,7 +300,7 @@ describe.each(KERNELS)("with %s", (kernels) => {
             }),
         },
       };
-      using session = engine.createSession({ method, kvSize: 48 });
+      using session = engine.createSession({ method: { method, every: 8 }, kvSize: 48 });
       await session.prefill(randomTokens(100));
       const before = seen.length;
       await decode(session, 8);

@@ -50,8 +50,8 @@ export class Recompression extends NativeOwner {
     private readonly compression: Compression,
   ) {
     super();
-    const { method, options } = compression;
-    this.#every = method.every as number;
+    const { method, recipe, options } = compression;
+    this.#every = recipe.every as number;
     this.#summed = summedKinds(neededWhileDecoding(method));
     this.#received = this.newReceived();
     const size = Math.max(options.alpha, this.#summed.length > 0 ? this.#every : 1);
@@ -99,7 +99,7 @@ export class Recompression extends NativeOwner {
    */
   async run(cache: KvCache, nextPosition: number): Promise<number> {
     this.assertAlive();
-    const { method } = this.compression;
+    const { recipe } = this.compression;
     const layers = this.#layersOf(cache);
     const nTokens = Math.max(...layers.flatMap(({ layer }) => layer.heads.map((h) => h.length)));
     const { nHeadKv } = this.model.hp;
@@ -124,7 +124,7 @@ export class Recompression extends NativeOwner {
       ranked.push({ il, layer, evidence, rankings });
       budgets = plan.add(at, { evidence, rankings });
     }
-    const moves = method.rerotates === true && plan.longest < nTokens;
+    const moves = recipe.rerotates === true && plan.longest < nTokens;
     const longest = moves ? Math.max(plan.longest, longestWindow(cache)) : plan.longest;
     const to = moves ? longest - 1 : undefined;
     this.#keptOrder = await this.#cut(ranked, budgets, to);
@@ -141,14 +141,14 @@ export class Recompression extends NativeOwner {
     budgets: readonly (readonly number[])[],
     to: number | undefined,
   ): Promise<readonly (readonly Int32Array[])[]> {
-    const { method, options } = this.compression;
+    const { recipe, options } = this.compression;
     const keptOrder: Int32Array[][] = [];
     for (const [at, { il, layer, evidence, rankings }] of ranked.entries()) {
       const lengths = evidence.heads.map(({ n }) => n);
       const kept = keepByHead({ rankings, lengths }, budgets[at] as readonly number[], options);
       const orders = layer.heads.map((_, h) => this.#placesOf(at, layer, h).order);
       const moved = to === undefined ? undefined : { to, turn: this.#turn(il) };
-      await evict(this.device, layer, kept, { moved, mergeWeight: method.merges });
+      await evict(this.device, layer, kept, { moved, mergeWeight: recipe.merges });
       this.#received.adopt(evidence, kept);
       keptOrder.push(kept.map((rows, h) => rows.map((row) => orders[h]?.[row] as number)));
     }

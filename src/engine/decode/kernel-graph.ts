@@ -3,7 +3,7 @@ import type { Pointer } from "../../ggml/ffi.ts";
 import type { Graph, RopeParameters } from "../../ggml/graph.ts";
 import type { Kernels } from "../../ggml/kernels/kernels.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
 import { hostAddress, readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import { joinHeads } from "../../models/blocks/heads.ts";

@@ -3,7 +3,7 @@ import type { Device } from "../../ggml/device.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Graph } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
 import { hostAddress, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";

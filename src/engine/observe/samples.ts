@@ -1,7 +1,7 @@
 import type { Device } from "../../ggml/device.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
 import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { HyperParameters } from "../../models/hyper-parameters.ts";

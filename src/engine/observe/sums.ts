@@ -3,7 +3,7 @@ import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Graph } from "../../ggml/graph.ts";
 import type { Kernels } from "../../ggml/kernels/kernels.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
 import { readTensor, zeroTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
 import { queryHeads, type HeadRun } from "../../kvcache/head-runs.ts";

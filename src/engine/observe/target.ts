@@ -18,10 +18,11 @@ export interface PrefillTarget {
 }
 
 /** What a target's method ranks and divides by, now or while it decodes. */
-export function neededBy({ cut, compression: { method } }: PrefillTarget): readonly EvidenceKind[] {
-  const carried: readonly EvidenceKind[] = method.carries === undefined ? [] : ["window"];
+export function neededBy({ cut, compression }: PrefillTarget): readonly EvidenceKind[] {
+  const { method, recipe } = compression;
+  const carried: readonly EvidenceKind[] = recipe.carries === undefined ? [] : ["window"];
   if (cut) return [...method.needs, ...(method.budget.needs ?? []), ...carried];
-  return method.every === undefined ? [] : summedKinds(neededWhileDecoding(method));
+  return recipe.every === undefined ? [] : summedKinds(neededWhileDecoding(method));
 }
 
 /** Tokens that are read. */
@@ -48,10 +49,10 @@ export interface ObservedWindow {
 
 /** Queries that a target's method observes at the end of the prompt, or of its probe. */
 export function windowOf(
-  { compression: { method, options } }: PrefillTarget,
+  { compression: { recipe, options } }: PrefillTarget,
   lengths: PromptLengths,
 ): ObservedWindow {
-  const of = method.probe !== undefined && lengths.probe > 0 ? "probe" : "prompt";
+  const of = recipe.probe !== undefined && lengths.probe > 0 ? "probe" : "prompt";
   const most = of === "probe" ? lengths.lastPiece : lengths.prompt;
   return { of, alpha: Math.min(options.alpha, most) };
 }

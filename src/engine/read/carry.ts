@@ -23,7 +23,7 @@ export function carryingOf(
   targets: readonly PrefillTarget[],
   { nLayer, layers }: HyperParameters,
 ): Carrying | undefined {
-  const shares = new Set(targets.map((t) => (t.cut ? t.compression.method.carries : undefined)));
+  const shares = new Set(targets.map((t) => (t.cut ? t.compression.recipe.carries : undefined)));
   if (shares.size > 1) {
     throw new PyramidKVError(
       "USAGE",

@@ -2,7 +2,7 @@ import type { Device } from "../../ggml/device.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Graph, RopeParameters } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import type { TensorBuffer} from "../../ggml/tensor-buffer.ts";
+import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
 import { type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import { joinHeads, type QueryKeyValue } from "../../models/blocks/heads.ts";

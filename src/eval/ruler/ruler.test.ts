@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, afterAll, describe, expect, it } from "vitest";
 import { TestFolder } from "../../../test/helpers/tiny-model.ts";
 import { Engine } from "../../engine/engine.ts";
-import { scoreOf } from "../scored-tasks.ts";
+import { scoreOf } from "../run/score.ts";
 import { joined, type PromptParts } from "../run/sample.ts";
 import { OWN_RULER_PROMPTS, readRulerPrompts } from "./prompts.ts";
 import { rulerSamples, type RulerOptions } from "./samples.ts";

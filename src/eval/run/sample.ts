@@ -2,7 +2,7 @@ import { PyramidKVError } from "../../errors.ts";
 import { joinTexts, untrustedText, type PromptText } from "../../tokenizer/prompt-text.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { Truth } from "../metrics.ts";
-import type { ScoredTask } from "../scored-tasks.ts";
+import type { ScoredTask } from "./score.ts";
 
 /**
  * A prompt's tokens, cut where the question begins: both together are the tokens of the whole prompt. A token that lies

@@ -1,4 +1,4 @@
-import { meanScore } from "../scored-tasks.ts";
+import { meanScore } from "./score.ts";
 import type { ResultRow } from "./result-row.ts";
 
 /** All results of one task in one way. */

@@ -99,7 +99,7 @@ export interface HeadsShape {
 export const ROPE_NEOX = 2;
 /** Lanes of AVX-512. */
 const WIDE = 16;
-/** Columns that the kernels compute without packing the weights (`FEW_COLUMNS` in native/src/linear.h). */
+/** Columns that the kernels compute without packing the weights (native/src/ops.h). */
 const FEW_COLUMNS = 7;
 
 /** Keys of a segment that a thread takes at a time (`native/src/ops.h`). */

@@ -1,8 +1,22 @@
 import { PyramidKVError } from "../../errors.ts";
+import type { BudgetPolicy } from "../budgets/budget.ts";
+import { share } from "../budgets/share.ts";
 import type { Method } from "../method.ts";
 import { kthLargest } from "../select.ts";
-import type { BudgetPolicy } from "./budget.ts";
-import { share } from "./share.ts";
+import { ofMethod, type Wrapper } from "../wrapper.ts";
+
+export const ada: Wrapper = {
+  summary: "a layer's budget divided over its heads by their scores",
+  standing: "paper",
+  paper: "arXiv 2407.11550",
+  deviations: [
+    "real-valued budgets are rounded so that a layer's sum is exact (the authors round each)",
+    "equal scores at the threshold count for the lower head first (the authors count all of them)",
+    "scores are compared as the method gives them (the authors' runner weights a head's by the share that its own best hold, `normalize`)",
+  ],
+  argument: "share of an even budget that every head keeps (0.2)",
+  wrap: ofMethod(byHeads),
+};
 
 /** Share of a layer's even budget that every head keeps whatever its scores: the authors' safeguard. */
 const DEFAULT_FLOOR = 0.2;
@@ -14,7 +28,7 @@ const DEFAULT_FLOOR = 0.2;
  * Paper: Ada-KV, arXiv 2407.11550 (snapkv_utils.py of FFY0/AdaKV): without what is kept by force, a head's budget is
  * (1 − floor) · its tokens among the layer's top k + floor · k / heads. Scores are compared as the method gives them.
  */
-export function ada(method: Method, argument?: number): Method {
+function byHeads(method: Method, argument?: number): Method {
   const floor = argument ?? DEFAULT_FLOOR;
   if (!(floor >= 0 && floor <= 1)) {
     throw new PyramidKVError("USAGE", `ada's floor must be between 0 and 1, got ${floor}`);

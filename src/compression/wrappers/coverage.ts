@@ -1,20 +1,22 @@
-import { PyramidKVError } from "../../errors.ts";
 import type { Method } from "../method.ts";
+import { ofMethod, shareOf, type Wrapper } from "../wrapper.ts";
 
 const DEFAULT_COVERAGE = 0.95;
+
+export const coverage: Wrapper = {
+  summary: "as many tokens as hold a share of the scores, instead of kvSize",
+  standing: "research",
+  argument: "the share (0.95)",
+  divides: true,
+  wrap: ofMethod(covering),
+};
 
 /**
  * As many tokens a layer as it takes to hold a stated share of its scores (for window-scored methods: of the
  * attention mass of the last prompt tokens). kvSize plays no part: the total is what comes of the prompt.
  */
-export function coverage(method: Method, argument?: number): Method {
-  const goal = argument ?? DEFAULT_COVERAGE;
-  if (!(goal > 0 && goal <= 1)) {
-    throw new PyramidKVError(
-      "USAGE",
-      `the share to cover must be above 0 and at most 1, got ${goal}`,
-    );
-  }
+function covering(method: Method, argument?: number): Method {
+  const goal = shareOf("the share to cover", argument, DEFAULT_COVERAGE);
   return {
     ...method,
     budget: {

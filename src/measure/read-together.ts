@@ -1,11 +1,29 @@
 import type { Engine } from "../engine/engine.ts";
-import type { SessionOptions } from "../engine/session-options.ts";
-import type { Session } from "../engine/session.ts";
-import { sharingPrefill } from "../engine/sharing-prefill.ts";
+import { sessionCompression, type SessionOptions } from "../engine/session-options.ts";
+import type { PrefillOptions, Session } from "../engine/session.ts";
 import { throwIfAborted } from "../errors.ts";
 
 /** Tokens that come after the prompt are never compressed with it again. */
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+
+/** Ways to compress in groups that one prefill can serve: a probe after the prompt, or layers that carry tokens on, change it. */
+export function sharingPrefill<T extends { readonly options: SessionOptions }>(
+  engine: Engine,
+  ways: readonly T[],
+): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const way of ways) {
+    const { probe, carries } = sessionCompression(way.options, engine.profile).recipe;
+    const key = `${probe ?? ""} ${carries ?? ""}`;
+    groups.set(key, [...(groups.get(key) ?? []), way]);
+  }
+  return [...groups.values()];
+}
+
+export interface ReadOptions extends PrefillOptions {
+  /** Sessions of each way. Defaults to 1. */
+  readonly n?: number;
+}
 
 /** A way's sessions, which have read the prompt. */
 export interface Reader<T> {
@@ -18,22 +36,24 @@ export interface Reader<T> {
 /**
  * Reads a prompt in several ways, those together whose methods can share a prefill, and runs a task with each of them in
  * their order. Sessions are freed as soon as their task is done.
- *
- * @param n sessions of each way
  */
 export async function readTogether<T extends { readonly options: SessionOptions }>(
   engine: Engine,
-  prompt: Int32Array,
+  prompt: ArrayLike<number>,
   ways: readonly T[],
-  { n = 1, signal }: { readonly n?: number; readonly signal?: AbortSignal | undefined },
-  task: (reader: Reader<T>) => Promise<void>,
+  { n = 1, signal, onProgress }: ReadOptions,
+  task: (reader: Reader<T>) => void | Promise<void>,
 ): Promise<void> {
-  for (const group of sharingPrefill(engine, ways)) {
+  const groups = sharingPrefill(engine, ways);
+  for (const [i, group] of groups.entries()) {
     const own = group.map((way) => ({ way, sessions: openSessions(engine, way.options, n) }));
     try {
       const started = performance.now();
       const all = own.flatMap(({ sessions }) => sessions);
-      await engine.prefillTogether(all, prompt, { signal });
+      await engine.prefillTogether(all, prompt, {
+        signal,
+        onProgress: (share) => onProgress?.((i + share) / groups.length),
+      });
       const prefillMs = performance.now() - started;
       for (const { way, sessions } of own) {
         throwIfAborted(signal);

@@ -1,12 +1,14 @@
 import { mean } from "../../mean.ts";
-import type { Method } from "../method.ts";
-import { apportion } from "./apportion.ts";
-import type { BudgetPolicy } from "./budget.ts";
+import { apportion } from "../budgets/apportion.ts";
+import type { BudgetPolicy } from "../budgets/budget.ts";
+import { ofMethod, type Wrapper } from "../wrapper.ts";
 
-/** The same budget for all kv heads of a layer, for whoever cannot hold heads of different lengths. */
-export function perLayer(method: Method): Method {
-  return { ...method, budget: levelled(method.budget) };
-}
+/** For whoever cannot hold heads of different lengths. */
+export const perLayer: Wrapper = {
+  summary: "the same budget for all heads of a layer",
+  standing: "research",
+  wrap: ofMethod((method) => ({ ...method, budget: levelled(method.budget) })),
+};
 
 function levelled(budget: BudgetPolicy): BudgetPolicy {
   switch (budget.kind) {

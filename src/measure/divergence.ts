@@ -1,3 +1,18 @@
+import { argmax } from "../engine/sampler.ts";
+
+/** How near next-token probabilities are to others. */
+export interface Nearness {
+  /** KL divergence from the others, in nats. */
+  readonly kl: number;
+  /** Whether both have the same favourite. */
+  readonly same: boolean;
+}
+
+/** How near logits are to the expected ones. */
+export function nearness(expected: Float32Array, logits: Float32Array): Nearness {
+  return { kl: klDivergence(expected, logits), same: argmax(expected) === argmax(logits) };
+}
+
 /** Σ p (log p − log q) in nats, with p and q the softmax of two logits. */
 export function klDivergence(p: Float32Array, q: Float32Array): number {
   const logP = logSumExp(p);

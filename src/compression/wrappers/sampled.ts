@@ -1,6 +1,13 @@
-import { PyramidKVError } from "../errors.ts";
-import type { EvidenceKind, HeadEvidence, LayerEvidence } from "./evidence.ts";
-import type { Method } from "./method.ts";
+import { PyramidKVError } from "../../errors.ts";
+import type { EvidenceKind, HeadEvidence, LayerEvidence } from "../evidence.ts";
+import type { Method } from "../method.ts";
+import { ofMethod, type Wrapper } from "../wrapper.ts";
+
+export const sampled: Wrapper = {
+  summary: "sums the attention of a quarter of the prompt's tokens instead of all",
+  standing: "research",
+  wrap: ofMethod(bySample),
+};
 
 /** A quarter of the queries: the last 64 of every 256. A sixteenth lost 30 % more (docs/log.md). */
 const SAMPLED = { sums: "sampled-sums", "far-sums": "sampled-far-sums" } as const;
@@ -12,7 +19,7 @@ const sampledKind = <K extends EvidenceKind>(kind: K): K | (typeof SAMPLED)[Summ
   isSummed(kind) ? SAMPLED[kind] : kind;
 
 /** The same method by the attention of a sample of the prompt's tokens, where it sums that of all. */
-export function sampled(method: Method): Method {
+function bySample(method: Method): Method {
   if (!method.needs.some(isSummed)) {
     throw new PyramidKVError(
       "USAGE",
