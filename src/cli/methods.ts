@@ -6,7 +6,7 @@ import type { Wrapper } from "../compression/wrapper.ts";
 import { WRAPPERS } from "../compression/wrappers.ts";
 import { table } from "./format.ts";
 import type { MethodsJson } from "./json.ts";
-import { note, print, printJson, style } from "./terminal.ts";
+import { print, printJson, style } from "./terminal.ts";
 
 /** `pyramidkv methods`: what there is to choose from. */
 export function methodsCommand(command: Command): void {
@@ -71,7 +71,10 @@ function listMethods({ json, all }: { readonly json?: boolean; readonly all?: bo
       w.argument ?? "",
     ]);
   print(table(["around a method", "", "what it changes", "N"], around));
-  if (all === true) return;
   const hidden = [...methods, ...wrappers].filter((m) => !isShown(m)).length;
-  note(`${hidden} more, for comparisons and experiments: pyramidkv methods --all`);
+  if (hidden > 0) {
+    print(
+      style("dim", `\n${hidden} more, for comparisons and experiments: pyramidkv methods --all`),
+    );
+  }
 }

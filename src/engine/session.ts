@@ -16,7 +16,6 @@ import { Recompression } from "./cut/recompression.ts";
 import { answersOf } from "./answers.ts";
 import type { Decoder } from "./decode/decoder.ts";
 import type { DecodeStep, Sequence } from "./decode/sequence.ts";
-import type { Member } from "./member.ts";
 import type { PrefillTarget } from "./observe/target.ts";
 import { GENERATE_OPTIONS, PREFILL_OPTIONS } from "./option-tables.ts";
 import { defaultChunkTokens, largestChunkTokens } from "./read/chunks.ts";
@@ -57,7 +56,7 @@ export interface SessionParts {
  * One timeline of tokens: its compressed cache and the logits after its newest token. Calls on a
  * session run one after the other; several sessions share their engine graph by graph.
  */
-export class Session implements Disposable, Member {
+export class Session implements Disposable {
   /** @internal */
   readonly memory: SessionMemory;
   readonly compression: Compression;

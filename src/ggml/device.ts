@@ -22,8 +22,10 @@ export interface WeightMemory {
 }
 
 /** A graph with memory of its own, which is computed again and again. */
-export interface LastingGraph extends Disposable {
+export interface LastingGraph<T = unknown> extends Disposable {
   readonly graph: Graph;
+  /** What building it gave: its inputs and results. */
+  readonly parts: T;
 }
 
 /**
@@ -123,7 +125,7 @@ export class Device extends NativeOwner {
    *
    * @param columns of a decode step: where it says, i32 [1], how many of its columns are there
    */
-  lasting(build: (g: Graph) => void, maxNodes: number, columns?: Pointer): LastingGraph {
+  lasting<T>(build: (g: Graph) => T, maxNodes: number, columns?: Pointer): LastingGraph<T> {
     this.assertAlive();
     const graph = new Graph(maxNodes, this.#kernels, columns);
     const allocator = new GraphAllocator(this.#backend);
@@ -132,13 +134,13 @@ export class Device extends NativeOwner {
       graph[Symbol.dispose]();
     };
     try {
-      build(graph);
+      const parts = build(graph);
       allocator.allocate(graph);
+      return { graph, parts, [Symbol.dispose]: free };
     } catch (error) {
       free();
       throw error;
     }
-    return { graph, [Symbol.dispose]: free };
   }
 
   /**

@@ -74,7 +74,11 @@ describe("the installed command", () => {
     };
     expect(methods.find((m) => m.name === "snapkv")).toMatchObject({ queryAware: true });
     expect(wrappers.map((w) => w.name)).toContain("every");
-    expect(runCommand(["methods"]).stdout).toMatch(/pyramidkv +yes +pyramid/);
+    const shown = runCommand(["methods"]).stdout;
+    expect(shown).toMatch(/pyramidkv +paper +yes +pyramid/);
+    expect(shown).not.toMatch(/^random/m);
+    expect(shown).toContain("9 more");
+    expect(runCommand(["methods", "--all"]).stdout).toMatch(/^random +research/m);
   });
 
   it("compares methods, and calibrates one", () => {
@@ -180,19 +184,11 @@ describe("the installed command", () => {
   });
 
   it("plans", () => {
-    const run = runCommand([
-      "plan",
-      "--model",
-      model,
-      "--context",
-      "900",
-      "--kv-size",
-      "64",
-      "--json",
-    ]);
+    const size = ["--method", "pyramidkv", "--kv-size", "64"];
+    const run = runCommand(["plan", "--model", model, "--context", "900", ...size, "--json"]);
     const planned = JSON.parse(run.stdout) as { compressed: { kv: { bytes: number } } };
     const long = folder.file("long.txt", LONG);
-    const ran = generate("--prompt-file", long, "--raw", "--kv-size", "64", "-n", "1", "--json");
+    const ran = generate("--prompt-file", long, "--raw", ...size, "-n", "1", "--json");
     expect(planned.compressed.kv.bytes).toBe((JSON.parse(ran.stdout) as GenerateResult).kv.bytes);
     const rates = runCommand(["plan", "--longbench", "--json"]);
     expect(JSON.parse(rates.stdout)).toMatchObject({

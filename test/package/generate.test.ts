@@ -15,6 +15,8 @@ describe("the installed command", () => {
     const run = generate(
       "--prompt",
       LONG,
+      "--method",
+      "pyramidkv",
       "--kv-size",
       "40",
       "--max-tokens",
@@ -172,7 +174,7 @@ describe("the installed command", () => {
       return JSON.parse(run.stdout) as GenerateResult;
     };
     const list = folder.file("budgets.json", "[[30, 20], 25, [12, 14]]");
-    const listed = kept("--budget-file", list, "--kept");
+    const listed = kept("--method", "pyramidkv", "--budget-file", list, "--kept");
     const lengths = listed.kv.layers.map((l) => l.positions?.map((p) => p.length));
     expect(lengths).toEqual([[30, 20], [25, 25], [12, 14]]); // prettier-ignore
     // A token of 3 layers and 2 heads of 16 takes 384 bytes.

@@ -28,15 +28,14 @@ interface Inputs {
  * goes; what it computes for one does not depend on the others.
  */
 export class KernelGraph extends NativeOwner implements DecodeGraph {
-  readonly #graph: LastingGraph;
+  /** Gives logits, f32 [nVocab, n]. */
+  readonly #graph: LastingGraph<Tensor>;
   readonly #buffer: TensorBuffer;
   readonly #segments: SegmentTable;
   readonly #tokens: Int32Array;
   readonly #positions: Int32Array;
   readonly #active: Int32Array;
   readonly #table: Uint32Array;
-  /** f32 [nVocab, n] */
-  readonly #logits: Tensor;
 
   constructor(
     private readonly model: Model,
@@ -77,11 +76,14 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
       table,
       pairs: new Map(ropes.map((rope, i) => [rope, pairs[i] as Tensor])),
     };
-    let logits: Tensor | undefined;
     const nodes = layers.reduce((sum, { ffn }) => sum + 64 + 4 * ffn.nExpertUsed, 128);
     const counted = BigInt(hostAddress(active)) as Pointer;
-    this.#graph = device.lasting((g) => (logits = this.#build(g, inputs)), nodes, counted);
-    this.#logits = logits as unknown as Tensor;
+    try {
+      this.#graph = device.lasting((g) => this.#build(g, inputs), nodes, counted);
+    } catch (error) {
+      this.#buffer[Symbol.dispose]();
+      throw error;
+    }
   }
 
   fits(sequences: readonly Sequence[]): boolean {
@@ -92,7 +94,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     this.assertAlive();
     const computeMs = await this.device.compute(this.#graph, () => this.#prepare(steps));
     steps.forEach((step, i) => {
-      readTensor(this.#logits, step.logits, i * step.logits.byteLength);
+      readTensor(this.#graph.parts, step.logits, i * step.logits.byteLength);
       noteAppended(step);
     });
     return computeMs;

@@ -16,17 +16,21 @@ interface SequenceState extends Sequence {
   readonly ringRow: Tensor | undefined;
 }
 
+/** The graph's inputs and results. */
+interface Parts {
+  readonly states: readonly SequenceState[];
+  /** i32 [n] */
+  readonly tokens: Tensor;
+  /** f32 [nVocab, n] */
+  readonly logits: Tensor;
+}
+
 /**
  * Decoding with ggml's operations, of just these sequences: the weights are read once for all, and each attends to its
  * own cache. It is built anew when other sequences come, or when a cache moved to other memory.
  */
 export class MaskedGraph extends NativeOwner implements DecodeGraph {
-  readonly #graph: LastingGraph;
-  readonly #sequences: readonly SequenceState[];
-  /** i32 [n] */
-  readonly #tokens: Tensor;
-  /** f32 [nVocab, n] */
-  readonly #logits: Tensor;
+  readonly #graph: LastingGraph<Parts>;
 
   constructor(
     model: Model,
@@ -39,19 +43,14 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
       ({ ffn, nHeadKv }) => 64 + 4 * ffn.nExpertUsed + n * (16 + 8 * nHeadKv),
     );
     const nodes = perLayer.reduce((a, b) => a + b, 64 + 16 * n);
-    let parts: { tokens: Tensor; logits: Tensor; states: SequenceState[] } | undefined;
-    this.#graph = device.lasting((g) => (parts = build(g, model, sequences)), nodes);
-    const { tokens, logits, states } = parts as unknown as NonNullable<typeof parts>;
-    this.#tokens = tokens;
-    this.#logits = logits;
-    this.#sequences = states;
+    this.#graph = device.lasting((g) => build(g, model, sequences), nodes);
   }
 
   /** Whether it reads the memory that these sequences' caches are in, and all of their tokens. */
   fits(sequences: readonly Sequence[]): boolean {
     return (
-      sequences.length === this.#sequences.length &&
-      this.#sequences.every(({ cache, layers, attention }, i) => {
+      sequences.length === this.#graph.parts.states.length &&
+      this.#graph.parts.states.every(({ cache, layers, attention }, i) => {
         const isCurrent = sequences[i]?.cache === cache && attention.isCurrent;
         return isCurrent && layers.every((layer, il) => layer === cache.layers[il]);
       })
@@ -60,14 +59,14 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
 
   /** Whether it reads the caches of this sequence, among others. */
   reads({ cache }: Sequence): boolean {
-    return this.#sequences.some((state) => state.cache === cache);
+    return this.#graph.parts.states.some((state) => state.cache === cache);
   }
 
   async step(steps: readonly DecodeStep[]): Promise<number> {
     this.assertAlive();
     const computeMs = await this.device.compute(this.#graph, () => this.#prepare(steps));
     steps.forEach((step, i) => {
-      readTensor(this.#logits, step.logits, i * step.logits.byteLength);
+      readTensor(this.#graph.parts.logits, step.logits, i * step.logits.byteLength);
       noteAppended(step);
     });
     return computeMs;
@@ -75,8 +74,8 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
 
   #prepare(steps: readonly DecodeStep[]): number {
     const tokens = Int32Array.from(steps, ({ token }) => token);
-    writeTensor(this.#tokens, tokens);
-    this.#sequences.forEach(({ attention, ring, ringRow }, i) => {
+    writeTensor(this.#graph.parts.tokens, tokens);
+    this.#graph.parts.states.forEach(({ attention, ring, ringRow }, i) => {
       attention.prepare((steps[i] as DecodeStep).position);
       if (ringRow !== undefined) writeTensor(ringRow, Int32Array.of(ring?.nextRow ?? 0));
     });
@@ -88,7 +87,7 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
   }
 }
 
-function build(g: Graph, model: Model, sequences: readonly Sequence[]) {
+function build(g: Graph, model: Model, sequences: readonly Sequence[]): Parts {
   const tokens = g.input({ type: TYPES.i32, shape: [sequences.length] });
   const states = sequences.map(({ cache, ring }): SequenceState => {
     const layers = [...cache.layers];
