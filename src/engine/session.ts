@@ -1,6 +1,6 @@
 import pLimit from "p-limit";
 import { isEndless, type Compression } from "../compression/resolve.ts";
-import { describeValue, PyramidKVError, requireInteger, throwIfAborted } from "../errors.ts";
+import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import type { Device } from "../ggml/device.ts";
 import { canGrow, grow } from "../kvcache/grow.ts";
 import { ROOM_AT_START } from "../kvcache/padding.ts";
@@ -14,6 +14,7 @@ import { readOptions, requireList, type Named } from "../options.ts";
 import { Answer, type FinishReason, type GenerateOptions, type Piece } from "./answer.ts";
 import { Recompression } from "./cut/recompression.ts";
 import { answersOf } from "./answers.ts";
+import { checkTokens, contextFull, stopsOf } from "./checks.ts";
 import type { Decoder } from "./decode/decoder.ts";
 import type { DecodeStep, Sequence } from "./decode/sequence.ts";
 import type { PrefillTarget } from "./observe/target.ts";
@@ -388,34 +389,4 @@ export class Session implements Disposable {
       throw new PyramidKVError("BUSY", "this session is generating; let it end or break the loop");
     }
   }
-}
-
-/** @internal Throws `USAGE` where there are no tokens or some are not of the vocabulary. */
-export function checkTokens(tokens: ArrayLike<number>, nVocab: number): void {
-  if (tokens.length === 0) throw new PyramidKVError("USAGE", "the prompt is empty");
-  for (let i = 0; i < tokens.length; i++) requireInteger("token", tokens[i], 0, nVocab - 1);
-}
-
-function stopsOf(given: GenerateOptions["stop"] = []): readonly string[] {
-  const stops: readonly unknown[] = Array.isArray(given) ? given : [given];
-  const wrong = stops.find((stop) => typeof stop !== "string");
-  if (wrong !== undefined) {
-    throw new PyramidKVError("USAGE", `a stop string must be text, got ${describeValue(wrong)}`);
-  }
-  if (stops.includes("")) throw new PyramidKVError("USAGE", "a stop string must not be empty");
-  return stops as readonly string[];
-}
-
-/** @internal */
-export function contextFull(present: number, more: number, nCtx: number): PyramidKVError {
-  const wanted = more > 0 ? `${present} tokens and ${more} to generate` : `${present} tokens`;
-  const room = nCtx - present;
-  const advice =
-    more > 0 && room > 0
-      ? `generate ${room} or fewer, or shorten the prompt`
-      : "shorten the prompt";
-  return new PyramidKVError(
-    "CONTEXT_FULL",
-    `${wanted} exceed the model's context of ${nCtx}; ${advice}`,
-  );
 }

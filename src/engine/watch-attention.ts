@@ -6,7 +6,8 @@ import { WATCH_OPTIONS } from "./option-tables.ts";
 import { AttentionWatch, type LayerAttention } from "./observe/attention-watch.ts";
 import { defaultChunkTokens } from "./read/chunks.ts";
 import { prefill } from "./read/prefill.ts";
-import { checkTokens, contextFull, type PrefillOptions } from "./session.ts";
+import { checkTokens, contextFull } from "./checks.ts";
+import type { PrefillOptions } from "./session.ts";
 
 export interface WatchOptions extends PrefillOptions {
   /** Indices of the tokens whose attention is asked for, ascending. */
