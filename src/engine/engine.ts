@@ -10,6 +10,7 @@ import { resolveModel } from "../hub/resolve.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { fingerprint, weightsName } from "../models/fingerprint.ts";
 import { Model } from "../models/model.ts";
+import { placedOn } from "../models/placement.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerateOptions } from "./answer.ts";
 import { answersOf, type PieceFrom } from "./answers.ts";
@@ -83,7 +84,7 @@ export class Engine implements AsyncDisposable {
     this.#model = parts.model;
     this.#tokenizer = parts.tokenizer;
     this.#chunkTokens = chunkTokens;
-    this.#decoder = new Decoder(parts.model, parts.device);
+    this.#decoder = new Decoder(parts.model);
   }
 
   /**
@@ -112,7 +113,7 @@ export class Engine implements AsyncDisposable {
     const device = new Device({ threads, kernels: chosen.variant });
     // Side by side: the weights arrive while the vocabulary is checked and libllama reads it.
     const [model, tokenizer] = await Promise.allSettled([
-      Model.load(device, file, { onProgress: report("load"), signal }),
+      Model.load(placedOn(device), file, { onProgress: report("load"), signal }),
       Tokenizer.load(file),
     ]);
     const isWanted = signal?.aborted !== true;
@@ -190,7 +191,6 @@ export class Engine implements AsyncDisposable {
     const { compression, format, kvLimit } = resolveSession(options, this.model, this.profile);
     const session = new Session({
       model: this.#model,
-      device: this.#device,
       decoder: this.#decoder,
       tokenizer: this.#tokenizer,
       chunkTokens: this.#chunkTokens,
@@ -273,8 +273,8 @@ export class Engine implements AsyncDisposable {
    */
   async watchAttention(tokens: ArrayLike<number>, options: WatchOptions): Promise<void> {
     this.#assertAlive();
-    const [model, device, chunkTokens] = [this.#model, this.#device, this.#chunkTokens];
-    await watchAttention({ model, device, chunkTokens }, tokens, options);
+    const [model, chunkTokens] = [this.#model, this.#chunkTokens];
+    await watchAttention({ model, chunkTokens }, tokens, options);
   }
 
   #requireDistinct(name: string, sessions: readonly Session[]): void {

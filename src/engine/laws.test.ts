@@ -69,7 +69,7 @@ describe.each(KERNELS)("with %s", (kernels) => {
     it.each(KV_TYPES)("decodes tokens as it prefills them, alone and together, in %s", (kvType) =>
       fc.assert(
         fc.asyncProperty(edge, anyEdge, fc.tuple(token, token), async (size, n, tokens) => {
-          const options = { method, kvSize: size, kvType, kvLimit: 1000 };
+          const options = { method, kvSize: size, kvType, kvLimit: 2000 };
           const some = sessions(4, options);
           const [turn, alone, together, other] = some as [Session, Session, Session, Session];
           for (const session of [turn, alone, together]) await session.prefill(randomTokens(n));

@@ -1,7 +1,6 @@
 import pLimit from "p-limit";
 import { isEndless, type Compression } from "../compression/resolve.ts";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
-import type { Device } from "../ggml/device.ts";
 import { canGrow, grow } from "../kvcache/grow.ts";
 import { ROOM_AT_START } from "../kvcache/padding.ts";
 import { slide } from "../kvcache/shrink.ts";
@@ -40,7 +39,6 @@ export interface PrefillOptions {
 /** What a session needs of its engine. */
 export interface SessionParts {
   readonly model: Model;
-  readonly device: Device;
   readonly decoder: Decoder;
   readonly tokenizer: Tokenizer | undefined;
   /** Tokens of a prefill's chunks, where the user chose. */
@@ -76,11 +74,11 @@ export class Session implements Disposable {
   constructor(parts: SessionParts) {
     this.#parts = parts;
     this.compression = parts.compression;
-    const { model, device, compression, kvFormat, onFree } = parts;
+    const { model, compression, kvFormat, onFree } = parts;
     const recompresses = compression.recipe.every !== undefined;
     this.memory = new SessionMemory(
       new KvCache(model.hp, kvFormat),
-      recompresses ? new Recompression(device, model, compression) : undefined,
+      recompresses ? new Recompression(model, compression) : undefined,
       onFree,
     );
     this.memory.watch(this);
@@ -247,7 +245,7 @@ export class Session implements Disposable {
     given: ArrayLike<number>,
     options: PrefillOptions,
   ): Promise<void> {
-    const { model, device, chunkTokens } = this.#parts;
+    const { model, chunkTokens } = this.#parts;
     const { signal, onProgress } = readOptions(
       "prefill",
       PREFILL_OPTIONS satisfies Named<PrefillOptions>,
@@ -264,12 +262,11 @@ export class Session implements Disposable {
     if (this.#pendingToken !== undefined) tokens[0] = this.#pendingToken;
     tokens.set(given, pending);
     const targets = sessions.map((s) => s.#target(tokens.length));
-    const size = chunkTokens ?? defaultChunkTokens(tokens.length, device.hasKernels);
+    const size = chunkTokens ?? defaultChunkTokens(tokens.length, model.hasKernels);
     const probe = this.#probe(tokens, targets);
     const started = performance.now();
     const { logits, compressMs, nextPositions } = await prefill({
       model,
-      device,
       tokens,
       probe,
       firstPosition: this.#nPast,
@@ -315,9 +312,9 @@ export class Session implements Disposable {
     if (others.length > 0) {
       throw new PyramidKVError("USAGE", "methods with different probes cannot share a prefill");
     }
-    const { tokenizer, model, device, chunkTokens } = this.#parts;
+    const { tokenizer, model, chunkTokens } = this.#parts;
     const room = model.hp.nCtx - this.#nPast - prompt.length;
-    const largest = chunkTokens ?? largestChunkTokens(device.hasKernels);
+    const largest = chunkTokens ?? largestChunkTokens(model.hasKernels);
     return probePieces(kind, { prompt, tokenizer, room, chunkTokens: largest });
   }
 
@@ -362,22 +359,25 @@ export class Session implements Disposable {
 
   /** Moves caches to larger memory when one lacks room for `n` tokens, all that can grow at once. */
   async #makeRoom(n = 1): Promise<void> {
-    for (const layer of this.cache.layers) await slide(this.#parts.device, layer);
+    for (const layer of this.cache.layers) await slide(layer);
     if (this.cache.layers.every((layer) => layer.free >= n)) return;
     for (const batch of this.#growBatches()) {
       const layers = batch.map((il) => this.cache.layers[il] as LayerCache);
-      const larger = await grow(this.#parts.device, layers);
+      const larger = await grow(layers);
       batch.forEach((il, i) => this.cache.setLayer(il, larger[i] as LayerCache));
     }
   }
 
-  /** Small caches move together, which is one graph; large ones one by one, which holds less at a time. */
+  /** Small caches move together, which is one graph a device; large ones one by one, which holds less at a time. */
   #growBatches(): number[][] {
     const growing = [...this.cache.layers.keys()].filter((il) =>
       canGrow(this.cache.layers[il] as LayerCache),
     );
-    if (growing.length === 0) return [];
-    return this.cache.bytes <= MOVED_TOGETHER_BYTES ? [growing] : growing.map((il) => [il]);
+    if (this.cache.bytes > MOVED_TOGETHER_BYTES) return growing.map((il) => [il]);
+    const { stages } = this.#parts.model;
+    return stages
+      .map(({ first, end }) => growing.filter((il) => il >= first && il < end))
+      .filter((batch) => batch.length > 0);
   }
 
   #assertAlive(): void {

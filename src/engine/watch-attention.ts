@@ -1,5 +1,4 @@
 import { PyramidKVError, requireInteger } from "../errors.ts";
-import type { Device } from "../ggml/device.ts";
 import type { Model } from "../models/model.ts";
 import { readOptions, requireList, type Named } from "../options.ts";
 import { WATCH_OPTIONS } from "./option-tables.ts";
@@ -19,13 +18,12 @@ export interface WatchOptions extends PrefillOptions {
 /** What reading needs of an engine. */
 export interface WatchParts {
   readonly model: Model;
-  readonly device: Device;
   readonly chunkTokens: number | undefined;
 }
 
 /** Reads tokens for their attention alone: one layer's keys and values are the most that is held. */
 export async function watchAttention(
-  { model, device, chunkTokens }: WatchParts,
+  { model, chunkTokens }: WatchParts,
   given: ArrayLike<number>,
   options: WatchOptions,
 ): Promise<void> {
@@ -36,10 +34,9 @@ export async function watchAttention(
   checkTokens(given, model.hp.nVocab);
   const tokens = Int32Array.from(given);
   checkQueries(queries, tokens.length);
-  using watch = new AttentionWatch(device, model.hp, { queries, n: tokens.length, onLayer });
+  using watch = new AttentionWatch(model.hp, { queries, n: tokens.length, onLayer });
   await prefill({
     model,
-    device,
     tokens,
     watch,
     signal,
@@ -47,7 +44,7 @@ export async function watchAttention(
     probe: [],
     firstPosition: 0,
     targets: [],
-    chunkTokens: chunkTokens ?? defaultChunkTokens(tokens.length, device.hasKernels),
+    chunkTokens: chunkTokens ?? defaultChunkTokens(tokens.length, model.hasKernels),
   });
 }
 

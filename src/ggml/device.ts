@@ -6,6 +6,7 @@ import { Graph } from "./graph.ts";
 import { InputGraph } from "./input-graph.ts";
 import { Kernels, type HeadsShape } from "./kernels/kernels.ts";
 import type { KernelVariant } from "./kernels/library.ts";
+import { native } from "./native.ts";
 import { NativeOwner } from "./owner.ts";
 import { TensorBuffer, type BufferType, type TensorSpec } from "./tensor-buffer.ts";
 
@@ -15,9 +16,12 @@ export interface DeviceOptions {
   readonly kernels?: KernelVariant | undefined;
 }
 
-/** Memory for weights: plain, or such as repacks them for faster matmuls. */
+/** Memory for weights: the device's own, or such as repacks them for faster matmuls. */
 export interface WeightMemory {
+  /** Whether weights lie there as the file has them, so that rows can be looked up. */
   readonly isPlain: boolean;
+  /** Whether the host reads and writes it through pointers: a file may be mapped instead. */
+  readonly isHost: boolean;
   allocate(specs: readonly TensorSpec[]): TensorBuffer;
 }
 
@@ -95,6 +99,7 @@ export class Device extends NativeOwner {
   #memory(bufferType: BufferType): WeightMemory {
     const known = this.#memories.get(bufferType) ?? {
       isPlain: bufferType === this.#backend.bufferType,
+      isHost: native().ggml.bufferTypeIsHost(bufferType),
       allocate: (specs) => new TensorBuffer(bufferType, specs),
     };
     this.#memories.set(bufferType, known);

@@ -109,8 +109,8 @@ export function bindGgml(lib: Library) {
     tensorAlloc: f<[P, P, P], number>("int ggml_backend_tensor_alloc(void*,void*,void*)"),
     bufferFree: f<[P], void>("void ggml_backend_buffer_free(void*)"),
     bufferIsHost: f<[P], boolean>("bool ggml_backend_buffer_is_host(void*)"),
+    bufferTypeIsHost: f<[P], boolean>("bool ggml_backend_buft_is_host(void*)"),
     bufferSize: f<[P], number>("size_t ggml_backend_buffer_get_size(void*)"),
-    bufferClear: f<[P, number], void>("void ggml_backend_buffer_clear(void*,uint8_t)"),
     tensorData: f<[P], P>("void* ggml_get_data(void*)"),
     tensorMemset: f<[P, number, number, number], void>(
       "void ggml_backend_tensor_memset(void*,uint8_t,size_t,size_t)",

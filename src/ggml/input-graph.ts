@@ -1,12 +1,6 @@
 import { PyramidKVError } from "../errors.ts";
 import { Graph } from "./graph.ts";
-import {
-  hasMemory,
-  writeTensor,
-  zeroTensor,
-  type Tensor,
-  type TensorSpec,
-} from "./tensor-buffer.ts";
+import { writeInput, zeroTensor, type Tensor, type TensorSpec } from "./tensor-buffer.ts";
 import { rowBytes, TYPES, type TensorType } from "./types.ts";
 
 /** A graph whose inputs come with their data. */
@@ -22,9 +16,7 @@ export class InputGraph extends Graph {
       throw new PyramidKVError("NATIVE", `${data.byteLength} bytes for a constant of ${bytes}`);
     }
     const tensor = this.input({ type, shape });
-    this.#uploads.push(() => {
-      if (hasMemory(tensor)) writeTensor(tensor, data);
-    });
+    this.#uploads.push(() => writeInput(tensor, data));
     return tensor;
   }
 

@@ -48,7 +48,7 @@ export function tensorType(tensor: Tensor): TensorType | undefined {
 }
 
 /** Whether a tensor has memory: an input that no operation of a graph uses gets none. */
-export function hasMemory(tensor: Tensor): boolean {
+function hasMemory(tensor: Tensor): boolean {
   return readPointer(tensor, TENSOR_OFFSETS.buffer) !== null;
 }
 
@@ -90,18 +90,16 @@ export class TensorBuffer extends NativeOwner {
     this.bytes = ggml.bufferSize(buffer);
   }
 
-  /** Sets every byte to 0. */
-  clear(): void {
-    this.assertAlive();
-    native().ggml.bufferClear(this.#buffer, 0);
-  }
-
-  /** The bytes of tensor `i`, without a copy; valid while this buffer lives, in host memory only. */
+  /**
+   * The bytes of tensor `i`, without a copy; valid while this buffer lives.
+   *
+   * @throws where they are in no memory of the host
+   */
   view(i: number): Uint8Array {
     this.assertAlive();
-    const { ggml } = native();
     const tensor = this.tensors[i] as Tensor;
-    return new Uint8Array(viewNative(ggml.tensorData(tensor), ggml.nbytes(tensor)));
+    const address = BigInt(hostAddress(tensor)) as Pointer;
+    return new Uint8Array(viewNative(address, native().ggml.nbytes(tensor)));
   }
 
   protected release(): void {
@@ -161,6 +159,11 @@ function newContext(nTensors: number): Pointer {
 /** Copies host data into a tensor. */
 export function writeTensor(tensor: Tensor, data: ArrayBufferView, byteOffset = 0): void {
   native().ggml.tensorSet(tensor, data, byteOffset, data.byteLength);
+}
+
+/** Copies host data into an input of a graph, if anything there uses it. */
+export function writeInput(tensor: Tensor, data: ArrayBufferView): void {
+  if (hasMemory(tensor)) writeTensor(tensor, data);
 }
 
 /** Sets bytes of a tensor to 0. */

@@ -1,4 +1,3 @@
-import type { Device } from "../ggml/device.ts";
 import { gather, type GatherOptions } from "./gather.ts";
 import type { KvFormat } from "./kv-format.ts";
 import { LayerCache } from "./layer-cache.ts";
@@ -25,7 +24,6 @@ export interface CompactOptions extends GatherOptions {
  * the cache's format. Where everything is kept, the scratch's memory itself becomes the cache.
  */
 export async function compact(
-  device: Device,
   scratch: LayerScratch,
   kept: readonly KeptTokens[],
   { format, padding, room = 0, mayTakeOver, turn, mergeWeight }: CompactOptions,
@@ -34,7 +32,7 @@ export async function compact(
   const isLike = format.type === scratch.type && format.spread === scratch.format.spread;
   const keepsAllRows = kept.every(({ rows }) => rows.length === scratch.rows);
   const takesOver = mayTakeOver && isLike && keepsAllRows;
-  const layer = new LayerCache(device, {
+  const layer = new LayerCache(scratch.device, {
     format,
     headDim: scratch.shape.headDim,
     positions: kept.map((k) => k.positions),
@@ -53,7 +51,7 @@ export async function compact(
     return { rows: rows.map(ofHead), turns, evicted: evicted?.map(ofHead) };
   });
   try {
-    await gather(device, scratch, heads, layer, { turn, mergeWeight });
+    await gather(scratch, heads, layer, { turn, mergeWeight });
   } catch (error) {
     layer[Symbol.dispose]();
     throw error;

@@ -1,4 +1,3 @@
-import type { Device } from "../ggml/device.ts";
 import type { Graph } from "../ggml/graph.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
@@ -23,7 +22,6 @@ export interface GatherOptions {
  * layer itself.
  */
 export async function gather(
-  device: Device,
   source: RowSource,
   heads: readonly HeadRows[],
   layer: LayerCache,
@@ -47,9 +45,9 @@ export async function gather(
   const turned = turn !== undefined && turns.some((t) => t !== 0);
   const merged =
     weight !== undefined && heads.some(({ evicted }) => (evicted?.length ?? 0) > 0)
-      ? await mergedValues(device, source, heads, { weight, headDim })
+      ? await mergedValues(source, heads, { weight, headDim })
       : undefined;
-  await device.run((g) => {
+  await layer.device.run((g) => {
     const fromRows = g.constant(TYPES.i32, [total], from);
     const toRows = g.constant(TYPES.i32, [total], to);
     const differs = source.format.spread !== layer.format.spread;

@@ -1,4 +1,3 @@
-import type { Device } from "../ggml/device.ts";
 import type { InputGraph } from "../ggml/input-graph.ts";
 import { LayerCache } from "./layer-cache.ts";
 import { grownCapacity, windowed } from "./padding.ts";
@@ -12,16 +11,16 @@ function rowsWanted({ padding, window }: Pick<LayerCache, "padding" | "window">,
   return windowed(grownCapacity(n, padding), window);
 }
 
-/** The same caches in larger memory, all moved by one graph; the caller frees the old ones. */
-export async function grow(device: Device, layers: readonly LayerCache[]): Promise<LayerCache[]> {
-  const larger = layers.map((layer) => enlarged(device, layer));
+/** The same caches in larger memory, all of one device, moved by one graph; the caller frees the old ones. */
+export async function grow(layers: readonly LayerCache[]): Promise<LayerCache[]> {
+  const larger = layers.map(enlarged);
   const nodes = layers.reduce((sum, layer) => sum + 8 * layer.heads.length, 16);
   const copyAll = (g: InputGraph) => {
     layers.forEach((layer, i) => copyRows(g, layer, larger[i] as LayerCache));
     return () => undefined;
   };
   try {
-    await device.run(copyAll, nodes);
+    await larger[0]?.device.run(copyAll, nodes);
   } catch (error) {
     for (const layer of larger) layer[Symbol.dispose]();
     throw error;
@@ -29,9 +28,9 @@ export async function grow(device: Device, layers: readonly LayerCache[]): Promi
   return larger;
 }
 
-function enlarged(device: Device, layer: LayerCache): LayerCache {
+function enlarged(layer: LayerCache): LayerCache {
   const { format, headDim, padding, window, heads } = layer;
-  return new LayerCache(device, {
+  return new LayerCache(layer.device, {
     format,
     headDim,
     padding,

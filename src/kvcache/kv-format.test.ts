@@ -9,6 +9,7 @@ import { Device } from "../ggml/device.ts";
 import { chooseKernels } from "../ggml/kernels/choices.ts";
 import { openGguf } from "../gguf/file.ts";
 import { Model } from "../models/model.ts";
+import { placedOn } from "../models/placement.ts";
 import { hadamard, kvFormat } from "./kv-format.ts";
 
 const times = (matrix: Float32Array, x: Float32Array) =>
@@ -61,8 +62,8 @@ describe.each(KERNELS)("a spread cache with %s", (kernels) => {
     using folder = new TestFolder();
     await using file = await openGguf(folder.tiny({ nLayer: 3, nHead: 4, nHeadKv: 2, nEmbd: 256 }));
     using device = new Device({ threads: 1, kernels: chooseKernels(kernels).variant });
-    using model = await Model.load(device, file);
-    using decoder = new Decoder(model, device);
+    using model = await Model.load(placedOn(device), file);
+    using decoder = new Decoder(model);
     const run = async (spread: number) => {
       using session = new Session({
         ...{ model, device, decoder, tokenizer: undefined, chunkTokens: 64, kvLimit: 64 },

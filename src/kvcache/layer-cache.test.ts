@@ -72,7 +72,7 @@ describe("compact", () => {
   it("keeps any rows of any head, and heads may differ in length", async () => {
     using scratch = await filledScratch();
     const kept = [keep(0, 7, 49), keep(3)];
-    using layer = await compact(device, scratch, kept, options);
+    using layer = await compact(scratch, kept, options);
     expect(rowsOf(layer, layer.k, 0)).toEqual([0, 7, 49]);
     expect(rowsOf(layer, layer.v, 0)).toEqual([0, 14, 98]);
     expect(rowsOf(layer, layer.k, 1)).toEqual([103]);
@@ -87,7 +87,7 @@ describe("compact", () => {
     using scratch = await filledScratch(ledger);
     const all = keep(...Array.from({ length: ROWS }, (_, i) => i));
     const full = { ...options, padding: "full", mayTakeOver: true } as const;
-    using layer = await compact(device, scratch, [all, all], full);
+    using layer = await compact(scratch, [all, all], full);
     expect(ledger.current).toBe(0);
     expect(rowsOf(layer, layer.k, 1)).toEqual(
       all.rows.length ? Array.from(all.rows, (r) => 100 + r) : [],
@@ -97,7 +97,7 @@ describe("compact", () => {
 
   it("allocates what it says", async () => {
     using scratch = await filledScratch();
-    using layer = await compact(device, scratch, [keep(1, 2), keep(1, 2)], options);
+    using layer = await compact(scratch, [keep(1, 2), keep(1, 2)], options);
     expect(layer.bytes).toBeGreaterThanOrEqual(2 * 2 * 32 * shape.headDim * 2);
     expect(layer.bytes).toBeLessThan(2 * 2 * 32 * shape.headDim * 2 + 256);
   });
@@ -106,8 +106,8 @@ describe("compact", () => {
 describe("grow", () => {
   it("moves every head's rows to larger memory", async () => {
     using scratch = await filledScratch();
-    using layer = await compact(device, scratch, [keep(5, 6), keep(8, 9, 10)], options);
-    const [larger] = (await grow(device, [layer])) as [LayerCache];
+    using layer = await compact(scratch, [keep(5, 6), keep(8, 9, 10)], options);
+    const [larger] = (await grow([layer])) as [LayerCache];
     expect(larger.capacity).toBeGreaterThan(layer.capacity);
     expect(rowsOf(larger, larger.k, 0)).toEqual([5, 6]);
     expect(rowsOf(larger, larger.v, 1)).toEqual([216, 218, 220]);
@@ -119,11 +119,11 @@ describe("grow", () => {
 describe("LayerScratch", () => {
   it("takes cached tokens back in, right-aligned per head", async () => {
     using scratch = await filledScratch();
-    using layer = await compact(device, scratch, [keep(5, 6, 7), keep(9)], options);
+    using layer = await compact(scratch, [keep(5, 6, 7), keep(9)], options);
     using next = await emptyScratch({ past: 10, rows: 10 });
     await next.begin(shape, layer);
     expect([next.row(0), next.row(1)]).toEqual([7, next.capacity + 9]);
-    using again = await compact(device, next, [keep(0, 1, 2), keep(0)], options);
+    using again = await compact(next, [keep(0, 1, 2), keep(0)], options);
     expect(rowsOf(again, again.k, 0)).toEqual([5, 6, 7]);
     expect(rowsOf(again, again.k, 1)).toEqual([109]);
   });

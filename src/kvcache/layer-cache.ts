@@ -53,7 +53,11 @@ export class LayerCache extends NativeOwner {
   readonly #buffer: TensorBuffer;
   #addresses: { readonly k: number; readonly v: number } | undefined;
 
-  constructor(device: Device, spec: LayerCacheSpec) {
+  constructor(
+    /** In whose memory it is. */
+    readonly device: Device,
+    spec: LayerCacheSpec,
+  ) {
     super();
     this.format = spec.format;
     this.headDim = spec.headDim;

@@ -38,7 +38,8 @@ export class LayerScratch extends NativeOwner implements RowSource {
   #buffer: TensorBuffer | undefined;
 
   constructor(
-    private readonly device: Device,
+    /** In whose memory it is. */
+    readonly device: Device,
     private readonly size: ScratchSize,
     private readonly ledgers: readonly MemoryLedger[],
   ) {

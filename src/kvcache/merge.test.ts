@@ -22,14 +22,14 @@ describe("mergedValues", () => {
     writeTensor(k, keys);
     writeTensor(v, values);
     const kept = Int32Array.of(0, 7, 300, 2999, 4999);
-    const source = { k, v, format: { spread: 0 } };
+    const source = { device, k, v, format: { spread: 0 } };
     const heads = [
       { rows: kept, evicted: complement(kept, n) },
       { rows: Int32Array.of(3, 4) },
       { rows: new Int32Array(0) },
     ];
     const weight = 0.25;
-    const merged = await mergedValues(device, source, heads, { weight, headDim: HEAD_DIM });
+    const merged = await mergedValues(source, heads, { weight, headDim: HEAD_DIM });
 
     const row = (of: Float32Array, i: number) => of.subarray(i * HEAD_DIM, (i + 1) * HEAD_DIM);
     const cosine = (a: Float32Array, b: Float32Array) =>

@@ -1,4 +1,3 @@
-import type { Device } from "../ggml/device.ts";
 import { readTensor, type Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import type { HeadRows, RowSource } from "./rows.ts";
@@ -18,7 +17,6 @@ export interface Merging {
  * averaged into that of the kept token whose key is most like its own, by cosine.
  */
 export async function mergedValues(
-  device: Device,
   source: RowSource,
   heads: readonly HeadRows[],
   merging: Merging,
@@ -27,21 +25,20 @@ export async function mergedValues(
   const merged = new Float32Array(heads.reduce((sum, { rows }) => sum + rows.length, 0) * headDim);
   let at = 0;
   for (const head of heads) {
-    if (head.rows.length > 0) merged.set(await mergedHead(device, source, head, merging), at);
+    if (head.rows.length > 0) merged.set(await mergedHead(source, head, merging), at);
     at += head.rows.length * headDim;
   }
   return merged;
 }
 
 async function mergedHead(
-  device: Device,
   source: RowSource,
   { rows: kept, evicted = new Int32Array(0) }: HeadRows,
   { weight, headDim }: Merging,
 ): Promise<Float32Array> {
   const nearest = new Int32Array(evicted.length);
   const read = (t: Tensor, n: number) => readTensor(t, new Float32Array(n * headDim));
-  const { values, others } = await device.run((g) => {
+  const { values, others } = await source.device.run((g) => {
     const rowsOf = (of: Tensor, at: Int32Array) =>
       g.getRows(of, g.constant(TYPES.i32, [at.length], at));
     const directions = g.rmsNorm(rowsOf(source.k, kept), EPSILON);

@@ -1,8 +1,11 @@
+import type { Device } from "../ggml/device.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { KvFormat } from "./kv-format.ts";
 
 /** Keys and values as rows of [headDim]. */
 export interface RowSource {
+  /** In whose memory they are. */
+  readonly device: Device;
   readonly k: Tensor;
   readonly v: Tensor;
   readonly format: Pick<KvFormat, "spread">;

@@ -1,4 +1,3 @@
-import type { Device } from "../ggml/device.ts";
 import { gather, type GatherOptions, type TurnKeys } from "./gather.ts";
 import { LayerCache, slidOut } from "./layer-cache.ts";
 import { capacityFor, WINDOW_SLACK } from "./padding.ts";
@@ -11,12 +10,11 @@ import { complement, type HeadRows } from "./rows.ts";
  * @param room rows to keep free in each head
  */
 export async function shrink(
-  device: Device,
   layer: LayerCache,
   kept: readonly Int32Array[],
   { room = 0, mergeWeight }: Pick<GatherOptions, "mergeWeight"> & { readonly room?: number } = {},
 ): Promise<LayerCache> {
-  const smaller = new LayerCache(device, {
+  const smaller = new LayerCache(layer.device, {
     format: layer.format,
     headDim: layer.headDim,
     positions: layer.heads.map((head, h) => picked(head.positions, kept[h] as Int32Array)),
@@ -25,7 +23,7 @@ export async function shrink(
     window: layer.window,
   });
   try {
-    await gather(device, layer, rowsOf(layer, kept, mergeWeight), smaller, { mergeWeight });
+    await gather(layer, rowsOf(layer, kept, mergeWeight), smaller, { mergeWeight });
   } catch (error) {
     smaller[Symbol.dispose]();
     throw error;
@@ -39,7 +37,6 @@ export async function shrink(
  * @param moved where the newest token kept moves to, the others right before it; nowhere by default
  */
 export async function evict(
-  device: Device,
   layer: LayerCache,
   kept: readonly Int32Array[],
   {
@@ -55,18 +52,18 @@ export async function evict(
     moved === undefined ? { positions: own } : movedTo(moved.to, own),
   );
   const turned = heads.map((head, h) => ({ ...head, ...places[h] }));
-  await gather(device, layer, turned, layer, { turn: moved?.turn, mergeWeight });
+  await gather(layer, turned, layer, { turn: moved?.turn, mergeWeight });
   layer.heads.forEach((head, h) =>
     head.replace((places[h] as { positions: Int32Array }).positions),
   );
 }
 
 /** Evicts what lies before a layer's sliding window, once it is so much that it pays. */
-export async function slide(device: Device, layer: LayerCache): Promise<void> {
+export async function slide(layer: LayerCache): Promise<void> {
   const unseen = layer.heads.map((head) => slidOut(head.length, layer.window));
   if (unseen.every((n) => n < WINDOW_SLACK)) return;
   const kept = layer.heads.map(({ length }, h) => newest(length, length - (unseen[h] as number)));
-  await evict(device, layer, kept);
+  await evict(layer, kept);
 }
 
 /** The places of the newest `n` of so many tokens. */

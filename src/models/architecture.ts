@@ -9,8 +9,10 @@ export interface TensorRule {
   readonly name: string;
   readonly shape: readonly number[];
   readonly optional?: boolean;
-  /** Rows of this weight are also looked up, so they are kept in plain memory too. */
+  /** Rows of this weight are looked up with the embeddings, so they are kept in plain memory there too. */
   readonly rows?: boolean;
+  /** Of the model's own: every layer computes with it, and finds it among its weights. */
+  readonly everyLayer?: boolean;
 }
 
 export type TensorRules = Readonly<Record<string, TensorRule>>;

@@ -23,7 +23,12 @@ export const llama: Architecture = {
     tokenEmbd: { name: "token_embd.weight", shape: [hp.nEmbd, hp.nVocab], rows: true },
     outputNorm: { name: "output_norm.weight", shape: [hp.nEmbd] },
     output: { name: "output.weight", shape: [hp.nEmbd, hp.nVocab], optional: true },
-    ropeFactors: { name: "rope_freqs.weight", shape: [ropeOf(hp).dims / 2], optional: true },
+    ropeFactors: {
+      name: "rope_freqs.weight",
+      shape: [ropeOf(hp).dims / 2],
+      optional: true,
+      everyLayer: true,
+    },
   }),
   layerTensors,
   graph: llamaGraph,
@@ -82,7 +87,7 @@ function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGrap
   const model = weights.model;
   const layer = (il: number) => weights.layers[il] as Readonly<Record<string, Tensor>>;
   const shape = (il: number) => hp.layers[il] as LayerShape;
-  const factors = model.ropeFactors ?? null;
+  const factors = (il: number) => layer(il).ropeFactors ?? null;
   const norm = (weight: Tensor | undefined) => ({
     weight: weight as Tensor,
     epsilon: hp.normEpsilon,
@@ -97,9 +102,9 @@ function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGrap
       return projectHeads(g, x, norm(w.attnNorm), heads, shape(il));
     },
 
-    rotate: (g, il, heads, positions) => g.rope(heads, positions, factors, shape(il).rope),
+    rotate: (g, il, heads, positions) => g.rope(heads, positions, factors(il), shape(il).rope),
 
-    turn: (g, il, keys, by) => g.rope(keys, by, factors, withoutScale(shape(il).rope)),
+    turn: (g, il, keys, by) => g.rope(keys, by, factors(il), withoutScale(shape(il).rope)),
 
     sinkLogits: (il) => layer(il).sinkLogits,
 

@@ -9,11 +9,14 @@ import type { TransformerGraph } from "./architecture.ts";
 import { architectureOf } from "./architectures.ts";
 import { ignoredKeys, type HyperParameters } from "./hyper-parameters.ts";
 import type { LayerShape } from "./layer-shape.ts";
+import { stagesOf, type Placement, type Stage } from "./placement.ts";
 import { planWeights } from "./weight-plan.ts";
 import { WeightStore, type LoadOptions } from "./weights.ts";
 
-/** A layer's numbers, and its sink logits as the tensor that holds them. */
+/** A layer's numbers, where it is computed, and its sink logits as the tensor that holds them. */
 export interface ModelLayer extends Omit<LayerShape, "sinkLogits"> {
+  /** Computes the layer and holds its cache. */
+  readonly device: Device;
   /** f32 [nHead] */
   readonly sinkLogits?: Tensor | undefined;
   /** Our own operations on its heads; none where ggml's are used. */
@@ -25,13 +28,15 @@ export class Model extends NativeOwner {
   readonly hp: HyperParameters;
   readonly graph: TransformerGraph;
   readonly layers: readonly ModelLayer[];
+  /** What of it runs where, in the order of a step. */
+  readonly stages: readonly Stage[];
   readonly #store: WeightStore;
 
   /** What the file asks for and is not done, in sentences. */
   readonly warnings: readonly string[];
 
   private constructor(
-    device: Device,
+    readonly placement: Placement,
     hp: HyperParameters,
     graph: TransformerGraph,
     store: WeightStore,
@@ -41,10 +46,18 @@ export class Model extends NativeOwner {
     this.hp = hp;
     this.graph = graph;
     this.layers = hp.layers.map((layer, il) => {
-      return { ...layer, sinkLogits: graph.sinkLogits(il), kernels: device.kernelsFor(layer) };
+      const device = placement.device(il);
+      const sinkLogits = graph.sinkLogits(il);
+      return { ...layer, device, sinkLogits, kernels: device.kernelsFor(layer) };
     });
+    this.stages = stagesOf(placement, hp.nLayer);
     this.#store = store;
     this.warnings = warnings;
+  }
+
+  /** Whether operations of ours are used in every layer. */
+  get hasKernels(): boolean {
+    return this.layers.every(({ device }) => device.hasKernels);
   }
 
   get weightBytes(): number {
@@ -52,14 +65,14 @@ export class Model extends NativeOwner {
   }
 
   /** Checks the file against its architecture, then loads its weights. */
-  static async load(device: Device, file: GgufFile, options?: LoadOptions): Promise<Model> {
+  static async load(placement: Placement, file: GgufFile, options?: LoadOptions): Promise<Model> {
     requireWhole(file.metadata);
     const architecture = architectureOf(file.metadata);
     const hp = architecture.hyperParameters(file.metadata);
     const plan = planWeights(architecture, hp, file.tensors);
-    const store = await WeightStore.load(device, file, plan, hp.nLayer, options);
+    const store = await WeightStore.load(placement, file, plan, hp.nLayer, options);
     const warnings = ignoredKeys(file.metadata, hp);
-    return new Model(device, hp, architecture.graph(hp, store.weights), store, warnings);
+    return new Model(placement, hp, architecture.graph(hp, store.weights), store, warnings);
   }
 
   protected release(): void {

@@ -12,6 +12,7 @@ import {
 } from "../ggml/tensor-buffer.ts";
 import type { GgufFile } from "../gguf/file.ts";
 import type { ModelWeights } from "./architecture.ts";
+import type { Placement } from "./placement.ts";
 import type { PlannedWeight } from "./weight-plan.ts";
 
 export interface LoadOptions {
@@ -27,10 +28,11 @@ const READ_BYTES = 8 * 1024 * 1024;
 /** One read at a time leaves the other cores to libllama, which reads the vocabulary meanwhile. */
 const CONCURRENT_READS = 1;
 
-/** A weight, the field it fills and the memory it goes to. */
-interface Placement {
+/** A weight, the field it fills, of which layers (none: of the model), and the memory it goes to. */
+interface PlacedWeight {
   readonly weight: PlannedWeight;
   readonly field: string;
+  readonly layers: readonly number[];
   readonly memory: WeightMemory;
 }
 
@@ -54,7 +56,7 @@ export class WeightStore extends NativeOwner {
 
   /** Allocates and fills all weights; after an error or abort nothing stays allocated. */
   static async load(
-    device: Device,
+    placement: Placement,
     file: GgufFile,
     plan: readonly PlannedWeight[],
     nLayer: number,
@@ -65,18 +67,17 @@ export class WeightStore extends NativeOwner {
     const buffers: WeightBuffer[] = [];
     const reads: (() => Promise<number>)[] = [];
     try {
-      for (const [memory, placements] of placeAll(device, plan)) {
-        const { isPlain } = memory;
-        const mapped = isPlain ? mapWeights(file, placements) : undefined;
-        const buffer = mapped ?? memory.allocate(placements.map(tensorSpec));
+      for (const [memory, placed] of placeAll(placement, plan, nLayer)) {
+        const mapped = memory.isHost ? mapWeights(file, placed) : undefined;
+        const buffer = mapped ?? memory.allocate(placed.map(tensorSpec));
         buffers.push(buffer);
-        placements.forEach(({ weight, field }, i) => {
+        placed.forEach(({ weight, field, layers: owners }, i) => {
           const tensor = buffer.tensors[i] as Tensor;
-          const owner = weight.il < 0 ? model : (layers[weight.il] as Record<string, Tensor>);
-          owner[field] = tensor;
+          if (owners.length === 0) model[field] = tensor;
+          for (const il of owners) (layers[il] as Record<string, Tensor>)[field] = tensor;
           if (!(buffer instanceof TensorBuffer)) return;
           reads.push(
-            ...(isPlain
+            ...(memory.isHost
               ? readsInto(file, weight, buffer.view(i))
               : [() => readAndRepack(file, weight, tensor)]),
           );
@@ -95,42 +96,67 @@ export class WeightStore extends NativeOwner {
   }
 }
 
-function tensorSpec({ weight }: Placement): TensorSpec {
+function tensorSpec({ weight }: PlacedWeight): TensorSpec {
   return { type: weight.info.type, shape: weight.info.shape, name: weight.info.name };
 }
 
 /**
- * Groups the weights by where they go: plain memory where our own kernels read them, else the first
- * extra buffer type that takes the matmul, else plain memory too.
+ * Groups the weights by where they go: on the device that computes with them, to plain memory where our own kernels
+ * read them, else to the first extra buffer type that takes the matmul, else to plain memory too.
  */
-function placeAll(device: Device, plan: readonly PlannedWeight[]): Map<WeightMemory, Placement[]> {
-  const groups = new Map<WeightMemory, Placement[]>();
-  const add = (placement: Placement) => {
-    const group = groups.get(placement.memory) ?? [];
-    groups.set(placement.memory, [...group, placement]);
+function placeAll(
+  placement: Placement,
+  plan: readonly PlannedWeight[],
+  nLayer: number,
+): Map<WeightMemory, PlacedWeight[]> {
+  const groups = new Map<WeightMemory, PlacedWeight[]>();
+  const add = (placed: PlacedWeight) => {
+    groups.set(placed.memory, [...(groups.get(placed.memory) ?? []), placed]);
   };
   for (const weight of plan) {
-    const { info, rule, field } = weight;
-    const memory = device.weightMemory({ type: info.type, shape: info.shape });
-    if (memory === undefined) {
-      throw new PyramidKVError("UNSUPPORTED", `${info.name}: no matmul for type ${info.type.name}`);
-    }
-    add({ weight, field, memory });
-    // Repacked rows cannot be looked up, so such a matrix is kept plain as well.
-    if (!memory.isPlain && rule.rows === true) {
-      add({ weight, field: `${field}Rows`, memory: device.plainMemory });
+    const { rule, field } = weight;
+    for (const [device, layers] of readersOf(placement, weight, nLayer)) {
+      const memory = weightMemory(device, weight);
+      add({ weight, field, layers, memory });
+      // Repacked rows, and those of another device, cannot be looked up: such a matrix is kept there as well.
+      const isFound = memory.isPlain && device === placement.embedding;
+      if (rule.rows !== true || isFound) continue;
+      const rows = placement.embedding.plainMemory;
+      add({ weight, field: `${field}Rows`, layers, memory: rows });
     }
   }
   return groups;
 }
 
+/** The devices that compute with a weight, and for which layers. */
+function readersOf(
+  placement: Placement,
+  { il, rule }: PlannedWeight,
+  nLayer: number,
+): Map<Device, readonly number[]> {
+  if (il >= 0) return new Map([[placement.device(il), [il]]]);
+  if (rule.everyLayer !== true) return new Map([[placement.output, []]]);
+  const readers = new Map<Device, readonly number[]>();
+  for (let at = 0; at < nLayer; at++) {
+    const device = placement.device(at);
+    readers.set(device, [...(readers.get(device) ?? []), at]);
+  }
+  return readers;
+}
+
+function weightMemory(device: Device, { info }: PlannedWeight): WeightMemory {
+  const memory = device.weightMemory({ type: info.type, shape: info.shape });
+  if (memory !== undefined) return memory;
+  throw new PyramidKVError("UNSUPPORTED", `${info.name}: no matmul for type ${info.type.name}`);
+}
+
 /** Plain weights where they lie in the file; undefined where it cannot be mapped or is not aligned. */
-function mapWeights(file: GgufFile, placements: readonly Placement[]): MappedTensors | undefined {
-  const offsets = placements.map((p) => p.weight.info.offset);
+function mapWeights(file: GgufFile, placed: readonly PlacedWeight[]): MappedTensors | undefined {
+  const offsets = placed.map((p) => p.weight.info.offset);
   if (offsets.some((offset) => offset % TENSOR_ALIGNMENT !== 0)) return undefined;
   const mapping = MappedFile.open(file.handle.fd, file.size);
   if (mapping === undefined) return undefined;
-  return new MappedTensors(mapping, file.size, placements.map(tensorSpec), offsets);
+  return new MappedTensors(mapping, file.size, placed.map(tensorSpec), offsets);
 }
 
 /** Reads a weight straight into its memory, in pieces. */

@@ -4,7 +4,6 @@ import type { LayerEvidence } from "../../compression/evidence.ts";
 import { keepByHead, type RankedTokens } from "../../compression/keep.ts";
 import type { Scorer } from "../../compression/method.ts";
 import type { Ranking } from "../../compression/ranking.ts";
-import type { Device } from "../../ggml/device.ts";
 import { compact, type KeptTokens } from "../../kvcache/compact.ts";
 import type { LayerCache } from "../../kvcache/layer-cache.ts";
 import { complement } from "../../kvcache/rows.ts";
@@ -23,7 +22,6 @@ const FUTURE = 512;
 
 export interface CompressorJob {
   readonly model: Model;
-  readonly device: Device;
   readonly targets: readonly PrefillTarget[];
   /** Position of the token after the prompt. */
   readonly nextPosition: number;
@@ -92,7 +90,7 @@ export class Compressor {
   }
 
   async #evidence(layer: ReadLayer, tokens: ReadTokens): Promise<PrefillEvidence> {
-    const { model, device, targets } = this.job;
+    const { model, targets } = this.job;
     const { observation, lengths } = tokens;
     const { il, scratch } = layer;
     const { samples } = observation;
@@ -107,19 +105,17 @@ export class Compressor {
       observation,
       nPrompt: lengths.prompt,
       futureRotation: needs.has("queries") ? await this.#futureRotation(il) : undefined,
-      plainKeys: needs.has("plain-keys")
-        ? await plainKeys(device, model, il, scratch, heads)
-        : undefined,
-      outputErrors: samples && (await outputErrors({ model, device, samples, layer })),
+      plainKeys: needs.has("plain-keys") ? await plainKeys(model, il, scratch, heads) : undefined,
+      outputErrors: samples && (await outputErrors({ model, samples, layer })),
     });
   }
 
   async #futureRotation(il: number): Promise<Float32Array> {
-    const { model, device, nextPosition: first } = this.job;
+    const { model, nextPosition: first } = this.job;
     const { rope } = model.layers[il] as ModelLayer;
     const known = this.#rotations.get(rope);
     if (known !== undefined) return known;
-    const rotation = await meanRotation(device, model, il, { first, n: FUTURE });
+    const rotation = await meanRotation(model, il, { first, n: FUTURE });
     this.#rotations.set(rope, rotation);
     return rotation;
   }
@@ -177,7 +173,7 @@ export class Compressor {
     tokens: ReadTokens,
     kept: readonly Int32Array[],
   ): Promise<void> {
-    const { model, device, targets, nPrompt } = this.job;
+    const { model, targets, nPrompt } = this.job;
     const { target } = state;
     const { lengths } = tokens;
     const before = target.cache.layers[il];
@@ -194,7 +190,7 @@ export class Compressor {
       const moved = to === undefined ? { positions } : movedTo(to, positions);
       return { rows: places, evicted, ...moved };
     });
-    const cache = await compact(device, scratch, heads, {
+    const cache = await compact(scratch, heads, {
       format: target.cache.format,
       padding: isCompressed ? "compressed" : "full",
       room: target.room,
@@ -217,7 +213,7 @@ export class Compressor {
     const staged = target.cache.stagedLayer(il) as LayerCache;
     const { room, compression } = target;
     const options = { room, mergeWeight: compression.recipe.merges };
-    target.cache.stage(il, await shrink(this.job.device, staged, kept, options));
+    target.cache.stage(il, await shrink(staged, kept, options));
     target.received?.pick(at, kept);
     return keptOnly(cut.rankings, kept);
   }

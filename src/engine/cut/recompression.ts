@@ -7,7 +7,6 @@ import { keepByHead } from "../../compression/keep.ts";
 import type { Ranking } from "../../compression/ranking.ts";
 import type { Compression } from "../../compression/resolve.ts";
 import { dividesWhileDecoding, neededWhileDecoding } from "../../compression/together.ts";
-import type { Device } from "../../ggml/device.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import type { TurnKeys } from "../../kvcache/gather.ts";
 import type { KvCache } from "../../kvcache/kv-cache.ts";
@@ -45,7 +44,6 @@ export class Recompression extends NativeOwner {
   #division: number[][] | undefined;
 
   constructor(
-    private readonly device: Device,
     private readonly model: Model,
     private readonly compression: Compression,
   ) {
@@ -55,7 +53,7 @@ export class Recompression extends NativeOwner {
     this.#summed = summedKinds(neededWhileDecoding(method));
     this.#received = this.newReceived();
     const size = Math.max(options.alpha, this.#summed.length > 0 ? this.#every : 1);
-    this.ring = new QueryRing(device, model, size);
+    this.ring = new QueryRing(model, size);
   }
 
   /** What the next prompt's tokens will have received. */
@@ -109,7 +107,6 @@ export class Recompression extends NativeOwner {
     for (const [at, { il, layer }] of layers.entries()) {
       const evidence = await cacheEvidence(
         {
-          device: this.device,
           model: this.model,
           il,
           layer,
@@ -148,7 +145,7 @@ export class Recompression extends NativeOwner {
       const kept = keepByHead({ rankings, lengths }, budgets[at] as readonly number[], options);
       const orders = layer.heads.map((_, h) => this.#placesOf(at, layer, h).order);
       const moved = to === undefined ? undefined : { to, turn: this.#turn(il) };
-      await evict(this.device, layer, kept, { moved, mergeWeight: recipe.merges });
+      await evict(layer, kept, { moved, mergeWeight: recipe.merges });
       this.#received.adopt(evidence, kept);
       keptOrder.push(kept.map((rows, h) => rows.map((row) => orders[h]?.[row] as number)));
     }
@@ -161,7 +158,7 @@ export class Recompression extends NativeOwner {
       if (layer.window === undefined) continue;
       const { window } = layer;
       const kept = layer.heads.map(({ length }) => newest(length, Math.min(length, window)));
-      await evict(this.device, layer, kept, { moved: { to, turn: this.#turn(il) } });
+      await evict(layer, kept, { moved: { to, turn: this.#turn(il) } });
     }
   }
 

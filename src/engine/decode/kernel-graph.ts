@@ -1,4 +1,4 @@
-import type { Device, LastingGraph } from "../../ggml/device.ts";
+import type { LastingGraph } from "../../ggml/device.ts";
 import type { Pointer } from "../../ggml/ffi.ts";
 import type { Graph, RopeParameters } from "../../ggml/graph.ts";
 import type { Kernels } from "../../ggml/kernels/kernels.ts";
@@ -9,13 +9,15 @@ import { TYPES } from "../../ggml/types.ts";
 import { joinHeads } from "../../models/blocks/heads.ts";
 import { unitPairs } from "../../models/blocks/rope.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
+import type { Stage } from "../../models/placement.ts";
 import { SEGMENTS, SegmentTable } from "./segment-table.ts";
-import { noteAppended, type DecodeGraph, type DecodeStep, type Sequence } from "./sequence.ts";
+import type { DecodeGraph, DecodeStep, Sequence, StageData } from "./sequence.ts";
 
 /** How a graph's memory is divided: its inputs, which are written before every step. */
 interface Inputs {
+  /** Tokens i32 [n], or hidden states f32 [nEmbd, n]. */
+  readonly input: Tensor;
   /** i32 [n] */
-  readonly tokens: Tensor;
   readonly positions: Tensor;
   readonly table: Tensor;
   /** By RoPE: f32 [headDim, 1, n], of (1, 0) pairs. */
@@ -28,35 +30,37 @@ interface Inputs {
  * goes; what it computes for one does not depend on the others.
  */
 export class KernelGraph extends NativeOwner implements DecodeGraph {
-  /** Gives logits, f32 [nVocab, n]. */
+  /** Gives logits f32 [nVocab, n], or hidden states f32 [nEmbd, n]. */
   readonly #graph: LastingGraph<Tensor>;
   readonly #buffer: TensorBuffer;
   readonly #segments: SegmentTable;
-  readonly #tokens: Int32Array;
+  /** Tokens, or hidden states. */
+  readonly #input: Int32Array | Float32Array;
   readonly #positions: Int32Array;
   readonly #active: Int32Array;
   readonly #table: Uint32Array;
 
   constructor(
     private readonly model: Model,
-    private readonly device: Device,
+    private readonly stage: Stage,
     /** Sequences that it has room for. */
     readonly columns: number,
   ) {
     super();
-    const { layers } = model;
-    this.#segments = new SegmentTable(layers, columns);
+    const { device, embeds } = stage;
+    const layers = this.#layers;
+    this.#segments = new SegmentTable(stage, model.layers, columns);
     const ropes = [...new Set(layers.map(({ rope }) => rope))];
     const shapes = ropes.map((rope) => layers.find((layer) => layer.rope === rope) as ModelLayer);
     const i32 = (n: number) => ({ type: TYPES.i32, shape: [n] });
     this.#buffer = device.allocate([
       i32(this.#segments.words),
-      i32(columns),
+      embeds ? i32(columns) : { type: TYPES.f32, shape: [model.hp.nEmbd, columns] },
       i32(columns),
       i32(1),
       ...shapes.map(({ headDim }) => ({ type: TYPES.f32, shape: [headDim, 1, columns] })),
     ]);
-    const [table, tokens, positions, active, ...pairs] = this.#buffer.tensors as [
+    const [table, input, positions, active, ...pairs] = this.#buffer.tensors as [
       Tensor,
       Tensor,
       Tensor,
@@ -64,14 +68,14 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
       ...Tensor[],
     ];
     this.#table = new Uint32Array(...this.#words(0));
-    this.#tokens = new Int32Array(...this.#words(1));
+    this.#input = new (embeds ? Int32Array : Float32Array)(...this.#words(1));
     this.#positions = new Int32Array(...this.#words(2));
     this.#active = new Int32Array(...this.#words(3));
     shapes.forEach((layer, i) => {
       new Float32Array(...this.#words(4 + i)).set(unitPairs(layer, columns));
     });
     const inputs: Inputs = {
-      tokens,
+      input,
       positions,
       table,
       pairs: new Map(ropes.map((rope, i) => [rope, pairs[i] as Tensor])),
@@ -90,39 +94,42 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     return sequences.length <= this.columns;
   }
 
-  async step(steps: readonly DecodeStep[]): Promise<number> {
+  async step(steps: readonly DecodeStep[], { input, outputs }: StageData): Promise<number> {
     this.assertAlive();
-    const computeMs = await this.device.compute(this.#graph, () => this.#prepare(steps));
-    steps.forEach((step, i) => {
-      readTensor(this.#graph.parts, step.logits, i * step.logits.byteLength);
-      noteAppended(step);
-    });
+    const computeMs = await this.stage.device.compute(this.#graph, () =>
+      this.#prepare(steps, input),
+    );
+    outputs.forEach((column, i) => readTensor(this.#graph.parts, column, i * column.byteLength));
     return computeMs;
   }
 
   /** Writes who is there. @returns bytes of workspace */
-  #prepare(steps: readonly DecodeStep[]): number {
-    this.#tokens.fill(0);
+  #prepare(steps: readonly DecodeStep[], hidden: Float32Array | undefined): number {
+    this.#input.fill(0);
+    this.#input.set(hidden ?? steps.map(({ token }) => token));
     this.#positions.fill(0);
-    steps.forEach(({ token, position }, i) => {
-      this.#tokens[i] = token;
-      this.#positions[i] = position;
-    });
+    this.#positions.set(steps.map(({ position }) => position));
     this.#active[0] = steps.length;
     const parts = this.#segments.write(this.#table, steps);
-    const bytes = this.model.layers.map((layer, il) => {
-      return (layer.kernels as Kernels).decodeBytes(layer, parts[il] as number);
+    const bytes = this.#layers.map((layer, i) => {
+      return (layer.kernels as Kernels).decodeBytes(layer, parts[i] as number);
     });
-    return Math.max(...bytes);
+    return Math.max(0, ...bytes);
   }
 
-  /** @returns logits of all columns, f32 [nVocab, n] */
+  get #layers(): readonly ModelLayer[] {
+    return this.model.layers.slice(this.stage.first, this.stage.end);
+  }
+
+  /** @returns logits or hidden states of all columns */
   #build(g: Graph, inputs: Inputs): Tensor {
     const { model } = this;
     const n = this.columns;
     const tables = this.#rotations(g, inputs);
-    let x = model.graph.embed(g, inputs.tokens);
-    model.layers.forEach((layer, il) => {
+    const { first, embeds, givesLogits } = this.stage;
+    let x = embeds ? model.graph.embed(g, inputs.input) : inputs.input;
+    this.#layers.forEach((layer, i) => {
+      const il = first + i;
       const qkv = joinHeads(g, model.graph.queryKeyValue(g, il, x));
       const view = (words: number, rows: number, offset: number) =>
         g.view3d(inputs.table, [words, SEGMENTS, rows], [4 * words, 4 * words * SEGMENTS], offset);
@@ -138,16 +145,16 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
       );
       x = model.graph.finishLayer(g, il, x, attended);
     });
-    return g.output(model.graph.logits(g, x));
+    return g.output(givesLogits ? model.graph.logits(g, x) : x);
   }
 
   /** The rotations of all columns' positions, by RoPE: f32 [headDim, n]. */
   #rotations(g: Graph, inputs: Inputs): Map<RopeParameters, Tensor> {
     const tables = new Map<RopeParameters, Tensor>();
-    this.model.layers.forEach(({ rope, headDim }, il) => {
+    this.#layers.forEach(({ rope, headDim }, i) => {
       if (tables.has(rope)) return;
       const pairs = inputs.pairs.get(rope) as Tensor;
-      const turned = this.model.graph.rotate(g, il, pairs, inputs.positions);
+      const turned = this.model.graph.rotate(g, this.stage.first + i, pairs, inputs.positions);
       tables.set(rope, g.reshape(turned, headDim, this.columns));
     });
     return tables;

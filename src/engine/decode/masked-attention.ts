@@ -1,5 +1,5 @@
 import type { Graph } from "../../ggml/graph.ts";
-import { writeTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { writeInput, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
 import { hadamard } from "../../kvcache/kv-format.ts";
 import { slidOut, type HeadGroup, type LayerCache } from "../../kvcache/layer-cache.ts";
@@ -37,7 +37,9 @@ export class MaskedAttention {
   constructor(
     private readonly g: Graph,
     private readonly model: Model,
+    /** Of the layers from `first` on. */
     private readonly layers: readonly LayerCache[],
+    private readonly first: number,
   ) {
     let nHeads = 0;
     this.#firstHeads = layers.map(({ heads }) => (nHeads += heads.length) - heads.length);
@@ -69,8 +71,9 @@ export class MaskedAttention {
     const { graph } = model;
     const shape = model.layers[il] as ModelLayer;
     const { headDim, nHead, nHeadKv } = shape;
-    const layer = this.layers[il] as LayerCache;
-    const rows = g.view1d(this.#rowIndices, nHeadKv, (this.#firstHeads[il] as number) * 4);
+    const at = il - this.first;
+    const layer = this.layers[at] as LayerCache;
+    const rows = g.view1d(this.#rowIndices, nHeadKv, (this.#firstHeads[at] as number) * 4);
     const perHead = (t: Tensor) => g.reshape(t, headDim, nHeadKv);
     const matrix = this.#hadamards.get(headDim)?.tensor;
     // To what the cache holds, and back.
@@ -96,10 +99,10 @@ export class MaskedAttention {
       const unseen = slidOut(slot.length, slot.window);
       if (unseen > 0) this.#mask[slot.offset + unseen - 1] = MASKED;
     }
-    writeTensor(this.#position, Int32Array.of(position));
-    writeTensor(this.#rowIndices, this.#rows);
-    writeTensor(this.#maskTensor, this.#mask);
-    for (const { tensor, values } of this.#hadamards.values()) writeTensor(tensor, values);
+    writeInput(this.#position, Int32Array.of(position));
+    writeInput(this.#rowIndices, this.#rows);
+    writeInput(this.#maskTensor, this.#mask);
+    for (const { tensor, values } of this.#hadamards.values()) writeInput(tensor, values);
   }
 
   #layOutMasks(): Uint16Array {

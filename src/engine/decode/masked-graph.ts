@@ -1,13 +1,14 @@
-import type { Device, LastingGraph } from "../../ggml/device.ts";
+import type { LastingGraph } from "../../ggml/device.ts";
 import type { Graph } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import { readTensor, writeTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { readTensor, writeInput, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { LayerCache } from "../../kvcache/layer-cache.ts";
 import { headsOfToken } from "../../models/blocks/heads.ts";
 import type { Model } from "../../models/model.ts";
 import { MaskedAttention } from "./masked-attention.ts";
-import { noteAppended, type DecodeGraph, type DecodeStep, type Sequence } from "./sequence.ts";
+import type { Stage } from "../../models/placement.ts";
+import type { DecodeGraph, DecodeStep, Sequence, StageData } from "./sequence.ts";
 
 interface SequenceState extends Sequence {
   readonly layers: readonly LayerCache[];
@@ -19,10 +20,10 @@ interface SequenceState extends Sequence {
 /** The graph's inputs and results. */
 interface Parts {
   readonly states: readonly SequenceState[];
-  /** i32 [n] */
-  readonly tokens: Tensor;
-  /** f32 [nVocab, n] */
-  readonly logits: Tensor;
+  /** Tokens i32 [n], or hidden states f32 [nEmbd, n]. */
+  readonly input: Tensor;
+  /** Logits f32 [nVocab, n], or hidden states. */
+  readonly output: Tensor;
 }
 
 /**
@@ -34,25 +35,27 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
 
   constructor(
     model: Model,
-    private readonly device: Device,
+    private readonly stage: Stage,
     sequences: readonly Sequence[],
   ) {
     super();
     const n = sequences.length;
-    const perLayer = model.layers.map(
+    const layers = model.layers.slice(stage.first, stage.end);
+    const perLayer = layers.map(
       ({ ffn, nHeadKv }) => 64 + 4 * ffn.nExpertUsed + n * (16 + 8 * nHeadKv),
     );
     const nodes = perLayer.reduce((a, b) => a + b, 64 + 16 * n);
-    this.#graph = device.lasting((g) => build(g, model, sequences), nodes);
+    this.#graph = stage.device.lasting((g) => build(g, model, stage, sequences), nodes);
   }
 
   /** Whether it reads the memory that these sequences' caches are in, and all of their tokens. */
   fits(sequences: readonly Sequence[]): boolean {
+    const { first } = this.stage;
     return (
       sequences.length === this.#graph.parts.states.length &&
       this.#graph.parts.states.every(({ cache, layers, attention }, i) => {
         const isCurrent = sequences[i]?.cache === cache && attention.isCurrent;
-        return isCurrent && layers.every((layer, il) => layer === cache.layers[il]);
+        return isCurrent && layers.every((layer, i) => layer === cache.layers[first + i]);
       })
     );
   }
@@ -62,22 +65,22 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
     return this.#graph.parts.states.some((state) => state.cache === cache);
   }
 
-  async step(steps: readonly DecodeStep[]): Promise<number> {
+  async step(steps: readonly DecodeStep[], { input, outputs }: StageData): Promise<number> {
     this.assertAlive();
-    const computeMs = await this.device.compute(this.#graph, () => this.#prepare(steps));
-    steps.forEach((step, i) => {
-      readTensor(this.#graph.parts.logits, step.logits, i * step.logits.byteLength);
-      noteAppended(step);
-    });
+    const computeMs = await this.stage.device.compute(this.#graph, () =>
+      this.#prepare(steps, input),
+    );
+    const { output } = this.#graph.parts;
+    outputs.forEach((column, i) => readTensor(output, column, i * column.byteLength));
     return computeMs;
   }
 
-  #prepare(steps: readonly DecodeStep[]): number {
-    const tokens = Int32Array.from(steps, ({ token }) => token);
-    writeTensor(this.#graph.parts.tokens, tokens);
+  #prepare(steps: readonly DecodeStep[], hidden: Float32Array | undefined): number {
+    const input = hidden ?? Int32Array.from(steps, ({ token }) => token);
+    writeInput(this.#graph.parts.input, input);
     this.#graph.parts.states.forEach(({ attention, ring, ringRow }, i) => {
       attention.prepare((steps[i] as DecodeStep).position);
-      if (ringRow !== undefined) writeTensor(ringRow, Int32Array.of(ring?.nextRow ?? 0));
+      if (ringRow !== undefined) writeInput(ringRow, Int32Array.of(ring?.nextRow ?? 0));
     });
     return 0;
   }
@@ -87,15 +90,29 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
   }
 }
 
-function build(g: Graph, model: Model, sequences: readonly Sequence[]): Parts {
-  const tokens = g.input({ type: TYPES.i32, shape: [sequences.length] });
+function build(
+  g: Graph,
+  model: Model,
+  { first, end, embeds, givesLogits }: Stage,
+  sequences: readonly Sequence[],
+): Parts {
+  const n = sequences.length;
+  const input = embeds
+    ? g.input({ type: TYPES.i32, shape: [n] })
+    : g.input({ type: TYPES.f32, shape: [model.hp.nEmbd, n] });
   const states = sequences.map(({ cache, ring }): SequenceState => {
-    const layers = [...cache.layers];
+    const layers = cache.layers.slice(first, end);
     const ringRow = ring && g.input({ type: TYPES.i32, shape: [1] });
-    return { cache, ring, layers, attention: new MaskedAttention(g, model, layers), ringRow };
+    return {
+      cache,
+      ring,
+      layers,
+      attention: new MaskedAttention(g, model, layers, first),
+      ringRow,
+    };
   });
-  let x = model.graph.embed(g, tokens);
-  for (let il = 0; il < model.layers.length; il++) {
+  let x = embeds ? model.graph.embed(g, input) : input;
+  for (let il = first; il < end; il++) {
     const all = model.graph.queryKeyValue(g, il, x);
     const attended = states.map(({ ring, attention, ringRow }, i) => {
       const qkv = headsOfToken(g, all, i);
@@ -104,7 +121,7 @@ function build(g: Graph, model: Model, sequences: readonly Sequence[]): Parts {
     });
     x = model.graph.finishLayer(g, il, x, sideBySide(g, attended));
   }
-  return { tokens, states, logits: g.output(model.graph.logits(g, x)) };
+  return { input, states, output: g.output(givesLogits ? model.graph.logits(g, x) : x) };
 }
 
 /** Columns as one tensor, joined in pairs. */

@@ -11,8 +11,8 @@ import { kvFormat } from "../../kvcache/kv-format.ts";
 import { KvCache } from "../../kvcache/kv-cache.ts";
 import type { LayerCache } from "../../kvcache/layer-cache.ts";
 import { Model } from "../../models/model.ts";
-import { KernelGraph } from "./kernel-graph.ts";
-import { MaskedGraph } from "./masked-graph.ts";
+import { placedOn, type Stage } from "../../models/placement.ts";
+import { StageDecoder } from "./stage-decoder.ts";
 import { prefill } from "../read/prefill.ts";
 
 const N = 300;
@@ -92,7 +92,7 @@ it.each(cases)("%s, %s, decodes with %s as a full cache that is masked", async (
   using folder = new TestFolder();
   await using file = await openGguf(folder.tiny({ nLayer: 3, ...groups[group] }));
   using device = new Device({ threads: 2, kernels: chooseKernels(kernels).variant });
-  using model = await Model.load(device, file);
+  using model = await Model.load(placedOn(device), file);
   using full = new KvCache(model.hp, kvFormat("f16", model.hp));
   using kept = new KvCache(model.hp, kvFormat("f16", model.hp));
   const target = (cache: KvCache, name: string) => ({
@@ -100,16 +100,14 @@ it.each(cases)("%s, %s, decodes with %s as a full cache that is masked", async (
     compression: resolveCompression({ method: name, kvSize: 48 }),
   });
   await prefill({
-    ...{ model, device, tokens: randomTokens(N), probe: [], firstPosition: 0, chunkTokens: 128 },
+    ...{ model, tokens: randomTokens(N), probe: [], firstPosition: 0, chunkTokens: 128 },
     targets: [target(full, "full"), target(kept, method)],
   });
   const expected = await maskedStep(device, model, full, kept, 7);
-  using graph =
-    kernels === "ggml"
-      ? new MaskedGraph(model, device, [{ cache: kept }])
-      : new KernelGraph(model, device, 1);
+  using stage = new StageDecoder(model, model.stages[0] as Stage);
   const logits = new Float32Array(model.hp.nVocab);
-  await graph.step([{ cache: kept, token: 7, position: N, logits }]);
+  const step = { cache: kept, token: 7, position: N, logits };
+  await stage.step([step], { input: undefined, outputs: [logits] });
   // ggml's own attention of a single query sums in f16.
   const limit = kernels === "ggml" ? 0.03 : tolerance(kernels, 2e-3);
   const worst = logits.reduce((m, x, i) => Math.max(m, Math.abs(x - (expected[i] ?? NaN))), 0);

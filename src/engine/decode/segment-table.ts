@@ -3,6 +3,7 @@ import { DECODE_PART } from "../../ggml/kernels/kernels.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
 import type { LayerCache } from "../../kvcache/layer-cache.ts";
 import { slidOut } from "../../kvcache/layer-cache.ts";
+import type { Stage } from "../../models/placement.ts";
 import type { DecodeStep } from "./sequence.ts";
 
 /** 32-bit words of a segment and of a column (`pkv_segment` and `pkv_column` of native/src/ops.h). */
@@ -21,11 +22,12 @@ export class SegmentTable {
   readonly #layers: readonly { readonly segments: number; readonly columns: number }[];
 
   constructor(
+    private readonly stage: Pick<Stage, "first" | "end">,
     layers: readonly { readonly nHeadKv: number }[],
     private readonly columns: number,
   ) {
     let words = 0;
-    this.#layers = layers.map(({ nHeadKv }) => {
+    this.#layers = layers.slice(stage.first, stage.end).map(({ nHeadKv }) => {
       const segments = words;
       words += SEGMENT_WORDS * SEGMENTS * nHeadKv * columns;
       const first = words;
@@ -37,12 +39,12 @@ export class SegmentTable {
 
   /** Bytes from the table's start to a layer's segments, i64 [3, SEGMENTS, nHeadKv · n]. */
   segmentsOf(il: number): number {
-    return (this.#layers[il]?.segments ?? 0) * 4;
+    return (this.#layers[il - this.stage.first]?.segments ?? 0) * 4;
   }
 
   /** Bytes from the table's start to a layer's columns, i64 [4, n]. */
   columnsOf(il: number): number {
-    return (this.#layers[il]?.columns ?? 0) * 4;
+    return (this.#layers[il - this.stage.first]?.columns ?? 0) * 4;
   }
 
   /**
@@ -51,7 +53,8 @@ export class SegmentTable {
    * @returns of each layer, how many parts its heads have that threads take in turn
    */
   write(table: Uint32Array, steps: readonly DecodeStep[]): number[] {
-    return this.#layers.map((at, il) => {
+    return this.#layers.map((at, i) => {
+      const il = this.stage.first + i;
       let parts = 0;
       let segment = at.segments;
       steps.forEach(({ cache, ring }, c) => {

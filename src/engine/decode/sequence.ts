@@ -16,12 +16,20 @@ export interface DecodeStep extends Sequence {
   readonly logits: Float32Array;
 }
 
-/** Computes one step of some sequences: each token is appended to its sequence's cache, which it then attends to. */
+/** What passes from one device to the next, by way of the host. */
+export interface StageData {
+  /** Hidden states that the layers before gave, f32 [nEmbd, n]; none where the embeddings are looked up first. */
+  readonly input: Float32Array | undefined;
+  /** Of each sequence: receives its hidden state f32 [nEmbd], or at the end its logits f32 [nVocab]. */
+  readonly outputs: readonly Float32Array[];
+}
+
+/** Computes some layers of a step: each token is written behind its sequence's cache, and attends to that. */
 export interface DecodeGraph extends Disposable {
   /** Whether it can compute a step of these sequences. */
   fits(sequences: readonly Sequence[]): boolean;
   /** @returns milliseconds spent inside ggml */
-  step(steps: readonly DecodeStep[]): Promise<number>;
+  step(steps: readonly DecodeStep[], data: StageData): Promise<number>;
 }
 
 /** Notes in its cache and its ring that a step's token was appended. */

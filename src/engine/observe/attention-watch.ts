@@ -1,4 +1,3 @@
-import type { Device } from "../../ggml/device.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
@@ -57,22 +56,19 @@ export interface AttentionWatchOptions {
  * keys are there.
  */
 export class AttentionWatch extends NativeOwner implements LayerObserver {
-  readonly #buffer: TensorBuffer;
+  #buffer: TensorBuffer | undefined;
   #layer: ReadLayer | undefined;
 
   constructor(
-    private readonly device: Device,
     private readonly hp: HyperParameters,
     private readonly options: AttentionWatchOptions,
   ) {
     super();
-    const shape = [hp.headDim * hp.nHead, options.queries.length];
-    this.#buffer = device.allocate([{ type: TYPES.f32, shape }]);
   }
 
   get #rows(): Tensor {
     this.assertAlive();
-    return this.#buffer.tensors[0] as Tensor;
+    return this.#buffer?.tensors[0] as Tensor;
   }
 
   get #shape() {
@@ -80,6 +76,12 @@ export class AttentionWatch extends NativeOwner implements LayerObserver {
   }
 
   begin(layer: ReadLayer): void {
+    const { device } = layer.shape;
+    if (device !== this.#layer?.shape.device) {
+      this.release();
+      const shape = [this.hp.headDim * this.hp.nHead, this.options.queries.length];
+      this.#buffer = device.allocate([{ type: TYPES.f32, shape }]);
+    }
     this.#layer = layer;
   }
 
@@ -117,7 +119,7 @@ export class AttentionWatch extends NativeOwner implements LayerObserver {
     const block = Math.max(1, Math.floor(BLOCK_BYTES / (n * group * 4)));
     for (let first = 0; first < nQueries; first += block) {
       const count = Math.min(block, nQueries - first);
-      await this.device.run((g) => {
+      await this.#shape.device.run((g) => {
         const made = this.#block(g, kvHead, first, count);
         return () => {
           // Of each query head in turn.
@@ -188,6 +190,7 @@ export class AttentionWatch extends NativeOwner implements LayerObserver {
   }
 
   protected release(): void {
-    this.#buffer[Symbol.dispose]();
+    this.#buffer?.[Symbol.dispose]();
+    this.#buffer = undefined;
   }
 }

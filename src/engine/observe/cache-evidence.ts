@@ -1,5 +1,4 @@
 import type { LayerEvidence, SummedKind } from "../../compression/evidence.ts";
-import type { Device } from "../../ggml/device.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
 import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
@@ -18,7 +17,6 @@ import { endsWith, visibility, type Places } from "./visibility.ts";
 
 /** A layer's cache while tokens are decoded. */
 export interface CacheSeen {
-  readonly device: Device;
   readonly model: Model;
   readonly il: number;
   readonly layer: LayerCache;
@@ -44,18 +42,18 @@ export interface CacheNeeds {
 
 /** What the last decoded queries see of a layer's cache, and what it holds. */
 export async function cacheEvidence(seen: CacheSeen, needs: CacheNeeds): Promise<LayerEvidence> {
-  const { device, model, il, layer, held, received } = seen;
+  const { model, il, layer, held, received } = seen;
   const { nHead, nHeadKv, headDim } = model.layers[il] as ModelLayer;
   const group = nHead / nHeadKv;
   const scores = await readScores(seen, needs);
   const { heads } = layer;
-  const rows = (of: "k" | "v") => readRows(device, layer, of, heads, headDim);
+  const rows = (of: "k" | "v") => readRows(layer, of, heads, headDim);
   const keys = needs.rows ? await rows("k") : undefined;
   const values = needs.rows ? await rows("v") : undefined;
   const places = heads.map(({ row, length }, h) => {
     return { row, length, positions: layer.positions(h) };
   });
-  const plain = needs.plainKeys ? await plainKeys(device, model, il, layer, places) : undefined;
+  const plain = needs.plainKeys ? await plainKeys(model, il, layer, places) : undefined;
   const at = model.hp.compressible.indexOf(il);
   // As they are now: evidence is asked for after the cut, too.
   const lengths = heads.map(({ length }) => length);
@@ -96,10 +94,10 @@ interface HeadScores {
 
 /** What the last queries give to the tokens of each head. */
 function readScores(seen: CacheSeen, needs: CacheNeeds): Promise<HeadScores[]> {
-  const { device, model, il, layer } = seen;
+  const { model, il, layer } = seen;
   const { nHead, nHeadKv } = model.layers[il] as ModelLayer;
   if (needs.window <= 0 && needs.sums <= 0) return Promise.resolve([]);
-  return device.run(
+  return layer.device.run(
     (g) => {
       const reads = layer.groups().flatMap((heads) => {
         const scored = (n: number, distance: number) =>

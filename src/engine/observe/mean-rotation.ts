@@ -1,4 +1,3 @@
-import type { Device } from "../../ggml/device.ts";
 import { readTensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import { unitPairs } from "../../models/blocks/rope.ts";
@@ -6,13 +5,12 @@ import type { Model, ModelLayer } from "../../models/model.ts";
 
 /** A layer's rotation of the next `n` positions, averaged: (cos, sin) where a rotated pair has them, [headDim]. */
 export function meanRotation(
-  device: Device,
   { layers, graph }: Model,
   il: number,
   { first, n }: { readonly first: number; readonly n: number },
 ): Promise<Float32Array> {
   const layer = layers[il] as ModelLayer;
-  const { headDim } = layer;
+  const { headDim, device } = layer;
   return device.run((g) => {
     const pairs = g.constant(TYPES.f32, [headDim, 1, n], unitPairs(layer, n));
     const positions = Int32Array.from({ length: n }, (_, i) => first + i);

@@ -1,6 +1,5 @@
 import type { OutputErrors } from "../../compression/evidence.ts";
 import { norms, softmax } from "../../compression/scores/vectors.ts";
-import type { Device } from "../../ggml/device.ts";
 import { readTensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
@@ -13,7 +12,6 @@ const NEWEST = 20;
 
 export interface ErrorInput {
   readonly model: Model;
-  readonly device: Device;
   readonly samples: Samples;
   readonly layer: ReadLayer;
 }
@@ -23,7 +21,7 @@ export interface ErrorInput {
  * tokens only, for the sampled queries. Its query heads' differences are projected by W_o and summed as vectors.
  */
 export async function outputErrors(input: ErrorInput): Promise<OutputErrors[]> {
-  const { model, device, samples, layer } = input;
+  const { model, samples, layer } = input;
   const { nEmbd } = model.hp;
   const { nHead, nHeadKv, headDim } = layer.shape;
   const sinkLogits = readSinkLogits(layer.shape);
@@ -40,7 +38,7 @@ export async function outputErrors(input: ErrorInput): Promise<OutputErrors[]> {
       differOfGroup(row, sample, kvHead, keys(s), { ...layer.shape, sinkLogits });
     }
   }
-  const moved = await device.run((g) => {
+  const moved = await layer.shape.device.run((g) => {
     const columns = g.constant(TYPES.f32, [width, nSamples * nHeadKv], differences);
     const result = g.output(model.graph.projectAttention(g, layer.il, columns));
     return () => readTensor(result, new Float32Array(nEmbd * nSamples * nHeadKv));

@@ -1,5 +1,4 @@
 import { PyramidKVError } from "../../errors.ts";
-import type { Device } from "../../ggml/device.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Graph } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
@@ -13,7 +12,8 @@ import type { Places } from "./visibility.ts";
  * The queries of the last decoded tokens in every layer that methods act on, before rotation, as rows that take turns.
  */
 export class QueryRing extends NativeOwner {
-  readonly #buffer: TensorBuffer;
+  /** By layer that methods act on: f32 [headDim · nHead, size]. */
+  readonly #buffers: readonly TensorBuffer[];
   /** Positions of the queries held, and their order, by row. */
   readonly #positions: Int32Array;
   readonly #order: Int32Array;
@@ -23,7 +23,6 @@ export class QueryRing extends NativeOwner {
   readonly #addresses: number[] = [];
 
   constructor(
-    device: Device,
     private readonly model: Model,
     /** Queries held at most. */
     readonly size: number,
@@ -33,7 +32,9 @@ export class QueryRing extends NativeOwner {
     this.#order = new Int32Array(size);
     const { compressible, headDim, nHead } = model.hp;
     const spec = { type: TYPES.f32, shape: [headDim * nHead, size] };
-    this.#buffer = device.allocate(compressible.map(() => spec));
+    this.#buffers = compressible.map((il) =>
+      (model.layers[il] as ModelLayer).device.allocate([spec]),
+    );
   }
 
   /** Tokens decoded since the ring was cleared. */
@@ -61,7 +62,7 @@ export class QueryRing extends NativeOwner {
     const at = this.model.hp.compressible.indexOf(il);
     if (at < 0) return 0;
     const { headDim, nHead } = this.model.hp;
-    const address = (this.#addresses[at] ??= hostAddress(this.#buffer.tensors[at] as Tensor));
+    const address = (this.#addresses[at] ??= hostAddress(this.#ring(at)));
     return address + this.nextRow * headDim * nHead * 4;
   }
 
@@ -71,7 +72,7 @@ export class QueryRing extends NativeOwner {
     if (at < 0) return;
     const { headDim, nHead } = this.model.hp;
     const flat = g.view2d(q, headDim * nHead, 1, headDim * nHead * 4, 0);
-    g.expand(g.setRows(this.#buffer.tensors[at] as Tensor, flat, row));
+    g.expand(g.setRows(this.#ring(at), flat, row));
   }
 
   /** Notes that a step wrote its queries. */
@@ -111,14 +112,19 @@ export class QueryRing extends NativeOwner {
       throw new PyramidKVError("NATIVE", "the last decoded token's query was not kept");
     }
     const { headDim, nHead } = this.model.layers[il] as ModelLayer;
-    const ring = this.#buffer.tensors[this.model.hp.compressible.indexOf(il)] as Tensor;
+    const ring = this.#ring(this.model.hp.compressible.indexOf(il));
     const held = g.getRows(ring, g.constant(TYPES.i32, [n], rows));
     const plain = g.reshape(held, headDim, nHead, n);
     const at = g.constant(TYPES.i32, [n], positions);
     return { queries: this.model.graph.rotate(g, il, plain, at), places: { positions, order } };
   }
 
+  /** Of a layer, by its place among those that methods act on. */
+  #ring(at: number): Tensor {
+    return this.#buffers[at]?.tensors[0] as Tensor;
+  }
+
   protected release(): void {
-    this.#buffer[Symbol.dispose]();
+    for (const buffer of this.#buffers) buffer[Symbol.dispose]();
   }
 }

@@ -1,4 +1,3 @@
-import type { Device } from "../../ggml/device.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
 import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
@@ -31,14 +30,13 @@ export function gatherRows(
 
 /** Keys or values of each of a layer's heads as numbers: [headDim, length]. */
 export function readRows(
-  device: Device,
   source: RowSource,
   of: "k" | "v",
   heads: readonly HeadPlace[],
   headDim: number,
 ): Promise<Float32Array[]> {
   return perHead(heads, headDim, (some) => {
-    return device.run((g) => {
+    return source.device.run((g) => {
       const rows = g.output(gatherRows(g, source, of, some, headDim));
       return () => split(rows, some, headDim);
     });
@@ -47,7 +45,6 @@ export function readRows(
 
 /** The keys of each of a layer's heads, turned back to position 0: f32 [headDim, length]. */
 export function plainKeys(
-  device: Device,
   model: Model,
   il: number,
   source: RowSource,
@@ -55,7 +52,7 @@ export function plainKeys(
 ): Promise<Float32Array[]> {
   const { headDim } = model.layers[il] as ModelLayer;
   return perHead(heads, headDim, (some) => {
-    return device.run((g) => {
+    return source.device.run((g) => {
       const back = Int32Array.from(
         some.flatMap(({ positions }) => Array.from(positions, (p) => -p)),
       );

@@ -1,22 +1,19 @@
 import { throwIfAborted } from "../../errors.ts";
 import type { Device } from "../../ggml/device.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
-import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
-import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { readTensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
-import { LayerScratch } from "../../kvcache/layer-scratch.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import { Compressor } from "../cut/compressor.ts";
 import type { AttentionWatch } from "../observe/attention-watch.ts";
 import type { Chunk, LayerObserver, ReadLayer } from "../observe/layer-observer.ts";
 import type { PrefillTarget } from "../observe/target.ts";
-import { MaskCache } from "./mask-cache.ts";
 import { readChunk } from "./read-chunk.ts";
 import { Reading } from "./reading.ts";
+import { StageMemory } from "./stage-memory.ts";
 
 export interface PrefillJob {
   readonly model: Model;
-  readonly device: Device;
   readonly tokens: Int32Array;
   /** Read after the tokens and forgotten, piece by piece: its queries observe them. All targets that have a probe have this one. */
   readonly probe: readonly Int32Array[];
@@ -61,11 +58,10 @@ export async function prefill(
  * ever is. Disposed before its end, it leaves every cache as it was.
  */
 export class PrefillRun extends NativeOwner {
-  readonly #hidden: TensorBuffer;
-  readonly #scratch: LayerScratch;
-  readonly #masks: MaskCache;
   readonly #compressor: Compressor;
   #reading: Reading;
+  /** Of the device that reads now. */
+  #memory: StageMemory;
   #observers: readonly LayerObserver[] = [];
   #layer: ReadLayer | undefined;
   #il = 0;
@@ -76,36 +72,31 @@ export class PrefillRun extends NativeOwner {
 
   private constructor(
     private readonly job: PrefillJob,
-    past: number,
+    /** Tokens that the fullest kv head holds from earlier turns. */
+    private readonly past: number,
     reading: Reading,
   ) {
     super();
-    const { model, device, targets, firstPosition, tokens } = job;
+    const { model, targets, firstPosition, tokens } = job;
     this.#reading = reading;
     // First what may refuse the request, then memory.
     this.#compressor = new Compressor({
       model,
-      device,
       targets,
       past,
       nPrompt: tokens.length,
       nextPosition: firstPosition + tokens.length,
     });
-    this.#hidden = device.allocate([
-      { type: TYPES.f32, shape: [model.hp.nEmbd, reading.n], name: "hidden" },
-    ]);
-    const ledgers = targets.map((t) => t.cache.ledger);
-    this.#scratch = new LayerScratch(device, { past, rows: reading.rows }, ledgers);
-    this.#masks = new MaskCache(device);
+    this.#memory = this.#memoryOn(model.placement.embedding);
   }
 
   static async create(job: PrefillJob): Promise<PrefillRun> {
-    const { model, device, targets, chunkTokens, probe, firstPosition, tokens } = job;
+    const { model, targets, chunkTokens, probe, firstPosition, tokens } = job;
     const layers = targets[0]?.cache.layers ?? [];
     const past = Math.max(0, ...layers.flatMap((l) => l.heads.map((h) => h.length)));
     const reading = await Reading.create({
       model,
-      device,
+      device: model.placement.embedding,
       targets,
       chunkTokens,
       probe,
@@ -158,13 +149,12 @@ export class PrefillRun extends NativeOwner {
   async #step(): Promise<void> {
     if (this.#result !== undefined) return;
     const layer = this.#next === 0 ? await this.#beginLayer() : (this.#layer as ReadLayer);
-    const { model, device } = this.job;
+    const { model } = this.job;
     const { chunks, rotation } = this.#reading;
     const reader = {
       model,
-      device,
-      x: this.#x,
-      masks: this.#masks,
+      x: this.#memory.x,
+      masks: this.#memory.masks,
       rotation,
       observers: this.#observers,
     };
@@ -179,7 +169,8 @@ export class PrefillRun extends NativeOwner {
     const { model, targets, watch } = this.job;
     const il = this.#il;
     const shape = model.layers[il] as ModelLayer;
-    const scratch = this.#scratch;
+    await this.#moveTo(shape.device);
+    const { scratch } = this.#memory;
     await scratch.begin(shape, targets[0]?.cache.layers[il]);
     const watching: LayerObserver[] = watch === undefined ? [] : [watch];
     const layer = { il, shape, scratch, attendsWhole: il < model.hp.nLayer - 1 };
@@ -194,7 +185,7 @@ export class PrefillRun extends NativeOwner {
     for (const observer of this.#observers) await observer.afterLayer?.(layer);
     const before = performance.now();
     await this.#compressor.compress(layer, this.#reading);
-    this.#reading = await this.#reading.after(layer.il, this.#x);
+    this.#reading = await this.#reading.after(layer.il, this.#memory.x);
     this.#compressMs += performance.now() - before;
   }
 
@@ -206,16 +197,29 @@ export class PrefillRun extends NativeOwner {
     this.#result = { logits, compressMs: this.#compressMs, nextPositions };
   }
 
-  get #x(): Tensor {
-    return this.#hidden.tensors[0] as Tensor;
+  /** Goes on on another device, with what the layers before gave. */
+  async #moveTo(device: Device): Promise<void> {
+    if (device === this.#memory.device) return;
+    this.#reading = await this.#reading.on(device);
+    const memory = this.#memoryOn(device);
+    memory.takeOver(this.#memory);
+    this.#memory[Symbol.dispose]();
+    this.#memory = memory;
+  }
+
+  #memoryOn(device: Device): StageMemory {
+    const { n, rows } = this.#reading;
+    const size = { nEmbd: this.job.model.hp.nEmbd, n, past: this.past, rows };
+    const ledgers = this.job.targets.map((t) => t.cache.ledger);
+    return new StageMemory(device, size, ledgers);
   }
 
   async #embed(chunk: Chunk): Promise<void> {
-    const { model, device } = this.job;
+    const { model } = this.job;
     const { first, n } = chunk;
-    await device.run((g) => {
+    await model.placement.embedding.run((g) => {
       const ids = g.constant(TYPES.i32, [n], this.#tokensOf(chunk));
-      const into = g.rows(this.#x, TYPES.f32, model.hp.nEmbd, first, n);
+      const into = g.rows(this.#memory.x, TYPES.f32, model.hp.nEmbd, first, n);
       g.expand(g.copy(model.graph.embed(g, ids), into));
       return () => undefined;
     });
@@ -228,12 +232,13 @@ export class PrefillRun extends NativeOwner {
     return probe.find((piece) => (first += piece.length) > chunk.first) as Int32Array;
   }
 
-  #lastLogits(): Promise<Float32Array> {
-    const { model, device } = this.job;
+  async #lastLogits(): Promise<Float32Array> {
+    const { model } = this.job;
+    await this.#moveTo(model.placement.output);
     const { nEmbd, nVocab } = model.hp;
     const row = this.#reading.lengths.prompt - 1;
-    return device.run((g) => {
-      const last = g.rows(this.#x, TYPES.f32, nEmbd, row, 1);
+    return this.#memory.device.run((g) => {
+      const last = g.rows(this.#memory.x, TYPES.f32, nEmbd, row, 1);
       const logits = g.output(model.graph.logits(g, last));
       return () => readTensor(logits, new Float32Array(nVocab));
     });
@@ -244,8 +249,6 @@ export class PrefillRun extends NativeOwner {
       for (const { cache } of this.job.targets) if (!cache.disposed) cache.rollBack();
     }
     this.#reading[Symbol.dispose]();
-    this.#masks[Symbol.dispose]();
-    this.#scratch[Symbol.dispose]();
-    this.#hidden[Symbol.dispose]();
+    this.#memory[Symbol.dispose]();
   }
 }

@@ -1,4 +1,3 @@
-import type { Device } from "../../ggml/device.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
@@ -11,7 +10,6 @@ import type { Rotation } from "./rotation.ts";
 
 export interface ChunkReader {
   readonly model: Model;
-  readonly device: Device;
   /** Hidden states, f32 [nEmbd, n]: the layer's input, which its output replaces. */
   readonly x: Tensor;
   readonly masks: MaskCache;
@@ -25,8 +23,8 @@ export async function readChunk(
   layer: ReadLayer,
   chunk: Chunk,
 ): Promise<void> {
-  const { model, device, observers } = reader;
-  await device.run(
+  const { model, observers } = reader;
+  await layer.shape.device.run(
     (g) => {
       const input = rows(g, reader, chunk, 0, chunk.n);
       const qkv = model.graph.queryKeyValue(g, layer.il, input);

@@ -13,6 +13,7 @@ import { Rotation } from "./rotation.ts";
 
 export interface ReadingInput {
   readonly model: Model;
+  /** Reads the layers to come. */
   readonly device: Device;
   readonly targets: readonly PrefillTarget[];
   readonly chunkTokens: number;
@@ -91,6 +92,13 @@ export class Reading extends NativeOwner implements ReadTokens {
     const positions = carried.map((i) => this.positions[i] as number);
     this[Symbol.dispose]();
     return Reading.#create({ ...input, positions }, undefined);
+  }
+
+  /** The same on another device; this reading is disposed. */
+  async on(device: Device): Promise<Reading> {
+    const moved = await Reading.#create({ ...this.input, device }, this.carrying);
+    this[Symbol.dispose]();
+    return moved;
   }
 
   /** Moves some rows of `x`, which ascend, to its first ones. */

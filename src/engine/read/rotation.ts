@@ -26,14 +26,15 @@ export class Rotation extends NativeOwner {
     super();
   }
 
-  /** For tokens at these positions, in the order of their rows. */
+  /** For tokens at these positions, in the order of their rows, in the layers of a device. */
   static async create(device: Device, model: Model, positions: Int32Array): Promise<Rotation> {
     const rotation = new Rotation(model, positions);
     const n = positions.length;
     try {
       for (const [il, layer] of model.layers.entries()) {
         const { rope, headDim, kernels } = layer;
-        if (kernels === undefined || rotation.#tables.has(rope)) continue;
+        if (layer.device !== device || kernels === undefined) continue;
+        if (rotation.#tables.has(rope)) continue;
         const spec = { type: TYPES.f32, shape: [headDim, n] };
         rotation.#tables.set(rope, device.allocate([spec]));
         for (const chunk of chunksOf(n, TABLE_CHUNK)) await rotation.#fill(device, il, chunk);

@@ -1,0 +1,83 @@
+import { NativeOwner } from "../../ggml/owner.ts";
+import type { Model } from "../../models/model.ts";
+import type { Stage } from "../../models/placement.ts";
+import { KernelGraph } from "./kernel-graph.ts";
+import { MaskedGraph } from "./masked-graph.ts";
+import type { DecodeGraph, DecodeStep, Sequence, StageData } from "./sequence.ts";
+
+/** Graphs of ggml's operations that are kept, each for its own sequences. */
+const MASKED_KEPT = 8;
+
+/** Decodes through the layers of one device, and keeps the graphs for it. */
+export class StageDecoder extends NativeOwner {
+  /** By columns: powers of two. */
+  readonly #kernelGraphs = new Map<number, KernelGraph>();
+  /** The latest used last. */
+  #maskedGraphs: MaskedGraph[] = [];
+  readonly #isOurs: boolean;
+  #built = 0;
+
+  constructor(
+    private readonly model: Model,
+    private readonly stage: Stage,
+  ) {
+    super();
+    const { device, first, end } = stage;
+    const layers = model.layers.slice(first, end);
+    this.#isOurs = device.hasKernels && layers.every(({ kernels }) => kernels !== undefined);
+  }
+
+  /** Graphs built so far. */
+  get built(): number {
+    return this.#built;
+  }
+
+  /** @returns milliseconds spent inside ggml */
+  step(steps: readonly DecodeStep[], data: StageData): Promise<number> {
+    this.assertAlive();
+    return this.#graphFor(steps).step(steps, data);
+  }
+
+  /** Frees the graphs that only this sequence used. */
+  forget(sequence: Sequence): void {
+    const [kept, forgotten] = [[] as MaskedGraph[], [] as MaskedGraph[]];
+    for (const graph of this.#maskedGraphs) (graph.reads(sequence) ? forgotten : kept).push(graph);
+    this.#maskedGraphs = kept;
+    for (const graph of forgotten) graph[Symbol.dispose]();
+  }
+
+  #graphFor(sequences: readonly Sequence[]): DecodeGraph {
+    return this.#isOurs ? this.#kernelGraph(sequences.length) : this.#maskedGraph(sequences);
+  }
+
+  #kernelGraph(n: number): KernelGraph {
+    const columns = 2 ** Math.ceil(Math.log2(n));
+    const found = this.#kernelGraphs.get(columns);
+    if (found !== undefined) return found;
+    const graph = new KernelGraph(this.model, this.stage, columns);
+    this.#built++;
+    this.#kernelGraphs.set(columns, graph);
+    return graph;
+  }
+
+  #maskedGraph(sequences: readonly Sequence[]): MaskedGraph {
+    const at = this.#maskedGraphs.findIndex((graph) => graph.fits(sequences));
+    const [found] = at < 0 ? [] : this.#maskedGraphs.splice(at, 1);
+    if (found !== undefined) {
+      this.#maskedGraphs.push(found);
+      return found;
+    }
+    // What reads these sequences is out of date.
+    for (const sequence of sequences) this.forget(sequence);
+    while (this.#maskedGraphs.length >= MASKED_KEPT) this.#maskedGraphs.shift()?.[Symbol.dispose]();
+    const graph = new MaskedGraph(this.model, this.stage, sequences);
+    this.#built++;
+    this.#maskedGraphs.push(graph);
+    return graph;
+  }
+
+  protected release(): void {
+    for (const graph of this.#kernelGraphs.values()) graph[Symbol.dispose]();
+    for (const graph of this.#maskedGraphs) graph[Symbol.dispose]();
+  }
+}
