@@ -11,7 +11,6 @@ import { rowBytes, TYPES } from "../ggml/types.ts";
 import { attention } from "../models/blocks/attention.ts";
 import { linear } from "../models/blocks/linear.ts";
 import { causalMask } from "../models/blocks/masks.ts";
-import { causalScores } from "./observe/scoring.ts";
 
 /** A speed of one operation alone. */
 export interface Speed {
@@ -69,7 +68,7 @@ export class SingleOperations implements Disposable {
     writeTensor(mask, causalMask(past, s.nQueries));
     const group = { firstHead: 0, nHeadKv: s.nHeadKv, k, v, mask: () => mask };
     const heads = { ...s, n: s.nQueries, scale: 1 / Math.sqrt(s.headDim), rope: ROPE };
-    const shape = { ...heads, kernels: this.#device.kernelsFor(heads) };
+    const shape = { ...heads, operations: this.#device.operationsFor(heads) };
     const ms = await this.#fastest(repetitions, (g) => attention(g, q, [group], shape));
     const pairs = s.nQueries * past + (s.nQueries * (s.nQueries + 1)) / 2;
     return { ms, gflops: (4 * pairs * s.nHead * s.headDim) / ms / 1e6, gigabytes: 0 };
@@ -82,11 +81,9 @@ export class SingleOperations implements Disposable {
       { type: TYPES.f16, shape: [s.headDim, s.nKv, s.nHeadKv] },
     ]);
     const [q, k] = buffer.tensors as [Tensor, Tensor];
-    const block = { nPast: s.nKv - s.nQueries, n: s.nQueries };
-    const kernels = this.#device.kernelsFor({ ...s, rope: ROPE });
-    const softmax = { scale: 1 / Math.sqrt(s.headDim) };
-    const scores = (g: InputGraph) => causalScores(g, { q, k, softmax }, block, kernels);
-    return await this.#fastest(repetitions, scores);
+    const operations = this.#device.operationsFor({ ...s, rope: ROPE });
+    const node = { q, k, scale: 1 / Math.sqrt(s.headDim) };
+    return await this.#fastest(repetitions, (g) => operations.scores(g, node));
   }
 
   /** Weights times columns. */
@@ -97,7 +94,8 @@ export class SingleOperations implements Disposable {
       { type: TYPES.f32, shape: [k, n] },
     ]);
     const [weight, x] = buffer.tensors as [Tensor, Tensor];
-    const ms = await this.#fastest(repetitions, (g) => linear(g, { weight }, x));
+    const { operations } = this.#device;
+    const ms = await this.#fastest(repetitions, (g) => linear(g, { weight, operations }, x));
     return {
       ms,
       gflops: (2 * k * m * n) / ms / 1e6,

@@ -4,9 +4,13 @@ import { Backend, GraphAllocator } from "./backend.ts";
 import type { Pointer } from "./ffi.ts";
 import { Graph } from "./graph.ts";
 import { InputGraph } from "./input-graph.ts";
-import { Kernels, type HeadsShape } from "./kernels/kernels.ts";
+import { Kernels } from "./kernels/kernels.ts";
 import type { KernelVariant } from "./kernels/library.ts";
 import { native } from "./native.ts";
+import { ggmlOperations } from "./operations/ggml.ts";
+import type { HeadsShape } from "./operations/nodes.ts";
+import type { Operations } from "./operations/operations.ts";
+import { ownOperations } from "./operations/own.ts";
 import { NativeOwner } from "./owner.ts";
 import { TensorBuffer, type BufferType, type TensorSpec } from "./tensor-buffer.ts";
 
@@ -39,6 +43,8 @@ export interface LastingGraph<T = unknown> extends Disposable {
 export class Device extends NativeOwner {
   readonly #backend: Backend;
   readonly #kernels: Kernels | undefined;
+  /** What multiplies weights; heads may have others. */
+  readonly operations: Operations;
   readonly #allocator: GraphAllocator;
   readonly #memories = new Map<BufferType, WeightMemory>();
   readonly #queue = pLimit(1);
@@ -48,6 +54,7 @@ export class Device extends NativeOwner {
     super();
     this.#backend = new Backend(threads);
     this.#kernels = kernels && new Kernels(kernels, threads, this.#backend.bufferType);
+    this.operations = this.#kernels === undefined ? ggmlOperations : ownOperations(this.#kernels);
     this.#allocator = new GraphAllocator(this.#backend);
   }
 
@@ -61,9 +68,9 @@ export class Device extends NativeOwner {
     return this.#kernels !== undefined;
   }
 
-  /** Our own operations on heads of this shape; none where ggml's are used. Asked once a layer, when a model is loaded. */
-  kernelsFor(shape: HeadsShape): Kernels | undefined {
-    return this.#kernels?.attends(shape) === true ? this.#kernels : undefined;
+  /** What heads of this shape are computed with. Asked once a layer, when a model is loaded. */
+  operationsFor(shape: HeadsShape): Operations {
+    return this.#kernels?.attends(shape) === true ? this.operations : ggmlOperations;
   }
 
   /** Bytes that our kernels pack weights, keys and values into. */
@@ -113,7 +120,7 @@ export class Device extends NativeOwner {
   run<T>(build: (g: InputGraph) => () => T, maxNodes?: number): Promise<T> {
     return this.#queue(async () => {
       this.assertAlive();
-      using graph = new InputGraph(maxNodes, this.#kernels);
+      using graph = new InputGraph(maxNodes);
       const read = build(graph);
       this.#kernels?.workspace.prepare(graph.workspaceBytes);
       this.#allocator.allocate(graph);
@@ -132,7 +139,7 @@ export class Device extends NativeOwner {
    */
   lasting<T>(build: (g: Graph) => T, maxNodes: number, columns?: Pointer): LastingGraph<T> {
     this.assertAlive();
-    const graph = new Graph(maxNodes, this.#kernels, columns);
+    const graph = new Graph(maxNodes, columns);
     const allocator = new GraphAllocator(this.#backend);
     const free = () => {
       allocator[Symbol.dispose]();

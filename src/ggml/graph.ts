@@ -1,8 +1,9 @@
 import type { Pointer } from "./ffi.ts";
 import type { GgmlFunctions } from "./functions.ts";
-import type { CustomNodes, Kernels, SoftmaxOptions } from "./kernels/kernels.ts";
+import type { CustomNodes } from "./kernels/kernels.ts";
 import { allocateStruct, freeStruct, type KernelStruct } from "./kernels/structs.ts";
 import { native } from "./native.ts";
+import type { SoftmaxOptions } from "./operations/nodes.ts";
 import { NativeOwner } from "./owner.ts";
 import {
   newTensor,
@@ -46,8 +47,6 @@ export class Graph extends NativeOwner implements CustomNodes {
 
   constructor(
     maxNodes = 2048,
-    /** Our own operations, where they are used. */
-    readonly kernels?: Kernels,
     /** Of a decode step: where it says, i32 [1], how many of its columns are there; what one gives depends on no other. */
     readonly columns?: Pointer,
   ) {

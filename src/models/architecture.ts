@@ -1,7 +1,8 @@
 import type { Graph } from "../ggml/graph.ts";
+import type { Operations } from "../ggml/operations/operations.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { Metadata } from "../gguf/metadata.ts";
-import type { QueryKeyValue } from "./blocks/heads.ts";
+import type { QueryKeyValue } from "../ggml/operations/nodes.ts";
 import type { HyperParameters } from "./hyper-parameters.ts";
 
 /** What a file must hold for one weight: its name, its shape in ggml order, whether it may be absent. */
@@ -22,6 +23,8 @@ export type Weights = Readonly<Record<string, Tensor | undefined>>;
 export interface ModelWeights {
   readonly model: Weights;
   readonly layers: readonly Weights[];
+  /** What multiplies a layer's weights; without a layer, those that give the logits. */
+  readonly operations: (il?: number) => Operations;
 }
 
 /** A transformer in the pieces that prefill and decode put together around attention. */

@@ -3,9 +3,9 @@ import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { Architecture, ModelWeights, TensorRules, TransformerGraph } from "./architecture.ts";
 import { swigluFfn } from "./blocks/ffn.ts";
 import { projectHeads } from "./blocks/heads.ts";
-import { linear, type Weight } from "./blocks/linear.ts";
+import { linear, matrix } from "./blocks/linear.ts";
 import { moeFfn } from "./blocks/moe.ts";
-import { rmsNorm } from "./blocks/norm.ts";
+import { rmsNorm } from "../ggml/operations/ggml.ts";
 import { readHyperParameters, type HyperParameters } from "./hyper-parameters.ts";
 import type { FeedForwardShape, LayerShape } from "./layer-shape.ts";
 
@@ -97,9 +97,9 @@ function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGrap
     embed: (g, tokens) => g.getRows((model.tokenEmbdRows ?? model.tokenEmbd) as Tensor, tokens),
 
     queryKeyValue(g, il, x) {
-      const w = layer(il);
-      const heads = { q: matrix(w, "q"), k: matrix(w, "k"), v: matrix(w, "v") };
-      return projectHeads(g, x, norm(w.attnNorm), heads, shape(il));
+      const of = (name: string) => matrix(weights, il, name);
+      const heads = { q: of("q"), k: of("k"), v: of("v") };
+      return projectHeads(g, x, norm(layer(il).attnNorm), heads, shape(il));
     },
 
     rotate: (g, il, heads, positions) => g.rope(heads, positions, factors(il), shape(il).rope),
@@ -109,15 +109,16 @@ function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGrap
     sinkLogits: (il) => layer(il).sinkLogits,
 
     projectAttention: (g, il, attention) =>
-      linear(g, { weight: matrix(layer(il), "o").weight }, attention),
+      linear(g, { ...matrix(weights, il, "o"), bias: undefined }, attention),
 
     finishLayer(g, il, x, attention) {
       const w = layer(il);
-      const y = linear(g, matrix(w, "o"), attention, { residual: x });
-      const [gate, up, down] = [matrix(w, "gate"), matrix(w, "up"), matrix(w, "down")];
+      const of = (name: string) => matrix(weights, il, name);
+      const y = linear(g, of("o"), attention, { residual: x });
+      const [gate, up, down] = [of("gate"), of("up"), of("down")];
       if (w.router === undefined) return swigluFfn(g, y, norm(w.ffnNorm), { gate, up, down });
       const experts = {
-        router: w.router,
+        router: of("router"),
         gate: gate.weight,
         up: up.weight,
         down: down.weight,
@@ -125,10 +126,11 @@ function llamaGraph(hp: HyperParameters, weights: ModelWeights): TransformerGrap
       return g.add(moeFfn(g, rmsNorm(g, y, norm(w.ffnNorm)), experts, shape(il).ffn), y);
     },
 
-    logits: (g, x) =>
-      linear(g, { weight: (model.output ?? model.tokenEmbd) as Tensor }, x, {
-        norm: norm(model.outputNorm),
-      }),
+    logits(g, x) {
+      const weight = (model.output ?? model.tokenEmbd) as Tensor;
+      const operations = weights.operations();
+      return linear(g, { weight, operations }, x, { norm: norm(model.outputNorm) });
+    },
   };
 }
 
@@ -142,8 +144,4 @@ function withoutScale(rope: RopeParameters): RopeParameters {
   // ggml multiplies by 1 + 0.1 ln(1 / freqScale) where extFactor is not 0 (ggml.c, rope_yarn).
   const yarn = rope.extFactor === 0 ? 1 : 1 - 0.1 * Math.log(rope.freqScale);
   return { ...rope, attnFactor: 1 / yarn };
-}
-
-function matrix(w: Readonly<Record<string, Tensor>>, name: string): Weight {
-  return { weight: w[name] as Tensor, bias: w[`${name}Bias`] };
 }

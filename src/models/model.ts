@@ -1,6 +1,6 @@
 import { PyramidKVError } from "../errors.ts";
 import type { Device } from "../ggml/device.ts";
-import type { Kernels } from "../ggml/kernels/kernels.ts";
+import type { Operations } from "../ggml/operations/operations.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import type { GgufFile } from "../gguf/file.ts";
 import type { Metadata } from "../gguf/metadata.ts";
@@ -19,8 +19,8 @@ export interface ModelLayer extends Omit<LayerShape, "sinkLogits"> {
   readonly device: Device;
   /** f32 [nHead] */
   readonly sinkLogits?: Tensor | undefined;
-  /** Our own operations on its heads; none where ggml's are used. */
-  readonly kernels?: Kernels | undefined;
+  /** What its heads are computed with. */
+  readonly operations: Operations;
 }
 
 /** A loaded model: its numbers, its weights, and the graph pieces that use them. */
@@ -48,7 +48,7 @@ export class Model extends NativeOwner {
     this.layers = hp.layers.map((layer, il) => {
       const device = placement.device(il);
       const sinkLogits = graph.sinkLogits(il);
-      return { ...layer, device, sinkLogits, kernels: device.kernelsFor(layer) };
+      return { ...layer, device, sinkLogits, operations: device.operationsFor(layer) };
     });
     this.stages = stagesOf(placement, hp.nLayer);
     this.#store = store;

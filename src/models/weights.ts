@@ -88,7 +88,9 @@ export class WeightStore extends NativeOwner {
       for (const buffer of buffers) buffer[Symbol.dispose]();
       throw error;
     }
-    return new WeightStore(buffers, { model, layers });
+    const operations = (il?: number) =>
+      (il === undefined ? placement.output : placement.device(il)).operations;
+    return new WeightStore(buffers, { model, layers, operations });
   }
 
   protected release(): void {

@@ -1,5 +1,5 @@
 import type { ReferenceInput, ReferenceRule } from "../../src/compression/reference.ts";
-import { attentionScores } from "../../src/engine/observe/attention-scores.ts";
+import { attentionScores } from "../../src/ggml/operations/attention-scores.ts";
 import type { Device } from "../../src/ggml/device.ts";
 import { readTensor } from "../../src/ggml/tensor-buffer.ts";
 import { TYPES } from "../../src/ggml/types.ts";

@@ -1,12 +1,12 @@
 import type { LastingGraph } from "../../ggml/device.ts";
 import type { Pointer } from "../../ggml/ffi.ts";
 import type { Graph, RopeParameters } from "../../ggml/graph.ts";
-import type { Kernels } from "../../ggml/kernels/kernels.ts";
+import type { DecodeOperation } from "../../ggml/operations/operations.ts";
+import { joinHeads } from "../../ggml/operations/own.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
 import { hostAddress, readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
-import { joinHeads } from "../../models/blocks/heads.ts";
 import { unitPairs } from "../../models/blocks/rope.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import type { Stage } from "../../models/placement.ts";
@@ -112,7 +112,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     this.#active[0] = steps.length;
     const parts = this.#segments.write(this.#table, steps);
     const bytes = this.#layers.map((layer, i) => {
-      return (layer.kernels as Kernels).decodeBytes(layer, parts[i] as number);
+      return decodeOf(layer).workspaceBytes(layer, parts[i] as number);
     });
     return Math.max(0, ...bytes);
   }
@@ -133,7 +133,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
       const qkv = joinHeads(g, model.graph.queryKeyValue(g, il, x));
       const view = (words: number, rows: number, offset: number) =>
         g.view3d(inputs.table, [words, SEGMENTS, rows], [4 * words, 4 * words * SEGMENTS], offset);
-      const attended = (layer.kernels as Kernels).decode(
+      const attended = decodeOf(layer).node(
         g,
         {
           qkv,
@@ -170,4 +170,8 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     this.#graph[Symbol.dispose]();
     this.#buffer[Symbol.dispose]();
   }
+}
+
+function decodeOf({ operations }: ModelLayer): DecodeOperation {
+  return operations.decode as DecodeOperation;
 }

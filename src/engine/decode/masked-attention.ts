@@ -5,7 +5,7 @@ import { hadamard } from "../../kvcache/kv-format.ts";
 import { slidOut, type HeadGroup, type LayerCache } from "../../kvcache/layer-cache.ts";
 import { attention, type KvGroup } from "../../models/blocks/attention.ts";
 import { MASKED, VISIBLE } from "../../models/blocks/masks.ts";
-import type { QueryKeyValue } from "../../models/blocks/heads.ts";
+import type { QueryKeyValue } from "../../ggml/operations/nodes.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 
 /** A stretch of the packed mask: groups of equal length and capacity share one. */

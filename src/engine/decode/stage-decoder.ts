@@ -24,7 +24,8 @@ export class StageDecoder extends NativeOwner {
     super();
     const { device, first, end } = stage;
     const layers = model.layers.slice(first, end);
-    this.#isOurs = device.hasKernels && layers.every(({ kernels }) => kernels !== undefined);
+    this.#isOurs =
+      device.hasKernels && layers.every(({ operations }) => operations.decode !== undefined);
   }
 
   /** Graphs built so far. */

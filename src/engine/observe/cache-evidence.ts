@@ -1,5 +1,6 @@
 import type { LayerEvidence, SummedKind } from "../../compression/evidence.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
+import { attentionScores } from "../../ggml/operations/attention-scores.ts";
 import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
 import { queryHeads } from "../../kvcache/head-runs.ts";
@@ -7,12 +8,10 @@ import type { HeadGroup, LayerCache } from "../../kvcache/layer-cache.ts";
 import { queriesOf, softmaxOf } from "../../models/blocks/attention.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import { ACCUMULATIONS } from "./accumulators.ts";
-import { attentionScores } from "./attention-scores.ts";
 import { evidenceOf } from "./evidence.ts";
 import type { QueryRing } from "./query-ring.ts";
 import type { Received } from "./received.ts";
 import { gatherRows, plainKeys, readRows } from "./rows.ts";
-import { causalScores } from "./scoring.ts";
 import { endsWith, visibility, type Places } from "./visibility.ts";
 
 /** A layer's cache while tokens are decoded. */
@@ -135,7 +134,7 @@ function groupScores(
     const row = rowBytes(TYPES.f16, headDim);
     const size = [headDim, heads.length, heads.nHeadKv] as const;
     const k = g.view3d(layer.k, size, [row, row * heads.capacity], heads.row * row);
-    return causalScores(g, { q, k, softmax }, { nPast, n }, shape.kernels);
+    return shape.operations.scores(g, { q, k, ...softmax });
   }
   const extents = held.map((_, i) => {
     return { row: heads.row + i * heads.capacity, length: heads.length };

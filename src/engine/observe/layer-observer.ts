@@ -1,5 +1,5 @@
 import type { InputGraph } from "../../ggml/input-graph.ts";
-import type { AttentionNode } from "../../ggml/kernels/kernels.ts";
+import type { Summed } from "../../ggml/operations/nodes.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 import type { HeadRun } from "../../kvcache/head-runs.ts";
 import type { LayerScratch } from "../../kvcache/layer-scratch.ts";
@@ -45,7 +45,7 @@ export interface LayerObserver {
   /** Rotated queries, f32 [headDim, nHead, n]; keys and values of the chunk are in the scratch. */
   onRotated?(g: InputGraph, q: Tensor, chunk: Chunk): void;
   /** What attention itself is to gather of a run's heads on its way, over their first `nKv` tokens. */
-  alongside?(g: InputGraph, run: HeadRun, chunk: Chunk, nKv: number): Alongside;
+  alongside?(g: InputGraph, run: HeadRun, chunk: Chunk, nKv: number): Summed;
   /** Whether `onAttended` needs the results of all of a chunk's queries, in the last layer too. */
   wantsAttended?(chunk: Chunk): boolean;
   onAttended?(g: InputGraph, attended: Attended, chunk: Chunk): void;
@@ -58,6 +58,3 @@ export interface LayerObserver {
   /** More nodes than it adds to a chunk's graph for each kv head. */
   nodesPerHead?(chunk: Chunk): number;
 }
-
-/** What attention gathers on its way. */
-export type Alongside = Pick<AttentionNode, "sums" | "peaks">;

@@ -1,12 +1,13 @@
 import type { EvidenceKind } from "../../compression/evidence.ts";
 import type { Device } from "../../ggml/device.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
+import type { Summed } from "../../ggml/operations/nodes.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 import type { HeadRun } from "../../kvcache/head-runs.ts";
 import type { Model } from "../../models/model.ts";
 import { ACCUMULATIONS, type AccumulatedKind } from "./accumulators.ts";
-import type { Alongside, Attended, Chunk, LayerObserver, ReadLayer } from "./layer-observer.ts";
+import type { Attended, Chunk, LayerObserver, ReadLayer } from "./layer-observer.ts";
 import { QuerySums } from "./query-statistics.ts";
 import { Samples } from "./samples.ts";
 import { Sums } from "./sums.ts";
@@ -62,7 +63,7 @@ export class Observation extends NativeOwner implements LayerObserver {
     this.sums.onRotated(g, q, chunk);
   }
 
-  alongside(g: InputGraph, run: HeadRun, chunk: Chunk, nKv: number): Alongside {
+  alongside(g: InputGraph, run: HeadRun, chunk: Chunk, nKv: number): Summed {
     return this.sums.alongside(g, run, chunk, nKv);
   }
 

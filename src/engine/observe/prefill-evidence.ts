@@ -1,5 +1,5 @@
 import type { LayerEvidence, OutputErrors, QueryStatistics } from "../../compression/evidence.ts";
-import { ROPE_NEOX } from "../../ggml/kernels/kernels.ts";
+import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
 import { counted } from "./accumulators.ts";
 import { evidenceOf, type GatheredHead } from "./evidence.ts";
 import type { Observation } from "./observation.ts";

@@ -1,13 +1,13 @@
 import type { InputGraph } from "../../ggml/input-graph.ts";
-import type { Kernels, SoftmaxOptions } from "../../ggml/kernels/kernels.ts";
-import { tensorShape, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { countedScores } from "../../ggml/operations/ggml.ts";
+import type { ScoreNode } from "../../ggml/operations/nodes.ts";
+import type { Tensor } from "../../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
 import type { HeadRun } from "../../kvcache/head-runs.ts";
 import type { LayerScratch } from "../../kvcache/layer-scratch.ts";
 import { softmaxOf } from "../../models/blocks/attention.ts";
 import type { ModelLayer } from "../../models/model.ts";
 import type { Accumulation } from "./accumulators.ts";
-import { attentionScores } from "./attention-scores.ts";
 
 /** Queries `[at, at + n)` of those that are held head by head. */
 export interface QueryBlock {
@@ -27,16 +27,6 @@ export interface HeldQueries {
   readonly queries: Tensor;
 }
 
-/** Queries, the keys that they attend to, and how. */
-export interface Scored {
-  /** f32 [headDim, n, nHead] */
-  readonly q: Tensor;
-  /** f16 [headDim, nPast + n, nHeadKv] */
-  readonly k: Tensor;
-  /** Of the query heads of `q`. */
-  readonly softmax: SoftmaxOptions;
-}
-
 /** A chunk's queries `[from, from + n)`, of `q` f32 [headDim, nHead, …], head by head: f32 [headDim, n, nHead]. */
 export function blockOf(
   g: InputGraph,
@@ -52,7 +42,7 @@ export function blockOf(
 
 /** Attention that a block of queries gives to a run's tokens and to each other: f32 [nPast + n, 1, nHead of the run]. */
 export function windowScores(g: InputGraph, held: HeldQueries, block: QueryBlock): Tensor {
-  return causalScores(g, scored(g, held, block), block, held.shape.kernels);
+  return held.shape.operations.scores(g, scored(g, held, block));
 }
 
 /** The same by ggml's operations, as far as a rule counts it. */
@@ -62,36 +52,7 @@ export function blockScores(
   block: QueryBlock,
   rule: Pick<Accumulation, "distance" | "peaks">,
 ): Tensor {
-  return ggmlScores(g, scored(g, held, block), block, rule);
-}
-
-/**
- * Attention that `n` queries after `nPast` tokens give to these and to each other: f32 [nPast + n, 1, nHead of `q`],
- * by our own operation, which needs no attention weights in memory, or by ggml's.
- */
-export function causalScores(
-  g: InputGraph,
-  { q, k, softmax }: Scored,
-  { nPast, n }: Pick<QueryBlock, "nPast" | "n">,
-  kernels: Kernels | undefined,
-): Tensor {
-  if (kernels === undefined) {
-    return ggmlScores(g, { q, k, softmax }, { nPast, n }, { distance: 0, peaks: false });
-  }
-  const into = g.zeros([nPast + n, tensorShape(q)[2] as number]);
-  g.expand(kernels.attention(g, { q, k, sums: [{ into, distance: 0 }], ...softmax }));
-  return into;
-}
-
-function ggmlScores(
-  g: InputGraph,
-  { q, k, softmax }: Scored,
-  { nPast, n }: Pick<QueryBlock, "nPast" | "n">,
-  rule: Pick<Accumulation, "distance" | "peaks">,
-): Tensor {
-  const nHead = tensorShape(q)[2] as number;
-  const ones = () => g.constant(TYPES.f32, [1, n, nHead], new Float32Array(n * nHead).fill(1));
-  return attentionScores(g, { q, k: g.cast(k, TYPES.f32), nPast, ...softmax, ...rule, ones });
+  return countedScores(g, scored(g, held, block), rule);
 }
 
 /** A block's queries of a run's heads, and the run's keys. */
@@ -99,7 +60,7 @@ function scored(
   g: InputGraph,
   { scratch, shape, run, queries }: HeldQueries,
   { nPast, stride, at, n }: QueryBlock,
-): Scored {
+): ScoreNode {
   const group = shape.nHead / shape.nHeadKv;
   const row = rowBytes(TYPES.f32, shape.headDim);
   const offset = (run.firstHead * group * stride + at) * row;
@@ -107,6 +68,6 @@ function scored(
   return {
     q: g.view3d(queries, size, [row, row * stride], offset),
     k: scratch.keys(g, run, nPast + n),
-    softmax: softmaxOf(g, run, shape),
+    ...softmaxOf(g, run, shape),
   };
 }

@@ -1,7 +1,7 @@
 import type { Device } from "../../ggml/device.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Graph } from "../../ggml/graph.ts";
-import type { Kernels } from "../../ggml/kernels/kernels.ts";
+import type { Summed } from "../../ggml/operations/nodes.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
 import { readTensor, zeroTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
@@ -16,7 +16,7 @@ import {
   type AccumulatedKind,
   type Span,
 } from "./accumulators.ts";
-import type { Alongside, Chunk, LayerObserver, ReadLayer } from "./layer-observer.ts";
+import type { Chunk, LayerObserver, ReadLayer } from "./layer-observer.ts";
 import { blockOf, blockScores } from "./scoring.ts";
 import type { ObservationSize } from "./target.ts";
 
@@ -51,8 +51,8 @@ export class Sums extends NativeOwner implements LayerObserver {
     };
     this.#received = new Map(kinds.map((kind) => [kind, allocate(size.rows, nHead)]));
     const { lengths, chunkTokens } = size;
-    const isOurs = compressible.every((il) => layers[il]?.kernels !== undefined);
-    if (kinds.length > 0 && !isOurs) {
+    const gathers = compressible.every((il) => layers[il]?.operations.gather !== undefined);
+    if (kinds.length > 0 && !gathers) {
       const longest = Math.max(Math.min(lengths.prompt, chunkTokens), lengths.probe);
       this.#queries = allocate(headDim, longest, nHead);
     }
@@ -70,7 +70,7 @@ export class Sums extends NativeOwner implements LayerObserver {
     else if (this.#kindsOf(chunk).length > 0) this.#keep(g, this.#queries, q, chunk);
   }
 
-  alongside(g: InputGraph, run: HeadRun, chunk: Chunk, nKv: number): Alongside {
+  alongside(g: InputGraph, run: HeadRun, chunk: Chunk, nKv: number): Summed {
     const kinds = this.#queries === undefined ? this.#alongsideOf(chunk) : [];
     return this.#summed(g, kinds, run, nKv);
   }
@@ -160,7 +160,7 @@ export class Sums extends NativeOwner implements LayerObserver {
   }
 
   /** Where these kinds of sums, which the same queries add to, are gathered. */
-  #summed(g: Graph, kinds: readonly AccumulatedKind[], run: HeadRun, nKv: number): Alongside {
+  #summed(g: Graph, kinds: readonly AccumulatedKind[], run: HeadRun, nKv: number): Summed {
     const sums = kinds.map((kind) => {
       return { into: this.#sumsOf(g, kind, run, nKv), distance: ACCUMULATIONS[kind].distance };
     });
@@ -183,11 +183,10 @@ export class Sums extends NativeOwner implements LayerObserver {
           const node = {
             q: queriesOf(g, asked, run, { ...shape, n }),
             k: scratch.keys(g, run, nKv),
-            likeAttention: true,
             ...softmaxOf(g, run, shape),
             ...this.#summed(g, kinds, run, nKv),
           };
-          g.expand((shape.kernels as Kernels).attention(g, node));
+          shape.operations.gather?.(g, node);
         }
       }
     }

@@ -104,12 +104,9 @@ function finish(
   g.expand(g.copy(reader.model.graph.finishLayer(g, il, residual, finished), residual));
 }
 
-/** ggml attends in tiles of 64 queries, and sums fewer than a tile in another order. */
-const QUERY_TILE = 64;
-
 /**
- * Of the last layer only the last token's result is used. ggml's attention takes the last whole tile all the
- * same: a query alone would be summed otherwise, and the logits no longer equal libllama's to the bit.
+ * Of the last layer only the last token's result is used. The last whole tile attends all the same: with ggml's
+ * operations a query alone would be summed otherwise, and the logits no longer equal libllama's to the bit.
  */
 function usedSpan(
   { observers }: ChunkReader,
@@ -123,9 +120,9 @@ function usedSpan(
     return { attend: 0, finish: isUsed ? n - 1 : n };
   }
   if (!isUsed) return undefined;
-  if (shape.kernels !== undefined) return { attend: n - 1, finish: n - 1 };
-  const tiles = Math.max(0, Math.floor(n / QUERY_TILE) - 1);
-  return { attend: tiles * QUERY_TILE, finish: n - 1 };
+  const { queryTile } = shape.operations;
+  const tiles = Math.max(0, Math.floor(n / queryTile) - 1);
+  return { attend: tiles * queryTile, finish: n - 1 };
 }
 
 /** More nodes than one layer can have: ragged heads take an attention node each, experts and observers a few. */

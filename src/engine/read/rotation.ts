@@ -1,11 +1,11 @@
 import type { Device } from "../../ggml/device.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
-import type { Graph, RopeParameters } from "../../ggml/graph.ts";
+import type { RopeParameters } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
 import { type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
-import { joinHeads, type QueryKeyValue } from "../../models/blocks/heads.ts";
+import type { QueryKeyValue } from "../../ggml/operations/nodes.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import { unitPairs } from "../../models/blocks/rope.ts";
 import type { Chunk } from "../observe/layer-observer.ts";
@@ -32,8 +32,8 @@ export class Rotation extends NativeOwner {
     const n = positions.length;
     try {
       for (const [il, layer] of model.layers.entries()) {
-        const { rope, headDim, kernels } = layer;
-        if (layer.device !== device || kernels === undefined) continue;
+        const { rope, headDim, operations } = layer;
+        if (layer.device !== device || !operations.rotatesByTable) continue;
         if (rotation.#tables.has(rope)) continue;
         const spec = { type: TYPES.f32, shape: [headDim, n] };
         rotation.#tables.set(rope, device.allocate([spec]));
@@ -82,18 +82,10 @@ export class Rotation extends NativeOwner {
   ): Tensor {
     this.assertAlive();
     const layer = this.#layer(il);
-    if (layer.kernels !== undefined) {
-      const table = this.#rows(g, il, first, n);
-      const q = layer.kernels.rotate(g, { qkv: joinHeads(g, qkv), table, k, v }, layer);
-      g.expand(q);
-      return q;
-    }
     const positions = g.constant(TYPES.i32, [n], this.positions.slice(first, first + n));
-    const rotate = (heads: Tensor) => this.model.graph.rotate(g, il, heads, positions);
-    const byHead = (g: Graph, t: Tensor) => g.permute(t, 0, 2, 1, 3); // [headDim, n, heads]
-    g.expand(g.copy(byHead(g, rotate(qkv.k)), k));
-    g.expand(g.copy(byHead(g, qkv.v), v));
-    return rotate(qkv.q);
+    const rotated = (heads: Tensor) => this.model.graph.rotate(g, il, heads, positions);
+    const table = () => this.#rows(g, il, first, n);
+    return layer.operations.rotate(g, { qkv, rotated, table, k, v }, layer);
   }
 
   protected release(): void {

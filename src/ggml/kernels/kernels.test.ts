@@ -7,7 +7,6 @@ import { Device, type WeightMemory } from "../device.ts";
 import { readTensor, writeTensor, type Tensor } from "../tensor-buffer.ts";
 import { TYPES } from "../types.ts";
 import { chooseKernels, KERNEL_CHOICES } from "./choices.ts";
-import type { Kernels } from "./kernels.ts";
 import { kernelLibrary, loadKernelLibrary, SELFTEST_OPERATIONS } from "./library.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pyramidkv-kernels-"));
@@ -81,10 +80,9 @@ describe.each(running)("after operations of $name", (variant) => {
       for (let repeat = 0; repeat < 3; repeat++) {
         result = await on.run((g) => {
           const input = g.constant(TYPES.f32, [k, n], x);
-          if (g.kernels !== undefined) {
-            const w = plainWeights.tensors[0] as Tensor;
-            g.expand(g.kernels.linear(g, { x: input, weights: [w], biases: [], gated: false }));
-          }
+          const w = plainWeights.tensors[0] as Tensor;
+          const node = { x: input, weights: [w], biases: [], gated: false };
+          if (on === own) g.expand(own.operations.linear(g, node).parts[0] as Tensor);
           const y = g.output(g.mulMat(weights.tensors[0] as Tensor, input));
           return () => readTensor(y, new Float32Array(m * n));
         });
@@ -122,12 +120,8 @@ describe.each(running.filter((v) => v.precision === "int8"))("$name", (variant) 
     const got = await device.run((g) => {
       const input = g.constant(TYPES.f32, [k, columns], x);
       const y = g.output(
-        (g.kernels as Kernels).linear(g, {
-          x: input,
-          weights: [weights],
-          biases: [],
-          gated: false,
-        }),
+        device.operations.linear(g, { x: input, weights: [weights], biases: [], gated: false })
+          .parts[0] as Tensor,
       );
       return () => readTensor(y, new Float32Array(m * columns));
     });

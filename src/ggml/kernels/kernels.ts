@@ -8,6 +8,15 @@ import {
   type Tensor,
 } from "../tensor-buffer.ts";
 import type { TensorType } from "../types.ts";
+import type {
+  DecodeInputs,
+  HeadsShape,
+  LinearNode,
+  ScoreNode,
+  SoftmaxOptions,
+  Summed,
+} from "../operations/nodes.ts";
+import { ROPE_NEOX } from "../operations/nodes.ts";
 import { kernelLibrary, type KernelLibrary, type KernelVariant } from "./library.ts";
 import { MOST_SUMS, type KernelStruct } from "./structs.ts";
 import { Workspace } from "./workspace.ts";
@@ -35,68 +44,16 @@ export interface CustomNodes {
   ): Tensor;
 }
 
-/** `dst = W x`, and what is fused with it. */
-export interface LinearNode {
-  /** f32 [k, n] */
-  readonly x: Tensor;
-  /** [k, m] each, three at most; gate and up where `gated`. */
-  readonly weights: readonly Tensor[];
-  /** f32 [m], where a weight has one. */
-  readonly biases: readonly (Tensor | undefined)[];
-  /** RMS norm of `x` before: f32 [k]. */
-  readonly norm?: { readonly weight: Tensor; readonly epsilon: number } | undefined;
-  /** silu(gate x) · (up x) */
-  readonly gated: boolean;
-  /** Added to the result, f32 of its shape. */
-  readonly residual?: Tensor | undefined;
-}
-
-/** Sums of the attention that keys receive. */
-export interface KeySums {
-  /** f32 [nKv, nHead] */
-  readonly into: Tensor;
-  /** Only attention from at least so far away counts. */
-  readonly distance: number;
-}
-
-/** How products of queries and keys become attention. */
-export interface SoftmaxOptions {
-  /** Factor on q·k. */
-  readonly scale: number;
-  /** Logits x become softcap · tanh(x / softcap); as they are by default. */
-  readonly softcap?: number | undefined;
-  /** f32 [query heads]: a learned logit that takes weight which no token gets; none by default. */
-  readonly sinkLogits?: Tensor | undefined;
-}
-
-/** Attention of many queries, and what is summed of it. */
-export interface AttentionNode extends SoftmaxOptions {
-  /** f32 [headDim, n, nHead] */
-  readonly q: Tensor;
-  /** f16 [headDim, nKv, nHeadKv]; the last n keys are the queries' own. */
-  readonly k: Tensor;
-  /** f16 like `k`; without it only the sums are computed. */
+/** Attention of many queries; without values only what is summed of it. */
+export interface KernelAttention extends ScoreNode, Summed {
+  /** f16 like `k` */
   readonly v?: Tensor | undefined;
   /** Keys that a query sees, its own included (sliding window); all by default. */
   readonly window?: number | undefined;
-  /** What each token receives of these queries is added there: `MOST_SUMS` kinds at most. */
-  readonly sums?: readonly KeySums[];
-  /** The largest is kept in `sums` instead of the sum. */
-  readonly peaks?: boolean;
   /** Whether sums alone are computed with the products of attention, to be what they are alongside it. */
   readonly likeAttention?: boolean;
 }
 
-/** How a layer's queries, keys and values are cut into heads and rotated. */
-export interface HeadsShape {
-  readonly headDim: number;
-  readonly nHead: number;
-  readonly nHeadKv: number;
-  readonly rope: { readonly mode: number; readonly dims: number };
-}
-
-/** Pairs half of the rotated dimensions apart, as GPT-NeoX has them. */
-export const ROPE_NEOX = 2;
 /** Lanes of AVX-512. */
 const WIDE = 16;
 /** Columns that the kernels compute without packing the weights (native/src/ops.h). */
@@ -190,7 +147,7 @@ export class Kernels extends NativeOwner {
    * f32 [headDim, nHead, n]; without values a tensor of no use, which must be expanded for its sums. Sums alone are
    * computed in f32 by all variants unless asked otherwise: a window's are cheap, and decide which tokens are kept.
    */
-  attention(g: CustomNodes, node: AttentionNode): Tensor {
+  attention(g: CustomNodes, node: KernelAttention): Tensor {
     const [headDim, n, nHead] = tensorShape(node.q) as [number, number, number];
     const [, nKv, nHeadKv] = tensorShape(node.k) as [number, number, number];
     const sources = [node.q, node.k];
@@ -254,11 +211,7 @@ export class Kernels extends NativeOwner {
    *   `SegmentTable`: segments i64 [3, segments, nHeadKv · n] and columns i64 [4, n]
    * @returns f32 [headDim · nHead, n]
    */
-  decode(
-    g: CustomNodes,
-    inputs: { qkv: Tensor; table: Tensor; segments: Tensor; columns: Tensor },
-    shape: HeadsShape & SoftmaxOptions,
-  ): Tensor {
+  decode(g: CustomNodes, inputs: DecodeInputs, shape: HeadsShape & SoftmaxOptions): Tensor {
     const { headDim, nHead, scale, softcap = 0, sinkLogits } = shape;
     const n = tensorShape(inputs.qkv)[1] as number;
     const sources = [inputs.qkv, inputs.table, inputs.segments, inputs.columns];

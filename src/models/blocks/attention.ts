@@ -1,10 +1,6 @@
 import type { Graph } from "../../ggml/graph.ts";
-import type {
-  AttentionNode,
-  HeadsShape,
-  Kernels,
-  SoftmaxOptions,
-} from "../../ggml/kernels/kernels.ts";
+import type { HeadsShape, SoftmaxOptions, Summed } from "../../ggml/operations/nodes.ts";
+import type { Operations } from "../../ggml/operations/operations.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 
 /** The kv heads `[firstHead, firstHead + nHeadKv)` of a layer. */
@@ -22,7 +18,7 @@ export interface KvGroup extends HeadRange {
   /** f16 [nKv, n]: 0 where a query sees a key, -infinity elsewhere. Our kernels need none: they are causal. */
   mask(): Tensor;
   /** What each key receives is gathered there. Our kernels alone do that. */
-  readonly summed?: Pick<AttentionNode, "sums" | "peaks">;
+  readonly summed?: Summed;
 }
 
 export interface AttentionShape extends HeadsShape, SoftmaxOptions {
@@ -30,8 +26,7 @@ export interface AttentionShape extends HeadsShape, SoftmaxOptions {
   readonly n: number;
   /** Keys that a query sees, its own included; all by default. ggml's operations are told by the masks. */
   readonly window?: number | undefined;
-  /** Our own operations on these heads; ggml's are used where there are none. */
-  readonly kernels?: Kernels | undefined;
+  readonly operations: Operations;
 }
 
 /**
@@ -49,10 +44,9 @@ export function attention(
     const queries = groups.length === 1 ? byHead(g, q) : queriesOf(g, q, group, s);
     const { k, v, summed } = group;
     const softmax = softmaxOf(g, group, s);
-    const out = // [headDim, nHead, n]
-      s.kernels !== undefined
-        ? s.kernels.attention(g, { q: queries, k, v, window: s.window, ...softmax, ...summed })
-        : g.flashAttention(queries, k, v, group.mask(), softmax);
+    const mask = () => group.mask();
+    const node = { q: queries, k, v, mask, window: s.window, ...softmax, ...summed };
+    const out = s.operations.attention(g, node); // [headDim, nHead, n]
     result = result === undefined ? out : g.concat(result, out, 1);
   }
   return g.reshape(result as Tensor, s.headDim * s.nHead, s.n);

@@ -1,7 +1,7 @@
 import type { Graph } from "../../ggml/graph.ts";
 import type { Tensor } from "../../ggml/tensor-buffer.ts";
 import { gatedLinear, linear, type Weight } from "./linear.ts";
-import type { Norm } from "./norm.ts";
+import type { Norm } from "../../ggml/operations/nodes.ts";
 
 export interface FfnWeights {
   readonly gate: Weight;

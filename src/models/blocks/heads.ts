@@ -1,20 +1,8 @@
 import type { Graph } from "../../ggml/graph.ts";
+import type { Norm, QueryKeyValue } from "../../ggml/operations/nodes.ts";
 import { tensorShape, tensorStrides, type Tensor } from "../../ggml/tensor-buffer.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { linearParts, type Weight } from "./linear.ts";
-import type { Norm } from "./norm.ts";
-
-/** What a layer attends with, before rotation. */
-export interface QueryKeyValue {
-  /** f32 [headDim, nHead, n] */
-  readonly q: Tensor;
-  /** f32 [headDim, nHeadKv, n] */
-  readonly k: Tensor;
-  /** f32 [headDim, nHeadKv, n] */
-  readonly v: Tensor;
-  /** f32 [headDim · (nHead + 2 nHeadKv), n], where one node made the three: they are views of it. */
-  readonly joined?: Tensor;
-}
 
 /** Queries, keys and values of `norm(x)`, cut into heads. */
 export function projectHeads(
@@ -51,12 +39,4 @@ export function headsOfToken(g: Graph, all: QueryKeyValue, i: number): QueryKeyV
   if (all.joined === undefined) return heads;
   const rows = tensorShape(all.joined)[0] as number;
   return { ...heads, joined: g.view2d(all.joined, rows, 1, rows * 4, i * rows * 4) };
-}
-
-/** The three as one tensor, f32 [headDim · (nHead + 2 nHeadKv), n]. */
-export function joinHeads(g: Graph, { q, k, v, joined }: QueryKeyValue): Tensor {
-  if (joined !== undefined) return joined;
-  const rows = g.concat(g.concat(q, k, 1), v, 1); // [headDim, nHead + 2 nHeadKv, n]
-  const [headDim, heads, n] = tensorShape(rows) as [number, number, number];
-  return g.reshape(rows, headDim * heads, n);
 }

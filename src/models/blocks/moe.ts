@@ -1,11 +1,11 @@
 import type { Graph } from "../../ggml/graph.ts";
 import type { FeedForwardShape } from "../layer-shape.ts";
 import { tensorShape, type Tensor } from "../../ggml/tensor-buffer.ts";
-import { linear } from "./linear.ts";
+import { linear, type Weight } from "./linear.ts";
 
 export interface MoeWeights {
   /** [nEmbd, nExpert] */
-  readonly router: Tensor;
+  readonly router: Weight;
   /** [nEmbd, nFf, nExpert] */
   readonly gate: Tensor;
   /** [nEmbd, nFf, nExpert] */
@@ -42,6 +42,6 @@ export function moeFfn(g: Graph, x: Tensor, w: MoeWeights, s: FeedForwardShape):
 }
 
 /** In f32 always. ggml may sum several columns in another order than one: where that must not be, ours are taken. */
-function routed(g: Graph, router: Tensor, x: Tensor): Tensor {
-  return g.columns === undefined ? g.mulMat(router, x) : linear(g, { weight: router }, x);
+function routed(g: Graph, router: Weight, x: Tensor): Tensor {
+  return g.columns === undefined ? g.mulMat(router.weight, x) : linear(g, router, x);
 }

@@ -1,4 +1,4 @@
-import { ROPE_NEOX } from "../../ggml/kernels/kernels.ts";
+import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
 import type { LayerShape } from "../layer-shape.ts";
 
 /**

@@ -1,6 +1,6 @@
-import type { Graph } from "../../ggml/graph.ts";
-import type { SoftmaxOptions } from "../../ggml/kernels/kernels.ts";
-import type { Tensor } from "../../ggml/tensor-buffer.ts";
+import type { Graph } from "../graph.ts";
+import type { SoftmaxOptions } from "./nodes.ts";
+import type { Tensor } from "../tensor-buffer.ts";
 
 export interface AttentionScoresInput extends SoftmaxOptions {
   /** f32 [headDim, nKv, nHeadKv] */
