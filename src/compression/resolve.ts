@@ -12,6 +12,7 @@ import { COMPRESSION_OPTIONS } from "./option-table.ts";
 import type { GqaReduce, OptionName, Pool, ResolvedOptions } from "./options.ts";
 import { PRESETS, type PresetName } from "./presets.ts";
 import { checkProfile, type HeadProfile } from "./profile.ts";
+import { sourceOf, type MethodSource } from "./rank-job.ts";
 import type { Recipe } from "./recipe.ts";
 import { requireTogether } from "./together.ts";
 
@@ -21,6 +22,8 @@ export interface Compression {
   /** The method, and how it is run. */
   readonly recipe: Recipe;
   readonly options: ResolvedOptions;
+  /** What makes the method again in another thread; none where somebody added it. */
+  readonly source?: MethodSource | undefined;
   /** Whether the caller asked for this alpha; one that merely is the default shrinks with the prompt. */
   readonly alphaGiven: boolean;
   /** Options that were given but have no effect on this method. */
@@ -70,7 +73,9 @@ export function resolveCompression(
     profile: method.profile ?? "none",
   };
   checkForced(method, options);
-  return { method, recipe, options, alphaGiven: o.alpha !== undefined, unused };
+  const wanted = given.method ?? DEFAULT_METHOD;
+  const source = typeof wanted === "string" ? sourceOf(wanted, used) : undefined;
+  return { method, recipe, options, source, alphaGiven: o.alpha !== undefined, unused };
 }
 
 function recipeFor(

@@ -130,6 +130,24 @@ describe("the installed command", () => {
     );
   });
 
+  it.each(["expected-attention", "lagkv", "leverage", "r-kv"])(
+    "ranks by %s in another thread as in its own",
+    (name) => {
+      // A method of one's own is ranked where it was made.
+      const source = `import { METHODS } from "pyramidkv";
+        export default { ...METHODS["${name}"], name: "same" };`;
+      writeFileSync(join(appFolder, "same.mjs"), source);
+      const run = (method: string, ...args: string[]) => {
+        const always = ["-p", LONG, "--kv-size", "40", "-n", "20", "--json", "--kept"];
+        const { stdout, status } = generate(...always, "--method", `every:8(${method})`, ...args);
+        expect(status).toBe(0);
+        const { kv, tokens } = JSON.parse(stdout) as GenerateResult;
+        return { layers: kv.layers, tokens };
+      };
+      expect(run(name)).toEqual(run("same", "--method-file", "same.mjs"));
+    },
+  );
+
   it("writes the logits at the last prompt token", () => {
     const path = join(folder.path, "logits.f32");
     const run = generate("--prompt", "abc", "--max-tokens", "1", "--logits-out", path, "--json");

@@ -1,5 +1,4 @@
 import { BudgetPlan } from "../../compression/budgets/plan.ts";
-import { checkRankings } from "../../compression/check.ts";
 import type { LayerEvidence } from "../../compression/evidence.ts";
 import { keepByHead, type RankedTokens } from "../../compression/keep.ts";
 import type { Scorer } from "../../compression/method.ts";
@@ -16,6 +15,7 @@ import { outputErrors } from "../observe/output-errors.ts";
 import { PrefillEvidence } from "../observe/prefill-evidence.ts";
 import { plainKeys } from "../observe/rows.ts";
 import { neededBy, windowOf, type PrefillTarget, type PromptLengths } from "../observe/target.ts";
+import { rankLayer } from "./ranker.ts";
 
 /** Positions to come that queries are expected from. */
 const FUTURE = 512;
@@ -138,7 +138,7 @@ export class Compressor {
     const at = evidence.il;
     const lengths = evidence.heads.map(({ n }) => n);
     const ranks = target.cut && !plan.keepsAll(at, evidence.heads);
-    const rankings = ranks ? ranked(target, evidence, known) : evidence.heads.map(() => null);
+    const rankings = ranks ? await ranked(target, evidence, known) : evidence.heads.map(() => null);
     const budgets = target.cut ? plan.add(at, { evidence, rankings }) : [];
     const layerBudgets = target.cut ? (budgets[at] as readonly number[]) : lengths;
     const kept = keepByHead({ rankings, lengths }, layerBudgets, options);
@@ -255,17 +255,17 @@ function keptOnly(
   };
 }
 
-function ranked(
-  { compression: { method, recipe, options } }: PrefillTarget,
+async function ranked(
+  { compression }: PrefillTarget,
   evidence: LayerEvidence,
   known: KnownRankings,
-): readonly (Ranking | null)[] {
+): Promise<readonly (Ranking | null)[]> {
+  const { method, recipe, options } = compression;
   const byOptions = known.get(method.score) ?? new Map<string, readonly (Ranking | null)[]>();
   const key = JSON.stringify({ ...options, kvSize: 0, probe: recipe.probe });
   const found = byOptions.get(key);
   if (found !== undefined) return found;
-  const rankings: unknown = method.score(evidence, options);
-  checkRankings(method.name, evidence, rankings, true);
+  const rankings = await rankLayer(compression, evidence);
   known.set(method.score, byOptions.set(key, rankings));
   return rankings;
 }

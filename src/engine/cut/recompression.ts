@@ -1,7 +1,6 @@
 import { listed } from "../../compression/budgets/listed.ts";
 import { BudgetPlan } from "../../compression/budgets/plan.ts";
 import { uniform } from "../../compression/budgets/uniform.ts";
-import { checkRankings } from "../../compression/check.ts";
 import type { LayerEvidence, SummedKind } from "../../compression/evidence.ts";
 import { keepByHead } from "../../compression/keep.ts";
 import type { Ranking } from "../../compression/ranking.ts";
@@ -17,6 +16,7 @@ import { cacheEvidence, type CacheNeeds } from "../observe/cache-evidence.ts";
 import { QueryRing } from "../observe/query-ring.ts";
 import { Received, summedKinds } from "../observe/received.ts";
 import type { Places } from "../observe/visibility.ts";
+import { rankLayer } from "./ranker.ts";
 
 /** A layer that methods act on, as it is before it is cut. */
 interface RankedCache {
@@ -117,7 +117,9 @@ export class Recompression extends NativeOwner {
         },
         this.#needs,
       );
-      const rankings = this.#rank(evidence, !plan.keepsAll(at, evidence.heads));
+      const rankings = plan.keepsAll(at, evidence.heads)
+        ? evidence.heads.map(() => null)
+        : await rankLayer(this.compression, evidence);
       ranked.push({ il, layer, evidence, rankings });
       budgets = plan.add(at, { evidence, rankings });
     }
@@ -164,14 +166,6 @@ export class Recompression extends NativeOwner {
 
   #turn(il: number): TurnKeys {
     return (g, keys, by) => this.model.graph.turn(g, il, keys, by);
-  }
-
-  #rank(evidence: LayerEvidence, ranks: boolean): readonly (Ranking | null)[] {
-    const { method, options } = this.compression;
-    if (!ranks) return evidence.heads.map(() => null);
-    const rankings: unknown = method.score(evidence, options);
-    checkRankings(method.name, evidence, rankings, true);
-    return rankings;
   }
 
   /** The layers that methods act on. */
