@@ -27,12 +27,17 @@ export type { Recipe } from "./compression/recipe.ts";
 export { WRAPPERS, type WrapperName } from "./compression/wrappers.ts";
 export { PRESETS, type PresetName } from "./compression/presets.ts";
 export { resolveCompression, type Compression } from "./compression/resolve.ts";
-export { Engine, type EngineOptions, type LoadProgress, type PieceOf } from "./engine/engine.ts";
-export type { SessionOptions } from "./engine/session-options.ts";
-export type { HeadAttention, LayerAttention } from "./engine/observe/attention-watch.ts";
+export {
+  Engine,
+  type EngineOptions,
+  type KernelInfo,
+  type LoadProgress,
+  type PieceOf,
+} from "./engine/engine.ts";
+export { KV_TYPES, type SessionOptions } from "./engine/session-options.ts";
+export type { HeadAttention, LayerAttention } from "./engine/observe/attention-observer.ts";
 export type { WatchOptions } from "./engine/watch-attention.ts";
 export { Conversation, type SendOptions } from "./engine/conversation.ts";
-export { KERNEL_CHOICES, KV_TYPES, type KernelInfo } from "./engine/choices.ts";
 export type { FinishReason, GenerateOptions, Piece } from "./engine/answer.ts";
 export { reportKv, type KvLayerReport, type KvReport } from "./engine/kv-report.ts";
 export type { SamplingOptions } from "./engine/sampler.ts";
@@ -40,6 +45,7 @@ export type { PrefillOptions, Session } from "./engine/session.ts";
 export type { SessionTimings } from "./engine/timings.ts";
 export { PyramidKVError, type ErrorCode } from "./errors.ts";
 export { ALIASES } from "./hub/aliases.ts";
+export { KERNEL_CHOICES } from "./ggml/kernels/choices.ts";
 export { resolveModel } from "./hub/resolve.ts";
 export { plan, type Plan, type PlanOptions } from "./plan/plan.ts";
 export type { MemoryPlan } from "./plan/memory.ts";

@@ -232,10 +232,10 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
       tokens[h] += s[i].length, parts += s[i].length / DECODE_PART + 1;
     }
   }
-  const int spread_over = random_below(r, 2) ? 32 : 0;
+  const int hadamard_block = random_below(r, 2) ? 32 : 0;
   for (int c = 0; c < columns; c++)
     ((pkv_column *)held.data)[c] =
-        (pkv_column){T_F16, 0, spread_over, random_below(r, 2) ? (float *)queries.data + c * dim * heads : 0};
+        (pkv_column){T_F16, 0, hadamard_block, random_below(r, 2) ? (float *)queries.data + c * dim * heads : 0};
   pkv_decode_args a = {.shape = {heads, kv, random_below(r, 2), (int32_t)(random_below(r, 2) ? dim : dim / 2)},
                        .scale = 0.2f,
                        .softcap = random_below(r, 3) ? 0 : 2.f,
@@ -256,8 +256,8 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
       reference_rotation(q, own + h * dim, turn, dim, &a.shape);
       reference_rotation(key, own + (heads + h / group) * dim, turn, dim, &a.shape);
       for (int64_t d = 0; d < dim; d++) value[d] = own[(heads + kv + h / group) * dim + d];
-      reference_spread(q, dim, spread_over), reference_spread(key, dim, spread_over),
-          reference_spread(value, dim, spread_over);
+      reference_hadamard(q, dim, hadamard_block), reference_hadamard(key, dim, hadamard_block),
+          reference_hadamard(value, dim, hadamard_block);
       reference_row(row, s, 0, last, dim); // the token's own key and value were appended
       for (int64_t d = 0; d < dim; d++) check_rounding(&e, row[d], key[d]);
       reference_row(row, s, 1, last, dim);
@@ -278,7 +278,7 @@ static double check_decode(const pkv_isa *isa, pkv_random *r, runner run, int nt
         reference_row(row, s, 1, j, dim);
         for (int64_t d = 0; d < dim; d++) x[d] += p[j] / sum * row[d];
       }
-      reference_spread(x, dim, spread_over);
+      reference_hadamard(x, dim, hadamard_block);
       const float *query = ((pkv_column *)held.data)[c].query;
       for (int64_t d = 0; d < dim; d++) check_add(&e, ((float *)dst.data)[(c * heads + h) * dim + d], x[d]);
       for (int64_t d = 0; d < dim && query; d++) check_add(&e, query[h * dim + d], own[h * dim + d]);

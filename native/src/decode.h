@@ -96,7 +96,7 @@ INLINE void softmax_part(float *score, int n, float *most, float *total) {
 
 // Hadamard transforms of `block` values each, over √block: an outlier becomes a little of every value. Their own
 // inverse.
-static void spread(float *x, int64_t dim, int block) {
+static void hadamard(float *x, int64_t dim, int block) {
   if (block == 0) return;
   const vf scale = v_set1(1 / sqrtf((float)block));
   for (float *own = x; own < x + dim; own += block)
@@ -132,8 +132,8 @@ static void append_token(const decode_job *g, const decode_part *p, float *scrat
   float *new_k = scratch, *new_v = scratch + dim;
   rotate_head(new_k, k, p->table, dim, shape);
   memcpy(new_v, v, dim * sizeof *new_v);
-  spread(new_k, dim, (int)p->column->spread);
-  spread(new_v, dim, (int)p->column->spread);
+  hadamard(new_k, dim, (int)p->column->hadamard);
+  hadamard(new_v, dim, (int)p->column->hadamard);
   char *to_k = p->segment->k + p->segment->length * row, *to_v = p->segment->v + p->segment->length * row;
   if (p->column->from_float) {
     p->column->from_float(new_k, to_k, dim);
@@ -153,7 +153,7 @@ static void attend_part(const decode_job *g, const decode_part *p, float *partia
   read_rows(type, rows, (const uint8_t *)p->segment->k + p->from * row, row, p->n, dim);
   for (int i = 0; i < g->group; i++) {
     rotate_head(q + i * dim, p->qkv + (p->head * g->group + i) * dim, p->table, dim, &g->a->shape);
-    spread(q + i * dim, dim, (int)p->column->spread);
+    hadamard(q + i * dim, dim, (int)p->column->hadamard);
     const vf scale = v_set1(score_scale(g->a->scale, g->a->softcap));
     for (int64_t d = 0; d < dim; d += LANES) v_store(q + i * dim + d, v_mul(v_load(q + i * dim + d), scale));
     scores_of(score + i * PART, rows, q + i * dim, p->n, dim);
@@ -244,7 +244,7 @@ static void decode(pkv_tensor *dst, int ith, int nth, void *args) {
       float *out = (float *)((char *)dst->data + h / heads_kv * dst->nb[1]) + head * dim;
       const float sink = sinks ? sinks[head] * LOG2E : -INFINITY;
       combine_parts(out, partial + first * stride + i * partial_floats(dim), stride, parts, dim, sink);
-      spread(out, dim, (int)column->spread);
+      hadamard(out, dim, (int)column->hadamard);
       const float *query = (const float *)((const char *)qkv->data + h / heads_kv * qkv->nb[1]) + head * dim;
       if (column->query) memcpy(column->query + head * dim, query, dim * sizeof *query);
     }

@@ -66,7 +66,7 @@ typedef struct {
 typedef struct {
   int64_t type;
   pkv_from_float from_float; // of that type; 0 for f16
-  int64_t spread; // rows are Hadamard transforms of so many values each, a power of two; 0: plain rows
+  int64_t hadamard; // rows are Hadamard transforms of so many values each, a power of two; 0: plain rows
   float *query;   // where its queries go before rotation, [headDim * nHead]; 0: nowhere
 } pkv_column;
 

@@ -145,7 +145,7 @@ static void reference_rotation(double *out, const float *x, const float *table, 
   }
 }
 
-static void reference_spread(double *x, int64_t dim, int block) {
+static void reference_hadamard(double *x, int64_t dim, int block) {
   if (block == 0) return;
   for (double *own = x; own < x + dim; own += block) {
     double out[512];

@@ -1,4 +1,4 @@
-import type { LayerAttention } from "../engine/observe/attention-watch.ts";
+import type { LayerAttention } from "../engine/observe/attention-observer.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { PrefillOptions } from "../engine/session.ts";
 import { PREFILL_OPTIONS } from "../engine/option-tables.ts";
@@ -17,7 +17,8 @@ export interface AnalyzeOptions extends PrefillOptions, SampleOptions {
 
 const ANALYZE_OPTIONS = {
   ...PREFILL_OPTIONS,
-  ...{ studies: { kind: "own" }, spread: { kind: "integer", min: 1 } },
+  studies: { kind: "own" },
+  spread: { kind: "integer", min: 1 },
   next: { kind: "integer", min: 1 },
 } as const satisfies OptionTable;
 
@@ -60,7 +61,9 @@ export async function analyze<S extends StudyName = StudyName>(
   );
   const ranker = new Ranker(n);
   await engine.watchAttention(tokens, {
-    ...{ signal: options.signal, onProgress: options.onProgress, queries: sample.queries },
+    signal: options.signal,
+    onProgress: options.onProgress,
+    queries: sample.queries,
     onLayer: async (layer) => {
       for (let kvHead = 0; kvHead < nHeadKv; kvHead++) {
         await showHead(layer, kvHead, { sample, ranker, studies: [...studies.values()] });
@@ -69,7 +72,11 @@ export async function analyze<S extends StudyName = StudyName>(
   });
   const tokenOf = (places: readonly number[]) => places.map((at) => sample.queries[at] as number);
   return {
-    ...{ model: engine.model.name, nLayer, nHead, nHeadKv, n },
+    model: engine.model.name,
+    nLayer,
+    nHead,
+    nHeadKv,
+    n,
     queries: { spread: tokenOf(sample.spread), next: tokenOf(sample.next) },
     ...Object.fromEntries(Array.from(studies, ([name, study]) => [name, study.result()])),
   } as unknown as Analysis<S>;
@@ -93,7 +100,11 @@ async function showHead(
     const row = h * queries.length + at;
     const query = queries[at] as number;
     return {
-      ...{ il, kvHead, head: kvHead * group + h, query, values },
+      il,
+      kvHead,
+      head: kvHead * group + h,
+      query,
+      values,
       weights: weights.subarray(row * n, row * n + query + 1),
       output: outputs.subarray(row * headDim, (row + 1) * headDim),
     };

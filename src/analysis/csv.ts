@@ -82,7 +82,10 @@ function retentionCells({ ways }: NonNullable<Analyzed["retention"]>): Cells {
     const name = names[i] as string;
     const series = (statistic: string, values: readonly number[]) =>
       values.map((value, stretch) => ({
-        ...{ statistic, layer: "" as const, head: "" as const, value },
+        statistic,
+        layer: "" as const,
+        head: "" as const,
+        value,
         at: `${name} stretch ${stretch}`,
       }));
     return [

@@ -32,7 +32,9 @@ export interface FittedBudget {
 }
 
 const FIT_OPTIONS = {
-  ...{ kvSize: { kind: "own" }, window: { kind: "integer", min: 0 }, n: { kind: "own" } },
+  kvSize: { kind: "own" },
+  window: { kind: "integer", min: 0 },
+  n: { kind: "own" },
 } as const satisfies Named<FitOptions>;
 
 function requireNeeds(needs: unknown): void {
@@ -80,7 +82,10 @@ export function fitBudget(needs: Pick<Needs, "sizes" | "left">, options: FitOpti
   });
   const pyramid = pyramids.reduce((best, own) => (own.left < best.left ? own : best));
   return {
-    ...{ kvSize: size, budgets, byLayer, beta: Math.round(pyramid.beta * 10) / 10 },
+    kvSize: size,
+    budgets,
+    byLayer,
+    beta: Math.round(pyramid.beta * 10) / 10,
     left: {
       heads: leftWith((il, h) => budgets[il]?.[h] as number),
       layers: leftWith((il) => byLayer[il] as number),

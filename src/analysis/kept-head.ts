@@ -1,4 +1,4 @@
-import type { HeadAttention, LayerAttention } from "../engine/observe/attention-watch.ts";
+import type { HeadAttention, LayerAttention } from "../engine/observe/attention-observer.ts";
 import { meanRow } from "./means.ts";
 import { OutputWalk } from "./output-walk.ts";
 

@@ -1,4 +1,4 @@
-import type { LayerAttention } from "../engine/observe/attention-watch.ts";
+import type { LayerAttention } from "../engine/observe/attention-observer.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { PrefillOptions } from "../engine/session.ts";
 import { PREFILL_OPTIONS } from "../engine/option-tables.ts";
@@ -20,7 +20,8 @@ export interface RetentionOptions extends PrefillOptions {
 
 const RETENTION_OPTIONS = {
   ...PREFILL_OPTIONS,
-  ...{ ways: { kind: "own" }, follow: { kind: "integer", min: 1 } },
+  ways: { kind: "own" },
+  follow: { kind: "integer", min: 1 },
 } as const satisfies OptionTable;
 
 /** What a way keeps of a text's beginning, and how that serves the tokens that follow. */
@@ -82,12 +83,14 @@ export async function retention(
   });
   const gather = new Gather(engine, { before, follow, kept });
   await engine.watchAttention(tokens, {
-    ...{ signal: options.signal, queries: gather.queries },
+    signal: options.signal,
+    queries: gather.queries,
     onLayer: (layer) => gather.add(layer),
     onProgress: (share) => onProgress?.(0.5 + share / 2),
   });
   return {
-    ...{ before, follow },
+    before,
+    follow,
     ways: ways.map((way, i) => {
       const own = kept[i] as readonly Int32Array[][];
       return { way, kept: own, ...gather.result(i), ...overlaps(own) };

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestFolder, randomTokens } from "../../test/helpers/tiny-model.ts";
 import { attend, wholeAttention, type WholeLayer } from "../../test/helpers/whole-attention.ts";
 import { firstLayer } from "../../test/helpers/reference-layer.ts";
-import { referenceScores } from "../compression/reference.ts";
+import { referenceScores } from "../../test/helpers/reference-scores.ts";
 import { Engine } from "../engine/engine.ts";
 import { mean } from "../mean.ts";
 import { analyze, type Analysis } from "./analyze.ts";

@@ -11,7 +11,10 @@ it("measures short texts first, a ratio a round, and asks for memory up to 8,000
   });
   const steps: string[] = [];
   const rows = await compareAnalysis({
-    ...{ engine, tokens: Int32Array.from(randomTokens(200)), lengths: [200, 100], repetitions: 2 },
+    engine,
+    tokens: Int32Array.from(randomTokens(200)),
+    lengths: [200, 100],
+    repetitions: 2,
     onStep: (done, total) => steps.push(`${done}/${total}`),
   });
   expect(rows.map(({ tokens, ratios }) => [tokens, ratios.length])).toEqual([

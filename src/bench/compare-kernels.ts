@@ -156,12 +156,18 @@ async function comparePrompt(
     const baseline = await runOurs(ggml, o, prompt, "pyramidkv", o.decodeTokens);
     const single = await runOurs(alone, o, prompt, "pyramidkv", 1);
     rounds.push({
-      ...{ libllama: peer.prefill, ggml: baseline.prefill, full: full.prefill },
-      ...{ pyramidkv: small.prefill, h2o: h2o.prefill, oneThread: single.prefill },
+      libllama: peer.prefill,
+      ggml: baseline.prefill,
+      full: full.prefill,
+      pyramidkv: small.prefill,
+      h2o: h2o.prefill,
+      oneThread: single.prefill,
       compressShare: small.compressShare,
       overLibllama: small.prefill / peer.prefill,
       overOneThread: small.prefill / single.prefill,
-      ...{ peerDecode: peer.decode, ggmlDecode: baseline.decode, ourDecode: small.decode },
+      peerDecode: peer.decode,
+      ggmlDecode: baseline.decode,
+      ourDecode: small.decode,
       decodeOverGgml: small.decode / baseline.decode,
       decodeOverLibllama: small.decode / peer.decode,
     });
@@ -171,8 +177,12 @@ async function comparePrompt(
   const scoreMs = (await windowScores(o, length)) * ours.model.nLayer;
   return {
     promptTokens: length,
-    ...{ libllama: of("libllama"), ggml: of("ggml"), full: of("full") },
-    ...{ pyramidkv: of("pyramidkv"), h2o: of("h2o"), oneThread: of("oneThread") },
+    libllama: of("libllama"),
+    ggml: of("ggml"),
+    full: of("full"),
+    pyramidkv: of("pyramidkv"),
+    h2o: of("h2o"),
+    oneThread: of("oneThread"),
     overLibllama: of("overLibllama"),
     overOneThread: of("overOneThread"),
     pyramidkvShare: of("compressShare") + (scoreMs / length / 1000) * of("pyramidkv"),
@@ -229,7 +239,9 @@ async function accuracyOf(
       : library.variants.find((v) => v.available && v.precision === "f32");
   if (exact === undefined) return [];
   await using reference = await Engine.load({
-    ...{ model: o.modelPath, threads: o.threads, kernels: exact.name },
+    model: o.modelPath,
+    threads: o.threads,
+    kernels: exact.name,
   });
   const all: KernelAccuracy[] = [];
   for (const wanted of ACCURACY_TOKENS) {
@@ -239,11 +251,14 @@ async function accuracyOf(
       o.tokens.slice(i * step, i * step + length),
     );
     const [own, base] = await compareAccuracy(reference, [ours, ggml], {
-      ...{ prompts, steps: ACCURACY_STEPS },
+      prompts,
+      steps: ACCURACY_STEPS,
     });
     all.push({
-      ...{ reference: exact.name, promptTokens: length },
-      ...{ ours: own as Accuracy, ggml: base as Accuracy },
+      reference: exact.name,
+      promptTokens: length,
+      ours: own as Accuracy,
+      ggml: base as Accuracy,
     });
   }
   return all;

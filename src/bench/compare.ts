@@ -166,7 +166,11 @@ export async function runOurs(
     }
     const wallMs = performance.now() - started;
     return {
-      ...{ ...memory, prefill, firstTokenMs, logits, tokens },
+      ...memory,
+      prefill,
+      firstTokenMs,
+      logits,
+      tokens,
       decode: perSecond(sequences * (o.decodeTokens - 1), started),
       javascriptShare: 1 - first.timings.decodeComputeMs / wallMs,
     };

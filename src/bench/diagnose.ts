@@ -78,11 +78,15 @@ export async function diagnose(
   const library = kernelLibrary();
   const platform = `${process.platform}-${process.arch}`;
   const result = {
-    ...{ cpu, threads, speeds: rows, estimate: estimate(rows) },
+    cpu,
+    threads,
+    speeds: rows,
+    estimate: estimate(rows),
     ggml: { package: PLATFORMS[platform] ?? platform, version: NATIVE_VERSION },
     kernels: kernelInfo(chosen),
     variants: (typeof library === "string" ? [] : library.variants).map((v) => ({
-      ...{ name: v.name, available: v.available },
+      name: v.name,
+      available: v.available,
       ...(v.available ? { passes: v.passes(), errors: v.errors() } : {}),
     })),
   };

@@ -106,7 +106,9 @@ function rowOf(
   const ratio = (of: "prefill" | "decode") =>
     spreadOf(samples.map((s, i) => s[of] / (peers[i]?.[of] ?? NaN)));
   return {
-    ...{ ...cell, ...way, ...speeds(samples) },
+    ...cell,
+    ...way,
+    ...speeds(samples),
     prefillRatio: ratio("prefill"),
     decodeRatio: ratio("decode"),
     kv: { bytes, peakBytes, fullBytes },

@@ -55,15 +55,21 @@ export async function compareMemory(o: MemoryBenchOptions): Promise<MemoryRow[]>
   for (const configuration of MEMORY_CONFIGURATIONS) {
     const { length, ...options } = configuration;
     const { kv, memory, promptTokens } = await measureMemory({
-      ...{ ...o, ...options, text: o.textOf(length) },
+      ...o,
+      ...options,
+      text: o.textOf(length),
     });
     const { compressed } = await plan({
-      ...{ ...options, model: o.modelPath, ownKernels: o.ownKernels },
-      ...{ context: promptTokens, newTokens: PEAK_TOKENS },
+      ...options,
+      model: o.modelPath,
+      ownKernels: o.ownKernels,
+      context: promptTokens,
+      newTokens: PEAK_TOKENS,
     });
     const pair = (predicted: number, measured: number): Pair => ({ predicted, measured });
     rows.push({
-      ...{ ...configuration, promptTokens },
+      ...configuration,
+      promptTokens,
       kv: pair(compressed.kv.bytes, kv.bytes),
       kvPeak: pair(compressed.kv.peakBytes, kv.peakBytes),
       total: pair(compressed.total, memory.peakRssBytes),

@@ -80,7 +80,8 @@ async function analyzeSubject(
   const n = tokens.length;
   const half = ways.length === 0 ? 1 : 0.5;
   const found: Analyzed["found"] = await analyze(engine, tokens, {
-    ...{ studies, signal },
+    studies,
+    signal,
     onProgress: (share) => onProgress(half * share),
   });
   const { needs } = found;
@@ -90,7 +91,9 @@ async function analyzeSubject(
   const analyzed = { model, text: name, found, fitted };
   if (ways.length === 0) return analyzed;
   const kept = await retention(engine, tokens, {
-    ...{ ways, follow, signal },
+    ways,
+    follow,
+    signal,
     onProgress: (share) => onProgress(half * (1 + share)),
   });
   return { ...analyzed, retention: kept };

@@ -1,6 +1,6 @@
 import { analysisCsv } from "../analysis/csv.ts";
 import { namesOf, type Analyzed } from "../analysis/analyzed.ts";
-import { analysisPage } from "../analysis/page/page.ts";
+import { analysisPage } from "../analysis/page/analysis-page.ts";
 import { writeFiles, writePage } from "../page/write.ts";
 import { madeNow } from "./made.ts";
 

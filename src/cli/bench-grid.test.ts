@@ -20,8 +20,15 @@ async function measured(): Promise<GridRow[]> {
   const modelPath = folder.tiny({ nLayer: 2, vocabulary: true });
   await using engine = await Engine.load({ model: modelPath, threads: 1 });
   return await runGrid({
-    ...{ engine, modelPath, threads: 1, lengths: [100, 200], repetitions: 2, decodeTokens: 4 },
-    ...{ methods: ["full", "snapkv"], kvSizes: [32, 64], batchSizes: [1, 3] },
+    engine,
+    modelPath,
+    threads: 1,
+    lengths: [100, 200],
+    repetitions: 2,
+    decodeTokens: 4,
+    methods: ["full", "snapkv"],
+    kvSizes: [32, 64],
+    batchSizes: [1, 3],
     tokens: Int32Array.from({ length: 512 }, (_, i) => 3 + (i % 200)),
   });
 }

@@ -73,7 +73,10 @@ async function benchServe(flags: Flags): Promise<void> {
   let report: LoadReport;
   try {
     report = await runLoad({
-      ...{ requests, promptTokens, outputTokens, random: seededRandom(flags.seed) },
+      requests,
+      promptTokens,
+      outputTokens,
+      random: seededRandom(flags.seed),
       target: { url, model, apiKey: process.env.OPENAI_API_KEY },
       arrivals:
         rate === undefined

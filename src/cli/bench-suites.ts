@@ -117,8 +117,14 @@ async function benchEngine(s: Setting, lengths: readonly number[]): Promise<Suit
   await using exact = await loadEngine({ ...s, model: s.modelPath, kernels: "ggml" });
   using bar = progressBar("bench", "count");
   const comparisons = await compare({
-    ...{ engine: s.engine, exact, modelPath: s.modelPath, threads: s.threads, lengths },
-    ...{ tokens: tokensOf(s, lengths), decodeTokens: s.tokens, repetitions: s.repetitions },
+    engine: s.engine,
+    exact,
+    modelPath: s.modelPath,
+    threads: s.threads,
+    lengths,
+    tokens: tokensOf(s, lengths),
+    decodeTokens: s.tokens,
+    repetitions: s.repetitions,
     kvSize: s.kvSize,
     onStep: (done, total) => bar.update(done, total),
   });
@@ -141,8 +147,17 @@ async function benchGrid(s: Setting, lengths: readonly number[]): Promise<undefi
   let rows: GridRow[];
   try {
     rows = await runGrid({
-      ...{ engine, modelPath, threads, lengths, repetitions, methods, kvSizes, batchSizes },
-      ...{ tokens: tokensOf(s, lengths), decodeTokens: tokens, signal: interrupt.signal },
+      engine,
+      modelPath,
+      threads,
+      lengths,
+      repetitions,
+      methods,
+      kvSizes,
+      batchSizes,
+      tokens: tokensOf(s, lengths),
+      decodeTokens: tokens,
+      signal: interrupt.signal,
       onStep: (done, total) => bar.update(done, total),
     });
   } finally {
@@ -156,15 +171,16 @@ async function benchGrid(s: Setting, lengths: readonly number[]): Promise<undefi
 
 async function benchPrefill(s: Setting, lengths: readonly number[]): Promise<SuiteResult> {
   const c = await compareKernels({
-    ...{
-      engine: s.engine,
-      modelPath: s.modelPath,
-      kernels: s.kernels ?? "auto",
-      threads: s.threads,
-      lengths,
-    },
-    ...{ text: s.text, tokens: tokensOf(s, lengths), decodeTokens: s.tokens },
-    ...{ repetitions: s.repetitions, kvSize: s.kvSize },
+    engine: s.engine,
+    modelPath: s.modelPath,
+    kernels: s.kernels ?? "auto",
+    threads: s.threads,
+    lengths,
+    text: s.text,
+    tokens: tokensOf(s, lengths),
+    decodeTokens: s.tokens,
+    repetitions: s.repetitions,
+    kvSize: s.kvSize,
     onStep: (what) => note(style("dim", what)),
   });
   const whole = (x: number) => x.toFixed(0);
@@ -186,7 +202,9 @@ async function benchPrefill(s: Setting, lengths: readonly number[]): Promise<Sui
 async function benchMemory(s: Setting): Promise<SuiteResult> {
   using bar = progressBar("memory", "count");
   const rows = await compareMemory({
-    ...{ modelPath: s.modelPath, kernels: s.kernels ?? "auto", threads: s.threads },
+    modelPath: s.modelPath,
+    kernels: s.kernels ?? "auto",
+    threads: s.threads,
     ownKernels: s.engine.kernels.name !== "ggml",
     textOf: (length) => textOf(s, length),
     onStep: (done, total) => bar.update(done, total),
@@ -207,8 +225,12 @@ async function benchMemory(s: Setting): Promise<SuiteResult> {
 async function benchLong(s: Setting, [length = 1000]: readonly number[]): Promise<SuiteResult> {
   using bar = progressBar("long output", "count");
   const rows = await longOutput({
-    ...{ engine: s.engine, prompt: tokensOf(s, [length]), methods: LONG_METHODS },
-    ...{ tokens: s.tokens, kvSize: s.kvSize, onStep: (done, total) => bar.update(done, total) },
+    engine: s.engine,
+    prompt: tokensOf(s, [length]),
+    methods: LONG_METHODS,
+    tokens: s.tokens,
+    kvSize: s.kvSize,
+    onStep: (done, total) => bar.update(done, total),
   });
   return {
     json: { promptTokens: length, tokens: s.tokens, rows },
@@ -227,7 +249,10 @@ async function benchLong(s: Setting, [length = 1000]: readonly number[]): Promis
 async function benchAnalysis(s: Setting, lengths: readonly number[]): Promise<SuiteResult> {
   using bar = progressBar("bench", "count");
   const rows = await compareAnalysis({
-    ...{ engine: s.engine, tokens: tokensOf(s, lengths), lengths, repetitions: s.repetitions },
+    engine: s.engine,
+    tokens: tokensOf(s, lengths),
+    lengths,
+    repetitions: s.repetitions,
     onStep: (done, total) => bar.update(done, total),
   });
   const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;

@@ -59,8 +59,13 @@ const BENCH_OPTIONS = {
 } as const satisfies Record<BenchOption, () => Option>;
 
 const DEFAULTS = {
-  ...{ tokens: 64, repetitions: 3, kvSize: 128, methods: ["full", "pyramidkv"], kvSizes: [128] },
-  ...{ batchSizes: [1], output: "table" },
+  tokens: 64,
+  repetitions: 3,
+  kvSize: 128,
+  methods: ["full", "pyramidkv"],
+  kvSizes: [128],
+  batchSizes: [1],
+  output: "table",
 };
 
 function option(

@@ -45,7 +45,7 @@ async function runCalibrate(flags: Flags): Promise<void> {
   const texts = await Promise.all((flags.texts ?? [undefined]).map(readHaystack));
   const { documents, needles } = flags;
   const { result: profile } = await runStudy(flags, "calibrate", (engine, control) =>
-    calibrate(engine, { ...{ texts, documents, needles }, ...control }),
+    calibrate(engine, { texts, documents, needles, ...control }),
   );
   const path = await saveProfile(profile, flags.output);
   if (flags.json === true) {

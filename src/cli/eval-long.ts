@@ -55,7 +55,7 @@ async function long(flags: Flags): Promise<void> {
   for (const way of ways) sessionCompression(way);
   const haystack = await readHaystack(flags.haystack);
   const { model, result } = await runStudy(flags, "long", (engine, control) =>
-    runLong(engine, { ...{ haystack, texts, length, tokens, ways }, ...control }),
+    runLong(engine, { haystack, texts, length, tokens, ways, ...control }),
   );
   const head = ["method", "kept", "KL by quarter", "top-1 by quarter", "repeated", "needle", "KV"];
   printRows(flags, model, result, head, line);

@@ -66,7 +66,7 @@ async function pair(flags: Flags): Promise<void> {
   for (const way of ways) sessionCompression(way);
   const haystack = await readHaystack(flags.haystack);
   const { model, result } = await runStudy(flags, "pairs", (engine, control) =>
-    runPairs(engine, { ...{ haystack, articles, length, reportTokens, ways }, ...control }),
+    runPairs(engine, { haystack, articles, length, reportTokens, ways, ...control }),
   );
   const head = [
     ...["method", "kept", "alpha", "short question", "report", "ROUGE-L", "names, numbers"],

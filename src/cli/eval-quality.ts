@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { markdownTable } from "../page/markdown.ts";
 import { METHODS } from "../compression/methods.ts";
 import { resolveCompression } from "../compression/resolve.ts";
-import { KV_TYPES } from "../engine/choices.ts";
+import { KV_TYPES } from "../engine/session-options.ts";
 import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
 import { mean } from "../mean.ts";
 import { readHaystack } from "../eval/haystack.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { markdownTable } from "../page/markdown.ts";
 import { sessionCompression } from "../engine/session-options.ts";
-import { KV_TYPES } from "../engine/choices.ts";
+import { KV_TYPES } from "../engine/session-options.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PyramidKVError, requireInteger, requireOneOf } from "../errors.ts";
 import { MODES } from "../eval/run/mode.ts";
@@ -86,7 +86,12 @@ export async function runSuite(flags: RunFlags, make: MakeSamples): Promise<void
   let rows: readonly ResultRow[];
   try {
     const options: RunOptions = {
-      ...{ samples: made.samples, ways, modes, results, signal: interrupt.signal, onProblem },
+      samples: made.samples,
+      ways,
+      modes,
+      results,
+      signal: interrupt.signal,
+      onProblem,
       ...(shard && { shard }),
       onCell: (done, total) => bar.update(done, total),
     };

@@ -41,7 +41,9 @@ async function run(flags: Flags): Promise<void> {
     `waiting for samples of ${engine.model.name} at ${flags.queue}; Ctrl-C ends after the one at hand`,
   );
   await work(engine, {
-    ...{ queue: flags.queue, leaseMs: 1000 * flags.lease, signal: interrupt.signal },
+    queue: flags.queue,
+    leaseMs: 1000 * flags.lease,
+    signal: interrupt.signal,
     onCell: ([row]) => {
       if (row !== undefined) note(`${row.task}, ${row.sample}`);
     },

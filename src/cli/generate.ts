@@ -90,8 +90,10 @@ async function generate(flags: Flags): Promise<void> {
   checkRoom(engine, prompt.length, session.endless ? 0 : flags.maxTokens);
   if (flags.force !== true) {
     await requireFits({
-      ...{ ...options, model: { ...engine.model, weightBytes: engine.weightBytes } },
-      ...{ context: prompt.length, newTokens: flags.maxTokens ?? DEFAULT_MAX_TOKENS },
+      ...options,
+      model: { ...engine.model, weightBytes: engine.weightBytes },
+      context: prompt.length,
+      newTokens: flags.maxTokens ?? DEFAULT_MAX_TOKENS,
       ownKernels: engine.kernels.name !== "ggml",
       ...(engine.profile === undefined ? {} : { known: engine.profile }),
     });

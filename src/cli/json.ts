@@ -1,6 +1,6 @@
 import type { ResolvedOptions } from "../compression/options.ts";
 import type { Diagnosis } from "../bench/diagnose.ts";
-import type { KernelInfo } from "../engine/choices.ts";
+import type { KernelInfo } from "../engine/engine.ts";
 import type { KvReport } from "../engine/kv-report.ts";
 import type { QualityRow } from "../eval/quality.ts";
 import type { ResultRow } from "../eval/run/result-row.ts";

@@ -3,8 +3,7 @@ import type { BudgetPolicy } from "./budgets/budget.ts";
 import type { Method } from "./method.ts";
 import { knownMethods } from "./own-methods.ts";
 import type { HeadProfile } from "./profile.ts";
-import { recipeOf, type Recipe } from "./recipe.ts";
-import { requireTogether } from "./together.ts";
+import { recipeOf, requireTogether, type Recipe } from "./recipe.ts";
 import type { Wrapper } from "./wrapper.ts";
 import { WRAPPERS, type WrapperName } from "./wrappers.ts";
 

@@ -1,3 +1,6 @@
+/** Attention from nearer than this is not from far away: it goes to whatever is close. */
+export const FAR = 64;
+
 /** What a layer can be scored by. Prefill collects no more of it than the methods at hand need. */
 export const EVIDENCE = {
   window: "attention of the last α tokens",

@@ -9,7 +9,7 @@ import {
   referenceQueries,
   referenceScores,
   type ReferenceInput,
-} from "./reference.ts";
+} from "../../test/helpers/reference-scores.ts";
 import { resolveCompression } from "./resolve.ts";
 
 const folder = new URL("../../test/golden/", import.meta.url);
@@ -23,8 +23,13 @@ const floats = (file: string) => {
 };
 const N = 200;
 const input: ReferenceInput = {
-  ...{ q: floats("rand_q.f32"), k: floats("rand_k.f32"), v: floats("rand_v.f32") },
-  ...{ nTokens: N, nHead: 6, nHeadKv: 2, headDim: 16 },
+  q: floats("rand_q.f32"),
+  k: floats("rand_k.f32"),
+  v: floats("rand_v.f32"),
+  nTokens: N,
+  nHead: 6,
+  nHeadKv: 2,
+  headDim: 16,
 };
 const ours = cases.filter(isOurs);
 const isAda = ({ name }: GoldenCase) => name.startsWith("AdaKV");

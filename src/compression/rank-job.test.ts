@@ -30,7 +30,9 @@ function evidence(): LayerEvidence {
       rotated: HEAD_DIM,
     };
     return {
-      ...{ n: N, group: GROUP, headDim: HEAD_DIM },
+      n: N,
+      group: GROUP,
+      headDim: HEAD_DIM,
       attention: (kind: string) => of(kind, N * GROUP),
       counted: (kind: string) => of(`counted ${kind}`, N),
       keys: () => keys,

@@ -1,3 +1,6 @@
+import { PyramidKVError } from "../errors.ts";
+import { missingWhileDecoding } from "./decode-evidence.ts";
+import { EVIDENCE } from "./evidence.ts";
 import type { Method, Probe } from "./method.ts";
 
 /** How a method is run: what is done with its ranking and budgets, and around the prompt. */
@@ -18,4 +21,23 @@ export interface Recipe {
 /** A method as it is run where nothing is asked: with the probe that it needs. */
 export function recipeOf(method: Method): Recipe {
   return { method, probe: method.probe };
+}
+
+/** Throws `USAGE` where parts of a method do not go together, in whatever order they were put around each other. */
+export function requireTogether(recipe: Recipe): void {
+  const why = conflict(recipe);
+  if (why !== undefined) throw new PyramidKVError("USAGE", why);
+}
+
+function conflict({ method, every, rerotates, carries, probe }: Recipe): string | undefined {
+  const { name, budget } = method;
+  if (carries !== undefined && probe !== undefined) return "carry and a probe do not go together";
+  if (rerotates === true && budget.kind !== "layers" && budget.kind !== "heads") {
+    return `rerotate needs budgets that are known before, ${name} has others`;
+  }
+  if (every === undefined) return undefined;
+  const missing = missingWhileDecoding(method);
+  return missing === undefined
+    ? undefined
+    : `${name} cannot compress while decoding: it ranks by ${EVIDENCE[missing]}`;
 }

@@ -13,8 +13,7 @@ import type { GqaReduce, OptionName, Pool, ResolvedOptions } from "./options.ts"
 import { PRESETS, type PresetName } from "./presets.ts";
 import { checkProfile, type HeadProfile } from "./profile.ts";
 import { sourceOf, type MethodSource } from "./rank-job.ts";
-import type { Recipe } from "./recipe.ts";
-import { requireTogether } from "./together.ts";
+import { requireTogether, type Recipe } from "./recipe.ts";
 
 /** A method with all its options fixed: all that compression needs to know. */
 export interface Compression {

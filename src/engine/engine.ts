@@ -22,6 +22,8 @@ import type { SessionMemory } from "./session-memory.ts";
 import { fitsModel, resolveSession, type SessionOptions } from "./session-options.ts";
 import { watchAttention, type WatchOptions } from "./watch-attention.ts";
 
+export type { KernelInfo } from "../ggml/kernels/choices.ts";
+
 const DEFAULT_MODEL = "smollm2-135m";
 
 export interface EngineOptions {

@@ -5,7 +5,7 @@ import { randomTokens, TestFolder, tinyModel } from "../../test/helpers/tiny-mod
 import type { AttentionKind, HeadEvidence, OutputErrors } from "../compression/evidence.ts";
 import { uniform } from "../compression/budgets/uniform.ts";
 import type { Method } from "../compression/method.ts";
-import { referenceScores, type ReferenceRule } from "../compression/reference.ts";
+import { referenceScores, type ReferenceRule } from "../../test/helpers/reference-scores.ts";
 import { Engine } from "./engine.ts";
 import { sampledTokens } from "./observe/samples.ts";
 
@@ -25,7 +25,11 @@ async function seen<T>(
   await using engine = await Engine.load({ model, threads: 2, kernels, chunkTokens });
   let result: T | undefined;
   const method: Method = {
-    ...{ name: "looks", summary: "", queryAware: false, options: ["kvSize"], budget: uniform },
+    name: "looks",
+    summary: "",
+    queryAware: false,
+    options: ["kvSize"],
+    budget: uniform,
     ...part,
     score: ({ il, heads }) => {
       if (il === 0) result = look(heads);

@@ -7,7 +7,7 @@ import type { EvidenceKind } from "../compression/evidence.ts";
 import { keepTokens } from "../compression/keep.ts";
 import type { Method } from "../compression/method.ts";
 import { METHODS } from "../compression/methods.ts";
-import { referenceEvidence, referenceQueries } from "../compression/reference.ts";
+import { referenceEvidence, referenceQueries } from "../../test/helpers/reference-scores.ts";
 import { Engine } from "./engine.ts";
 
 const N = 600; // two chunks: the observation window and the sums cross their border
@@ -62,7 +62,9 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       ...head,
       queries: () =>
         referenceQueries({ ...input, q: input.plainQueries }, h, {
-          ...{ skip: 4, future: 512, neox: false },
+          skip: 4,
+          future: 512,
+          neox: false,
         }),
     }));
     const evidence = { ...seen, heads };

@@ -30,7 +30,9 @@ interface State {
 function stateOf(session: Session): State {
   const { nPast, cache } = session;
   return {
-    ...{ nPast, bytes: cache.bytes, logits: nPast === 0 ? [] : [...session.logits] },
+    nPast,
+    bytes: cache.bytes,
+    logits: nPast === 0 ? [] : [...session.logits],
     positions: cache.layers.map((layer) => layer.heads.map((_, h) => [...layer.positions(h)])),
   };
 }

@@ -14,7 +14,7 @@ import { placedOn, placedOver, type Placement } from "../models/placement.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { answersOf } from "./answers.ts";
 import { Decoder } from "./decode/decoder.ts";
-import type { LayerAttention } from "./observe/attention-watch.ts";
+import type { LayerAttention } from "./observe/attention-observer.ts";
 import { Session } from "./session.ts";
 import { watchAttention } from "./watch-attention.ts";
 
@@ -59,7 +59,12 @@ async function run(path: string, place: Placement, method: string, kvType = "f16
   using decoder = new Decoder(model);
   const compression = resolveCompression({ method, kvSize: 40, window: 8, alpha: 8 });
   const parts = {
-    ...{ model, decoder, tokenizer, chunkTokens: 64, kvLimit: 64, compression },
+    model,
+    decoder,
+    tokenizer,
+    chunkTokens: 64,
+    kvLimit: 64,
+    compression,
     kvFormat: kvFormat(kvType, model.hp),
     onFree: ({ cache }: { cache: Session["cache"] }) => decoder.forget({ cache }),
   };
@@ -175,7 +180,11 @@ it("answers are those of one device", async () => {
     using model = await Model.load(place, file);
     using decoder = new Decoder(model);
     using session = new Session({
-      ...{ model, decoder, tokenizer: undefined, chunkTokens: undefined, kvLimit: 64 },
+      model,
+      decoder,
+      tokenizer: undefined,
+      chunkTokens: undefined,
+      kvLimit: 64,
       compression: resolveCompression({ method: "funnel", kvSize: 40 }),
       kvFormat: kvFormat("f16", model.hp),
       onFree: ({ cache }) => decoder.forget({ cache }),

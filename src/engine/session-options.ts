@@ -8,6 +8,8 @@ import type { HyperParameters } from "../models/hyper-parameters.ts";
 import { readOptions, type Named } from "../options.ts";
 import { SESSION_OPTIONS } from "./option-tables.ts";
 
+export { KV_TYPES } from "../kvcache/kv-format.ts";
+
 export interface SessionOptions extends CompressionOptions {
   /** Bytes that the kept keys and values may take, instead of `kvSize`: the largest size that fits, padding aside. */
   readonly kvBytes?: number;
@@ -44,7 +46,8 @@ export function resolveSession(
   if (typeof rest.profile === "object") requireProfile(rest.profile, model);
   const { kvSize } = compression.options;
   return {
-    ...{ compression, format },
+    compression,
+    format,
     kvLimit: requireInteger("kvLimit", kvLimit ?? 2 * kvSize, kvSize),
   };
 }

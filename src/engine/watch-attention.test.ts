@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
 import { maxAbsDifference } from "../bench/statistics.ts";
-import type { LayerAttention } from "./observe/attention-watch.ts";
+import type { LayerAttention } from "./observe/attention-observer.ts";
 import { Engine } from "./engine.ts";
 
 const N = 150;

@@ -2,7 +2,7 @@ import { PyramidKVError, requireInteger } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { readOptions, requireList, type Named } from "../options.ts";
 import { WATCH_OPTIONS } from "./option-tables.ts";
-import { AttentionWatch, type LayerAttention } from "./observe/attention-watch.ts";
+import { AttentionObserver, type LayerAttention } from "./observe/attention-observer.ts";
 import { defaultChunkTokens } from "./read/chunks.ts";
 import { prefill } from "./read/prefill.ts";
 import { checkTokens, contextFull } from "./checks.ts";
@@ -34,7 +34,7 @@ export async function watchAttention(
   checkTokens(given, model.hp.nVocab);
   const tokens = Int32Array.from(given);
   checkQueries(queries, tokens.length);
-  using watch = new AttentionWatch(model.hp, { queries, n: tokens.length, onLayer });
+  using watch = new AttentionObserver(model.hp, { queries, n: tokens.length, onLayer });
   await prefill({
     model,
     tokens,

@@ -42,7 +42,11 @@ const SUITES: Readonly<Record<string, (text: string) => Promise<(() => PromptPar
   needle: (text) =>
     samples(
       needleSamples(tokenizer, {
-        ...{ haystack: text.repeat(20), lengths: [900], depths: [0.5], form: "number", repeats: 2 },
+        haystack: text.repeat(20),
+        lengths: [900],
+        depths: [0.5],
+        form: "number",
+        repeats: 2,
       }),
     ),
   questions: (text) => {
@@ -52,8 +56,13 @@ const SUITES: Readonly<Record<string, (text: string) => Promise<(() => PromptPar
   ruler: (text) =>
     samples(
       rulerSamples(tokenizer, {
-        ...{ tasks: ["niah_multikey_1", "vt"], lengths: [1500], count: 1, seed: 1, questions: {} },
-        ...{ haystack: text.repeat(20), prompts: OWN_RULER_PROMPTS },
+        tasks: ["niah_multikey_1", "vt"],
+        lengths: [1500],
+        count: 1,
+        seed: 1,
+        questions: {},
+        haystack: text.repeat(20),
+        prompts: OWN_RULER_PROMPTS,
       }),
     ),
   longbench: async (text) => {
@@ -63,8 +72,13 @@ const SUITES: Readonly<Record<string, (text: string) => Promise<(() => PromptPar
       writeFileSync(join(folder, `${name}.jsonl`), JSON.stringify({ ...line, ...more }));
     }
     const { samples: all } = await longBenchSamples({
-      ...{ datasets: ["qasper", "trec"], folder, prompts: OWN_PROMPTS, limit: 1, tokenizer },
-      ...{ maxPrompt: 600, nCtx: 8192 },
+      datasets: ["qasper", "trec"],
+      folder,
+      prompts: OWN_PROMPTS,
+      limit: 1,
+      tokenizer,
+      maxPrompt: 600,
+      nCtx: 8192,
     });
     return samples(all);
   },

@@ -102,7 +102,12 @@ export async function runQuality(engine: Engine, o: QualityOptions): Promise<Qua
   const results = o.results ?? (await ResultFile.open());
   const rows = o.modes.flatMap((mode) =>
     [FULL, ...o.runs].map((run): QualityRow => ({
-      ...{ run, mode, kl: [], top1: [], needles: [], kvBytes: 0 },
+      run,
+      mode,
+      kl: [],
+      top1: [],
+      needles: [],
+      kvBytes: 0,
     })),
   );
   const total = (documents.length + needles.length) * o.modes.length;
@@ -135,15 +140,18 @@ function wayOf(engine: Engine, example: EvalCase, row: QualityRow, o: QualityOpt
   using session = engine.createSession(options);
   const isDocument = example.answer === undefined;
   const identity = {
-    ...{ task: `quality/${isDocument ? "documents" : "needles"}`, version: VERSION },
+    task: `quality/${isDocument ? "documents" : "needles"}`,
+    version: VERSION,
     sample: isDocument ? `${example.name}, ${o.steps} tokens` : example.name,
-    ...{ mode, method: budgets === undefined && typeof method === "string" ? method : run.name },
+    mode,
+    method: budgets === undefined && typeof method === "string" ? method : run.name,
     options: {
       ...session.compression.options,
       ...(budgets && { budgets: digest(JSON.stringify(budgets)) }),
     },
     kvType: session.cache.format.name,
-    ...{ weights: engine.weights, prompt: digest(joined(example)) },
+    weights: engine.weights,
+    prompt: digest(joined(example)),
   };
   return { row, options, identity, key: keyOf(identity) };
 }
@@ -185,9 +193,13 @@ async function measureCase(
       found = { score, output: "", answers: [], facts: { kl } };
     }
     measured.push({
-      ...{ ...way.identity, model: engine.model.name, kernels: engine.kernels.name },
-      ...{ prompts: "own", promptTokens: example.context.length + example.question.length },
-      ...{ ...found, kv: { ...held, peakBytes } },
+      ...way.identity,
+      model: engine.model.name,
+      kernels: engine.kernels.name,
+      prompts: "own",
+      promptTokens: example.context.length + example.question.length,
+      ...found,
+      kv: { ...held, peakBytes },
       ms: { prefill: prefillMs, decode: performance.now() - started },
     });
   });

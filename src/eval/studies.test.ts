@@ -24,14 +24,18 @@ async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void
 it("quality: nothing is lost where nothing is evicted, and something where much is", () =>
   withEngine(async (engine) => {
     const run = (method: string, size: number) => ({
-      ...{ name: method, size },
+      name: method,
+      size,
       options: { method, kvSize: size },
     });
     const rows = await runQuality(engine, {
       runs: [run("snapkv", 6000), run("random", 32), run("probe(snapkv)", 6000)],
       modes: ["aware", "agnostic"],
       texts: [text],
-      ...{ documents: 1, lengths: [1000], depths: [0.5], steps: 8 },
+      documents: 1,
+      lengths: [1000],
+      depths: [0.5],
+      steps: 8,
     });
     expect(rows.map((r) => `${r.mode} ${r.run.name}`)).toHaveLength(8);
     for (const row of rows) {
@@ -49,8 +53,14 @@ it("quality: what is in a file of results is not measured again, and gives the s
     const run = (method: string) => ({ name: method, options: { method, kvSize: 32 } });
     const measure = async (methods: readonly string[], signal?: AbortSignal) =>
       runQuality(engine, {
-        ...{ runs: methods.map(run), modes: ["aware", "agnostic"], texts: [text], signal },
-        ...{ documents: 1, lengths: [1000], depths: [0.5], steps: 4 },
+        runs: methods.map(run),
+        modes: ["aware", "agnostic"],
+        texts: [text],
+        signal,
+        documents: 1,
+        lengths: [1000],
+        depths: [0.5],
+        steps: 4,
         results: await ResultFile.open(path),
       });
     const first = await measure(["snapkv"]);
@@ -89,8 +99,14 @@ it("quality: the observation window may differ by task", () =>
     const run = { name: "snapkv", size: 64, options: { method: "snapkv", kvSize: 64 } };
     const measure = async (alphaFor?: AlphaTable) => {
       const rows = await runQuality(engine, {
-        ...{ runs: [run], modes: ["aware"], texts: [text], alphaFor },
-        ...{ documents: 1, lengths: [], depths: [], steps: 4 },
+        runs: [run],
+        modes: ["aware"],
+        texts: [text],
+        alphaFor,
+        documents: 1,
+        lengths: [],
+        depths: [],
+        steps: 4,
       });
       return rows[1]?.kl;
     };
@@ -120,7 +136,9 @@ it("calibrate: every head of the model gets a weight", () =>
   withEngine(async (engine) => {
     const steps: number[] = [];
     const profile = await calibrate(engine, {
-      ...{ texts: [text], documents: 1, needles: 1 },
+      texts: [text],
+      documents: 1,
+      needles: 1,
       onStep: (done, total) => steps.push(done / total),
     });
     expect(profile.model).toBe(engine.fingerprint);
@@ -146,7 +164,10 @@ it("needles for calibration are none that are tested with", () => {
 it("pair: what keeps everything writes the full cache's report, and what keeps little another", () =>
   withEngine(async (engine) => {
     const rows = await runPairs(engine, {
-      ...{ haystack: text, articles: 2, length: 600, reportTokens: 16 },
+      haystack: text,
+      articles: 2,
+      length: 600,
+      reportTokens: 16,
       ways: [
         { method: "full" },
         { method: "snapkv", kvSize: 6000 },
@@ -185,7 +206,10 @@ it("pair: names and numbers are words that begin with a capital or a digit", () 
 it("long: the full cache is its own measure, and a fixed cache keeps its size", () =>
   withEngine(async (engine) => {
     const rows = await runLong(engine, {
-      ...{ haystack: text, texts: 2, length: 400, tokens: 24 },
+      haystack: text,
+      texts: 2,
+      length: 400,
+      tokens: 24,
       ways: [
         { method: "every:4(snapkv)", kvSize: 6000 },
         { method: "every:4(snapkv)", kvSize: 24 },

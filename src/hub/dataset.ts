@@ -61,7 +61,9 @@ export async function datasetFile(file: DatasetFile, options: FetchOptions = {})
   let found;
   try {
     [found] = await pathsInfo({
-      ...{ repo: { type: "dataset", name: repo }, paths: [path], revision: REVISION },
+      repo: { type: "dataset", name: repo },
+      paths: [path],
+      revision: REVISION,
       hubUrl: hubUrl(),
       fetch: (url, init) => fetch(url, { ...init, signal: withTimeout(options.signal) }),
       ...(token ? { accessToken: token } : {}),
@@ -81,7 +83,9 @@ export async function datasetFile(file: DatasetFile, options: FetchOptions = {})
     ...options,
     url: `${where}/resolve/${REVISION}/${path}`,
     headers: authorization(),
-    ...{ path: local, bytes: found.lfs.size, sha256: found.lfs.oid },
+    path: local,
+    bytes: found.lfs.size,
+    sha256: found.lfs.oid,
   });
   return local;
 }

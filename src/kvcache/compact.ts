@@ -29,7 +29,7 @@ export async function compact(
   { format, padding, room = 0, mayTakeOver, turn, mergeWeight }: CompactOptions,
 ): Promise<LayerCache> {
   const { window } = scratch.shape;
-  const isLike = format.type === scratch.type && format.spread === scratch.format.spread;
+  const isLike = format.type === scratch.type && format.hadamard === scratch.format.hadamard;
   const keepsAllRows = kept.every(({ rows }) => rows.length === scratch.rows);
   const takesOver = mayTakeOver && isLike && keepsAllRows;
   const layer = new LayerCache(scratch.device, {

@@ -1,7 +1,7 @@
 import type { Graph } from "../ggml/graph.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
-import { spread, type KvFormat } from "./kv-format.ts";
+import { transformed, type KvFormat } from "./kv-format.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import { mergedValues } from "./merge.ts";
 import type { HeadRows, RowSource } from "./rows.ts";
@@ -50,9 +50,12 @@ export async function gather(
   await layer.device.run((g) => {
     const fromRows = g.constant(TYPES.i32, [total], from);
     const toRows = g.constant(TYPES.i32, [total], to);
-    const differs = source.format.spread !== layer.format.spread;
-    const convert = (rows: Tensor, { spread: block }: Pick<KvFormat, "spread">, needed: boolean) =>
-      needed ? spread(g, rows, headDim, block) : rows;
+    const differs = source.format.hadamard !== layer.format.hadamard;
+    const convert = (
+      rows: Tensor,
+      { hadamard: block }: Pick<KvFormat, "hadamard">,
+      needed: boolean,
+    ) => (needed ? transformed(g, rows, headDim, block) : rows);
     const keys = convert(g.getRows(source.k, fromRows), source.format, turned || differs);
     const moved = turned
       ? g.reshape(

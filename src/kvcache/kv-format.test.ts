@@ -10,7 +10,7 @@ import { chooseKernels } from "../ggml/kernels/choices.ts";
 import { openGguf } from "../gguf/file.ts";
 import { Model } from "../models/model.ts";
 import { placedOn } from "../models/placement.ts";
-import { hadamard, kvFormat } from "./kv-format.ts";
+import { hadamardMatrix, kvFormat } from "./kv-format.ts";
 
 const times = (matrix: Float32Array, x: Float32Array) =>
   x.map((_, i) =>
@@ -23,7 +23,7 @@ describe("hadamard", () => {
     [96, 32],
     [80, 16],
   ])("of heads of %i in blocks of %i keeps lengths and undoes itself", (headDim, block) => {
-    const matrix = hadamard(headDim, block);
+    const matrix = hadamardMatrix(headDim, block);
     const x = normals(headDim, 1, seededRandom(3));
     const spread = times(matrix, x);
     const length = (v: Float32Array) => Math.hypot(...v);
@@ -34,7 +34,7 @@ describe("hadamard", () => {
   it("makes an outlier a little of every value of its block", () => {
     const x = new Float32Array(64);
     x[5] = 8;
-    times(hadamard(64, 64), x).forEach((value) => expect(Math.abs(value)).toBeCloseTo(1, 6));
+    times(hadamardMatrix(64, 64), x).forEach((value) => expect(Math.abs(value)).toBeCloseTo(1, 6));
   });
 });
 
@@ -42,16 +42,16 @@ const heads = (...sizes: number[]) => ({
   layers: sizes.map((headDim) => ({ nHeadKv: 1, headDim })),
 });
 
-it("spreads by the largest power of two that divides every head", () => {
-  expect(kvFormat("q4_0", heads(256, 96)).spread).toBe(32);
-  expect(kvFormat("q4_0", heads(96)).spread).toBe(32);
-  expect(kvFormat("q4_0", heads(128)).spread).toBe(128);
-  expect(kvFormat("q4_0-plain", heads(128)).spread).toBe(0);
-  expect(kvFormat("q8_0", heads(128)).spread).toBe(0);
+it("transforms by the largest power of two that divides every head", () => {
+  expect(kvFormat("q4_0", heads(256, 96)).hadamard).toBe(32);
+  expect(kvFormat("q4_0", heads(96)).hadamard).toBe(32);
+  expect(kvFormat("q4_0", heads(128)).hadamard).toBe(128);
+  expect(kvFormat("q4_0-plain", heads(128)).hadamard).toBe(0);
+  expect(kvFormat("q8_0", heads(128)).hadamard).toBe(0);
 });
 
-/** Turns, later cuts and recompression read rows that are held spread: in f16 that changes roundings alone. */
-describe.each(KERNELS)("a spread cache with %s", (kernels) => {
+/** Turns, later cuts and recompression read rows that are held as transforms: in f16 that changes roundings alone. */
+describe.each(KERNELS)("a transformed cache with %s", (kernels) => {
   it.each([
     ["snapkv", 8],
     ["cake(snapkv)", 8],
@@ -64,11 +64,15 @@ describe.each(KERNELS)("a spread cache with %s", (kernels) => {
     using device = new Device({ threads: 1, kernels: chooseKernels(kernels).variant });
     using model = await Model.load(placedOn(device), file);
     using decoder = new Decoder(model);
-    const run = async (spread: number) => {
+    const run = async (hadamard: number) => {
       using session = new Session({
-        ...{ model, device, decoder, tokenizer: undefined, chunkTokens: 64, kvLimit: 64 },
+        model,
+        decoder,
+        tokenizer: undefined,
+        chunkTokens: 64,
+        kvLimit: 64,
         compression: resolveCompression({ method, kvSize: 48, window }),
-        kvFormat: { ...kvFormat("f16", model.hp), spread },
+        kvFormat: { ...kvFormat("f16", model.hp), hadamard },
         onFree: ({ cache }) => decoder.forget({ cache }),
       });
       for (let turn = 0; turn < 3; turn++) {

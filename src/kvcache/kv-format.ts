@@ -4,13 +4,13 @@ import type { Tensor } from "../ggml/tensor-buffer.ts";
 import { TYPES, type TensorType } from "../ggml/types.ts";
 import type { KvShape } from "./token-bytes.ts";
 
-/** The types that cached keys and values may have, and whether their rows are spread before. */
+/** The types that cached keys and values may have, and whether rows are held as Hadamard transforms. */
 export const KV_TYPES = {
-  f16: { type: TYPES.f16, spreads: false },
-  q8_0: { type: TYPES.q8_0, spreads: false },
-  q4_0: { type: TYPES.q4_0, spreads: true },
-  "q4_0-plain": { type: TYPES.q4_0, spreads: false },
-} as const satisfies Record<string, { type: TensorType; spreads: boolean }>;
+  f16: { type: TYPES.f16, hadamard: false },
+  q8_0: { type: TYPES.q8_0, hadamard: false },
+  q4_0: { type: TYPES.q4_0, hadamard: true },
+  "q4_0-plain": { type: TYPES.q4_0, hadamard: false },
+} as const satisfies Record<string, { type: TensorType; hadamard: boolean }>;
 
 export type KvTypeName = keyof typeof KV_TYPES;
 
@@ -19,14 +19,14 @@ export interface KvFormat {
   readonly name: KvTypeName;
   readonly type: TensorType;
   /** Rows are held as Hadamard transforms of so many values each, a power of two; 0: as they are. */
-  readonly spread: number;
+  readonly hadamard: number;
 }
 
 /** The named format; throws where it is unknown or a layer's head size is no multiple of its type's block. */
 export function kvFormat(name: string, { layers }: KvShape): KvFormat {
   const known = Object.keys(KV_TYPES) as KvTypeName[];
   const own = requireOneOf("KV type", name, known);
-  const { type, spreads } = KV_TYPES[own];
+  const { type, hadamard } = KV_TYPES[own];
   const sizes = layers.map(({ headDim }) => headDim);
   const odd = sizes.find((headDim) => headDim % type.blockSize !== 0);
   if (odd !== undefined) {
@@ -37,23 +37,23 @@ export function kvFormat(name: string, { layers }: KvShape): KvFormat {
   }
   // The largest power of two that divides every head size.
   const block = Math.min(...sizes.map((headDim) => headDim & -headDim));
-  return { name: own, type, spread: spreads ? block : 0 };
+  return { name: own, type, hadamard: hadamard ? block : 0 };
 }
 
 /**
  * Hadamard transforms of `block` values each along `rows` f32 [headDim, …], over √block: what 4 bits would round away
  * beside one outlier, they keep once it is a little of every value (QuaRot, arXiv 2404.00456). Their own inverse.
  */
-export function spread(g: InputGraph, rows: Tensor, headDim: number, block: number): Tensor {
+export function transformed(g: InputGraph, rows: Tensor, headDim: number, block: number): Tensor {
   if (block === 0) return rows;
-  const matrix = g.constant(TYPES.f32, [headDim, headDim], hadamard(headDim, block));
+  const matrix = g.constant(TYPES.f32, [headDim, headDim], hadamardMatrix(headDim, block));
   return g.mulMat(matrix, rows);
 }
 
 const matrices = new Map<string, Float32Array>();
 
 /** f32 [headDim, headDim]: the transform's blocks along the diagonal; symmetric. Made once, and not written to. */
-export function hadamard(headDim: number, block: number): Float32Array {
+export function hadamardMatrix(headDim: number, block: number): Float32Array {
   const key = `${headDim}/${block}`;
   const known = matrices.get(key) ?? transform(headDim, block);
   matrices.set(key, known);

@@ -8,7 +8,7 @@ import { rowBytes, TYPES } from "../ggml/types.ts";
 import { headRuns, type HeadRun } from "./head-runs.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import type { MemoryLedger } from "./ledger.ts";
-import { spread } from "./kv-format.ts";
+import { transformed } from "./kv-format.ts";
 import { capacityFor } from "./padding.ts";
 import type { RowSource } from "./rows.ts";
 import type { KvLayerShape } from "./token-bytes.ts";
@@ -30,7 +30,7 @@ export interface ScratchSize {
  */
 export class LayerScratch extends NativeOwner implements RowSource {
   readonly type = TYPE;
-  readonly format = { spread: 0 };
+  readonly format = { hadamard: 0 };
   /** Rows allocated per kv head: those of a cache that keeps everything, so that it can become one. */
   readonly capacity: number;
   #shape: KvLayerShape = { nHeadKv: 0, headDim: 0 };
@@ -153,7 +153,7 @@ export class LayerScratch extends NativeOwner implements RowSource {
       const fromRows = g.constant(TYPES.i32, [from.length], Int32Array.from(from));
       const toRows = g.constant(TYPES.i32, [to.length], Int32Array.from(to));
       const plain = (of: Tensor) =>
-        spread(g, g.getRows(of, fromRows), layer.headDim, layer.format.spread);
+        transformed(g, g.getRows(of, fromRows), layer.headDim, layer.format.hadamard);
       g.expand(g.setRows(this.k, plain(layer.k), toRows));
       g.expand(g.setRows(this.v, plain(layer.v), toRows));
       return () => undefined;

@@ -22,7 +22,7 @@ describe("mergedValues", () => {
     writeTensor(k, keys);
     writeTensor(v, values);
     const kept = Int32Array.of(0, 7, 300, 2999, 4999);
-    const source = { device, k, v, format: { spread: 0 } };
+    const source = { device, k, v, format: { hadamard: 0 } };
     const heads = [
       { rows: kept, evicted: complement(kept, n) },
       { rows: Int32Array.of(3, 4) },

@@ -8,7 +8,7 @@ export interface RowSource {
   readonly device: Device;
   readonly k: Tensor;
   readonly v: Tensor;
-  readonly format: Pick<KvFormat, "spread">;
+  readonly format: Pick<KvFormat, "hadamard">;
 }
 
 /** Rows of the source that a kv head takes, in order. */

@@ -34,7 +34,11 @@ export function draw({ series = [], labels = [], ...options }: DrawOptions): str
   const looks = series.map((_, i) => lookOf(i));
   const top = rows === 0 ? 16 : LEGEND.top + LEGEND.row * rows + 12;
   const svg = plot({
-    ...{ ...MARGINS, marginTop: top, ...options, width, document },
+    ...MARGINS,
+    marginTop: top,
+    ...options,
+    width,
+    document,
     height: options.height ?? height + top,
     style: { fontFamily: "system-ui, sans-serif", fontSize: "11px", background: "white" },
     x: { ...AXES.x, ...options.x },

@@ -139,7 +139,11 @@ describe("what fits", () => {
       fc.property(input, ({ memory: gib, kvSize, context, batch, method }) => {
         const memory = gib * 2 ** 30;
         const setting = {
-          ...{ context, batch, newTokens: 100, ownKernels: true, kvType: TYPES.f16 },
+          context,
+          batch,
+          newTokens: 100,
+          ownKernels: true,
+          kvType: TYPES.f16,
           compression: resolveCompression({ method, kvSize }),
         };
         const total = (change: object) => planMemory(model, { ...setting, ...change }).total;
@@ -164,7 +168,11 @@ describe("what fits", () => {
 
   it("says so of both caches", async () => {
     const { fit, rate } = await plan({
-      ...{ model: "llama-3-70b", context: 8000, kvSize: 128, batch: 32, memory: 64 * 2 ** 30 },
+      model: "llama-3-70b",
+      context: 8000,
+      kvSize: 128,
+      batch: 32,
+      memory: 64 * 2 ** 30,
     });
     expect(fit?.full.fits).toBe(false);
     expect(fit?.compressed.fits).toBe(true);

@@ -39,11 +39,18 @@ export interface PlanOptions extends CompressionOptions {
 
 const PLAN_OPTIONS = {
   ...COMPRESSION_OPTIONS,
-  ...{ model: { kind: "own" }, weights: { kind: "text" }, known: { kind: "own" } },
+  model: { kind: "own" },
+  weights: { kind: "text" },
+  known: { kind: "own" },
   // Checked where they are used, by the names that the command line has for them.
-  ...{ context: { kind: "own" }, newTokens: { kind: "own" }, batch: { kind: "own" } },
-  ...{ kvType: { kind: "text" }, kvBytes: { kind: "bytes" }, memory: { kind: "bytes" } },
-  ...{ ownKernels: { kind: "boolean" }, signal: { kind: "signal" } },
+  context: { kind: "own" },
+  newTokens: { kind: "own" },
+  batch: { kind: "own" },
+  kvType: { kind: "text" },
+  kvBytes: { kind: "bytes" },
+  memory: { kind: "bytes" },
+  ownKernels: { kind: "boolean" },
+  signal: { kind: "signal" },
 } as const satisfies OptionTable;
 
 /** What was planned, and beside it the same with nothing evicted. */

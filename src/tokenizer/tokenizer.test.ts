@@ -108,7 +108,9 @@ describe.each(["bpe", "spm"] as const)("control tokens, %s", (kind) => {
   it("of a template are not written by a user even where the file calls them user-defined", () =>
     withTokenizer(
       {
-        ...{ kind, userDefined: ["<turn>", "<b>"], controls: [] },
+        kind,
+        userDefined: ["<turn>", "<b>"],
+        controls: [],
         template: "{% for m in messages %}<turn>{{ m.content }}{% endfor %}<turn>",
       },
       (tokenizer) => {
@@ -137,7 +139,9 @@ it.each([
 ])("a template that %s: markers that a file calls user-defined are the template's", (_, body) =>
   withTokenizer(
     {
-      ...{ kind: "bpe", userDefined: ["<turn>"], controls: [] },
+      kind: "bpe",
+      userDefined: ["<turn>"],
+      controls: [],
       template: `{% for m in messages %}<turn>${body}{% endfor %}<turn>`,
     },
     (tokenizer) => {

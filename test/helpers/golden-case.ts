@@ -40,7 +40,8 @@ const OURS: Readonly<Record<string, (p: Params) => Asked>> = {
   "KVCache-Factory/PyramidKV": (p) => ({ method: "pyramidkv", ...factory(p), beta: p.beta }),
   "KVCache-Factory/H2O": (p) => ({ method: "h2o", window: p.window, kvSize: p.capacity }),
   "KVCache-Factory/StreamingLLM": (p) => ({
-    ...{ method: "streaming-llm", kvSize: p.capacity },
+    method: "streaming-llm",
+    kvSize: p.capacity,
     sinks: (p.capacity ?? 0) - (p.window ?? 0),
   }),
   "KVCache-Factory/AdaKV": (p) => ({ method: `ada:${p.floor_ratio}(snapkv)`, ...factory(p) }),
@@ -57,8 +58,12 @@ const OURS: Readonly<Record<string, (p: Params) => Asked>> = {
 
 function factory(p: Params): Asked {
   return {
-    ...{ preset: "kvcache-factory", kvSize: p.capacity, window: p.window, alpha: p.window },
-    ...{ kernel: p.kernel, pool: p.pooling?.replace("pool", "") },
+    preset: "kvcache-factory",
+    kvSize: p.capacity,
+    window: p.window,
+    alpha: p.window,
+    kernel: p.kernel,
+    pool: p.pooling?.replace("pool", ""),
     // A sum over the group ranks tokens as the mean does.
     gqa: p.gqa === "sum" ? "mean" : p.gqa,
   };

@@ -1,4 +1,4 @@
-import type { ReferenceInput, ReferenceRule } from "../../src/compression/reference.ts";
+import type { ReferenceInput, ReferenceRule } from "./reference-scores.ts";
 import { attentionScores } from "../../src/ggml/operations/attention-scores.ts";
 import type { Device } from "../../src/ggml/device.ts";
 import { readTensor } from "../../src/ggml/tensor-buffer.ts";

@@ -1,4 +1,4 @@
-import type { ReferenceInput } from "../../src/compression/reference.ts";
+import type { ReferenceInput } from "./reference-scores.ts";
 import { tinyModel, type TinyOptions } from "./tiny-model.ts";
 
 export interface FirstLayer extends ReferenceInput {

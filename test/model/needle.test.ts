@@ -52,8 +52,11 @@ describe.skipIf(essays === undefined)("needle in essays, 1K, 2K and 4K at 5 dept
   let cells: readonly ResultRow[];
   beforeAll(async () => {
     const samples = needleSamples(engine.tokenizer, {
-      ...{ haystack: await readHaystack(essays), form: "number", repeats: 1 },
-      ...{ lengths: [1000, 2000, 4000], depths: [0, 0.25, 0.5, 0.75, 1] },
+      haystack: await readHaystack(essays),
+      form: "number",
+      repeats: 1,
+      lengths: [1000, 2000, 4000],
+      depths: [0, 0.25, 0.5, 0.75, 1],
     });
     const ways = [
       { method: "full" },

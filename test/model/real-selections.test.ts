@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Device } from "../../src/ggml/device.ts";
 import { fromHalf } from "../../src/ggml/half.ts";
-import { referenceEvidence, type ReferenceInput } from "../../src/compression/reference.ts";
+import { referenceEvidence, type ReferenceInput } from "../helpers/reference-scores.ts";
 import {
   compressionOf,
   expectGolden,

@@ -54,7 +54,8 @@ export function lineChart({
         ? layerAxis(points)
         : { label: x.label, ...(x.log === true && { type: "log", tickFormat: "~g" }) },
     y: {
-      ...{ label: y.percent === true ? `${y.label}, %` : y.label, grid: true },
+      label: y.percent === true ? `${y.label}, %` : y.label,
+      grid: true,
       ...(y.log === true ? { type: "log", nice: true, tickFormat: "~g" } : { zero: true }),
       ...(y.percent === true && { percent: true }),
     },
@@ -94,15 +95,19 @@ export function heatChart({ name, caption, x, y, shares }: HeatChart): Chart {
   const cellWidth = Math.max(46, ...x.names.map((own) => 10 + 6.5 * own.length));
   const margin = 30 + 6.5 * Math.max(4, ...y.names.map((own) => own.length));
   const svg = draw({
-    ...{ marginLeft: margin, width: margin + 40 + cellWidth * x.names.length },
-    ...{ marginTop: 8, marginBottom: 44, height: 52 + 18 * y.names.length },
+    marginLeft: margin,
+    width: margin + 40 + cellWidth * x.names.length,
+    marginTop: 8,
+    marginBottom: 44,
+    height: 52 + 18 * y.names.length,
     x: { label: x.label, domain: x.names },
     y: { label: y.label, domain: y.names, labelOffset: margin - 8 },
     color: { type: "linear", domain: [0, 1], scheme: "blues" },
     marks: [
       Plot.cell(cells, { ...place, fill: "share" }),
       Plot.text(cells, {
-        ...{ ...place, text: ({ share }: { share: number }) => (100 * share).toFixed(0) },
+        ...place,
+        text: ({ share }: { share: number }) => (100 * share).toFixed(0),
         fill: ({ share }: { share: number }) => (share > 0.6 ? "white" : "black"),
       }),
     ],

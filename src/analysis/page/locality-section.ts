@@ -23,7 +23,8 @@ export function localitySection(name: string, locality: Locality): PageSection {
         name: "distance",
         caption: "Attention by distance, in percent; 0 is a query's own key.",
         x: { label: "distance from, tokens", names: distances.map(String) },
-        ...{ y, shares: overHeads(locality.byDistance) },
+        y,
+        shares: overHeads(locality.byDistance),
       }),
       heatChart({
         name: "position",
@@ -32,7 +33,8 @@ export function localitySection(name: string, locality: Locality): PageSection {
           label: "eighth of the text",
           names: Array.from({ length: PARTS }, (_, i) => String(i + 1)),
         },
-        ...{ y, shares: overHeads(locality.byPosition).map(inParts) },
+        y,
+        shares: overHeads(locality.byPosition).map(inParts),
       }),
       lineChart({
         name: "outside",

@@ -21,7 +21,9 @@ export async function mapsSection(name: string, maps: AttentionMaps): Promise<Pa
           rows: maps.maps.map((_, il) => String(il)),
           tiles: maps.maps.map((heads) =>
             heads.map((weights) => ({
-              ...{ width: columns, height: queries.length, shares: weights.map(Math.sqrt) },
+              width: columns,
+              height: queries.length,
+              shares: weights.map(Math.sqrt),
             })),
           ),
         }),

@@ -15,7 +15,8 @@ export function needsSection(name: string, needs: Needs): PageSection {
     const spread = needs.errors.indexOf(SPREAD);
     const [low, high] = [at(spread, 0), at(spread, 2)];
     return lineChart({
-      ...{ name: `needs-${of}`, caption },
+      name: `needs-${of}`,
+      caption,
       points: needs.errors.flatMap((error, e) => pointsOf(`${100 * error} %`, at(e, 1))),
       y: { label: "tokens needed", log: true },
       behind: { band: low.map((own, x) => ({ x, low: own, high: high[x] as number })) },

@@ -72,14 +72,18 @@ async function sizeSection(
         caption:
           "Where kept tokens lie: layers and their kv heads downwards, the text to the right.",
         svg: await contactSheet({
-          ...{ ...sheet, zoom: 2, tiles: [ways.map(({ kept }) => keptTile(kept, before))] },
+          ...sheet,
+          zoom: 2,
+          tiles: [ways.map(({ kept }) => keptTile(kept, before))],
         }),
       },
       {
         name: "layer-overlap",
         caption: "Kept tokens that two layers share, of those that either keeps.",
         svg: await contactSheet({
-          ...{ ...sheet, zoom, tiles: [ways.map(({ layerOverlap: own }) => squareTile(own))] },
+          ...sheet,
+          zoom,
+          tiles: [ways.map(({ layerOverlap: own }) => squareTile(own))],
         }),
       },
       heatChart({

@@ -79,11 +79,16 @@ export function funnel({ nLayer, nHead, nHeadKv }: StudyContext): Study<Funnel> 
       const effectiveKeys = single(effective.means());
       const byLayer = overHeads(effective.means()).map(([x]) => x as number);
       return {
-        ...{ topKs: TOP_KS, topMass: topMass.means() },
-        ...{ topShares: TOP_SHARES, topShareMass: topShareMass.means() },
-        ...{ entropy: single(entropy.means()), effectiveKeys },
-        ...{ sinks: single(sinks.means()), window: single(window.means()) },
-        ...{ reach: reach.means(), narrowsAt: narrowsAt(byLayer) },
+        topKs: TOP_KS,
+        topMass: topMass.means(),
+        topShares: TOP_SHARES,
+        topShareMass: topShareMass.means(),
+        entropy: single(entropy.means()),
+        effectiveKeys,
+        sinks: single(sinks.means()),
+        window: single(window.means()),
+        reach: reach.means(),
+        narrowsAt: narrowsAt(byLayer),
       };
     },
   };

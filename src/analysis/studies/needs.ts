@@ -75,14 +75,14 @@ export function needs({ nLayer, nHead, nHeadKv, headDim, n, sample }: StudyConte
     result: () => {
       const errors = left.result();
       return {
-        ...{ errors: ERRORS, quantiles: QUANTILES },
-        ...{ own: own.quantiles(), shared: shared.quantiles() },
-        ...{
-          sizes: [...sizes, all],
-          left: Array.from({ length: nLayer }, (_, il) =>
-            errors.slice(il * nHeadKv, (il + 1) * nHeadKv),
-          ),
-        },
+        errors: ERRORS,
+        quantiles: QUANTILES,
+        own: own.quantiles(),
+        shared: shared.quantiles(),
+        sizes: [...sizes, all],
+        left: Array.from({ length: nLayer }, (_, il) =>
+          errors.slice(il * nHeadKv, (il + 1) * nHeadKv),
+        ),
       };
     },
   };

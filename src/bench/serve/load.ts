@@ -91,7 +91,10 @@ function report(results: readonly LoadResult[], wallMs: number): LoadReport {
     if (error !== undefined) errors[error] = (errors[error] ?? 0) + 1;
   const outputTokens = done.reduce((sum, r) => sum + r.outputTokens, 0);
   return {
-    ...{ requests: results.length, failed: results.length - done.length, errors, wallMs },
+    requests: results.length,
+    failed: results.length - done.length,
+    errors,
+    wallMs,
     outputTokens,
     outputTokensPerSecond: (outputTokens / wallMs) * 1000,
     requestsPerSecond: (done.length / wallMs) * 1000,

@@ -46,7 +46,9 @@ async function server(fail?: (request: number) => string | undefined) {
 }
 
 const options = (url: string, arrivals: Arrivals): LoadOptions => ({
-  ...{ requests: 12, arrivals, random: seededRandom(1) },
+  requests: 12,
+  arrivals,
+  random: seededRandom(1),
   target: { url, model: "m" },
   promptTokens: parseDistribution("prompts", "uniform:5-9"),
   outputTokens: parseDistribution("answers", "4"),

@@ -47,7 +47,9 @@ export function weighted(
   least: (options: ResolvedOptions) => number,
 ): BudgetPolicy {
   return {
-    ...{ name, summary, kind: "heads" },
+    name,
+    summary,
+    kind: "heads",
     heads: ({ nLayer, nHeadKv, nTokens, options }) => {
       const other = weights.find((row) => row.length !== nHeadKv);
       if (weights.length !== nLayer || other !== undefined) {

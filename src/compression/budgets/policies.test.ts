@@ -88,7 +88,10 @@ describe("budgets by what is seen", () => {
 
   const unequal = {
     weighed: {
-      ...{ name: "w", summary: "", kind: "weighed", least: () => 1 },
+      name: "w",
+      summary: "",
+      kind: "weighed",
+      least: () => 1,
       weigh: ({ evidence }: RankedLayer) => (evidence.il === 0 ? [5, 0] : [1, 2]),
     },
     measured: { name: "m", summary: "", kind: "measured", measure: () => [30, 11] },

@@ -6,8 +6,6 @@ import type { ResolvedOptions } from "../options.ts";
 import { inChunks } from "../scores/chunks.ts";
 import { pooledAttention, reduceGroup } from "../scores/reduce.ts";
 
-/** Attention from nearer than this does not count: it goes to whatever is close. */
-export const FAR = 64;
 /** Tokens that every kv head keeps at least. */
 const LEAST = 16;
 const UNCALIBRATED_SHARE = 0.3;

@@ -29,7 +29,9 @@ function levelled(budget: BudgetPolicy): BudgetPolicy {
     case "heads": {
       const { name, summary } = budget;
       return {
-        ...{ name, summary, kind: "layers" },
+        name,
+        summary,
+        kind: "layers",
         layers(input) {
           const means = budget.heads(input).map((own) => Math.min(mean(own), input.nTokens));
           return apportion(means, Math.round(means.reduce((a, b) => a + b, 0)));

@@ -127,7 +127,9 @@ it.each([
       [];
     const method: Method = {
       ...METHODS.h2o,
-      ...{ name: "mine", needs: [kind], options: ["kvSize", "alpha", "window"] },
+      name: "mine",
+      needs: [kind],
+      options: ["kvSize", "alpha", "window"],
       score: ({ il, heads }) => {
         const [head] = heads as [HeadEvidence];
         const held = session.cache.layers[il]?.positions(0) ?? new Int32Array(0);
@@ -181,7 +183,8 @@ it("queries see the same tokens before them where kept ones move", async () => {
     const seen: number[][] = [];
     const method: Method = {
       ...METHODS.snapkv,
-      ...{ name: "mine", options: ["kvSize", "alpha", "window"] },
+      name: "mine",
+      options: ["kvSize", "alpha", "window"],
       score: ({ heads }) => {
         const [head] = heads as [HeadEvidence];
         seen.push([...head.attention("window").slice(0, head.n)]);
@@ -291,7 +294,10 @@ describe.each(KERNELS)("with %s", (kernels) => {
       const method: Method = {
         ...METHODS["streaming-llm"],
         budget: {
-          ...{ name: "own", summary: "", kind: "weighed", needs: ["keys", "sums"] },
+          name: "own",
+          summary: "",
+          kind: "weighed",
+          needs: ["keys", "sums"],
           least: () => 8,
           weigh: ({ evidence }) =>
             evidence.heads.map((head) => {
@@ -355,7 +361,8 @@ describe.each(KERNELS)("with %s", (kernels) => {
       const tokens = randomTokens(84);
       using moved = engine.createSession({
         method: "rerotate(streaming-llm)",
-        ...{ kvSize: 64, sinks: 0 },
+        kvSize: 64,
+        sinks: 0,
       });
       using plain = engine.createSession({ method: "full" });
       await moved.prefill(tokens);

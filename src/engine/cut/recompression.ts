@@ -5,7 +5,7 @@ import type { LayerEvidence, SummedKind } from "../../compression/evidence.ts";
 import { keepByHead } from "../../compression/keep.ts";
 import type { Ranking } from "../../compression/ranking.ts";
 import type { Compression } from "../../compression/resolve.ts";
-import { dividesWhileDecoding, neededWhileDecoding } from "../../compression/together.ts";
+import { dividesWhileDecoding, neededWhileDecoding } from "../../compression/decode-evidence.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import type { TurnKeys } from "../../kvcache/gather.ts";
 import type { KvCache } from "../../kvcache/kv-cache.ts";

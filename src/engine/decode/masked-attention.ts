@@ -1,7 +1,7 @@
 import type { Graph } from "../../ggml/graph.ts";
 import { writeInput, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
-import { hadamard } from "../../kvcache/kv-format.ts";
+import { hadamardMatrix } from "../../kvcache/kv-format.ts";
 import { slidOut, type HeadGroup, type LayerCache } from "../../kvcache/layer-cache.ts";
 import { attention, type KvGroup } from "../../models/blocks/attention.ts";
 import { MASKED, VISIBLE } from "../../models/blocks/masks.ts";
@@ -23,7 +23,7 @@ export class MaskedAttention {
   readonly #maskTensor: Tensor;
   readonly #rows: Int32Array;
   readonly #mask: Uint16Array;
-  /** f32 [headDim, headDim] by head size, where the cache holds its rows spread. */
+  /** f32 [headDim, headDim] by head size, where the cache holds its rows as Hadamard transforms. */
   readonly #hadamards = new Map<
     number,
     { readonly tensor: Tensor; readonly values: Float32Array }
@@ -50,9 +50,9 @@ export class MaskedAttention {
     this.#rowIndices = g.input({ type: TYPES.i32, shape: [this.#rows.length] });
     this.#maskTensor = g.input({ type: TYPES.f16, shape: [this.#mask.length] });
     for (const { headDim, format } of layers) {
-      if (format.spread === 0 || this.#hadamards.has(headDim)) continue;
+      if (format.hadamard === 0 || this.#hadamards.has(headDim)) continue;
       const tensor = g.input({ type: TYPES.f32, shape: [headDim, headDim] });
-      this.#hadamards.set(headDim, { tensor, values: hadamard(headDim, format.spread) });
+      this.#hadamards.set(headDim, { tensor, values: hadamardMatrix(headDim, format.hadamard) });
     }
   }
 
@@ -77,15 +77,15 @@ export class MaskedAttention {
     const perHead = (t: Tensor) => g.reshape(t, headDim, nHeadKv);
     const matrix = this.#hadamards.get(headDim)?.tensor;
     // To what the cache holds, and back.
-    const spread = (t: Tensor) => (matrix === undefined ? t : g.mulMat(matrix, t));
-    const k = spread(graph.rotate(g, il, qkv.k, this.#position));
+    const transformed = (t: Tensor) => (matrix === undefined ? t : g.mulMat(matrix, t));
+    const k = transformed(graph.rotate(g, il, qkv.k, this.#position));
     g.expand(g.setRows(layer.k, perHead(k), rows));
-    g.expand(g.setRows(layer.v, spread(perHead(qkv.v)), rows));
+    g.expand(g.setRows(layer.v, transformed(perHead(qkv.v)), rows));
     const groups = layer.groups().map((group) => this.#kvGroup(layer, group));
-    const q = spread(graph.rotate(g, il, qkv.q, this.#position));
+    const q = transformed(graph.rotate(g, il, qkv.q, this.#position));
     const attended = attention(g, q, groups, { ...shape, n: 1 });
     if (matrix === undefined) return attended;
-    return g.reshape(spread(g.reshape(attended, headDim, nHead)), headDim * nHead, 1);
+    return g.reshape(transformed(g.reshape(attended, headDim, nHead)), headDim * nHead, 1);
   }
 
   /** Points each head at its next free row and makes that row visible. */

@@ -96,11 +96,17 @@ it.each(cases)("%s, %s, decodes with %s as a full cache that is masked", async (
   using full = new KvCache(model.hp, kvFormat("f16", model.hp));
   using kept = new KvCache(model.hp, kvFormat("f16", model.hp));
   const target = (cache: KvCache, name: string) => ({
-    ...{ cache, cut: true, room: 0 },
+    cache,
+    cut: true,
+    room: 0,
     compression: resolveCompression({ method: name, kvSize: 48 }),
   });
   await prefill({
-    ...{ model, tokens: randomTokens(N), probe: [], firstPosition: 0, chunkTokens: 128 },
+    model,
+    tokens: randomTokens(N),
+    probe: [],
+    firstPosition: 0,
+    chunkTokens: 128,
     targets: [target(full, "full"), target(kept, method)],
   });
   const expected = await maskedStep(device, model, full, kept, 7);

@@ -61,11 +61,11 @@ export class SegmentTable {
         const layer = cache.layers[il] as LayerCache;
         parts += writeHeads(table, segment, layer);
         segment += SEGMENT_WORDS * SEGMENTS * layer.heads.length;
-        const { type, spread } = layer.format;
+        const { type, hadamard } = layer.format;
         const column = at.columns + COLUMN_WORDS * c;
         put(table, column, type.id);
         put(table, column + 2, type === TYPES.f16 ? 0 : writerOf(type));
-        put(table, column + 4, spread);
+        put(table, column + 4, hadamard);
         put(table, column + 6, ring?.nextAddress(il) ?? 0);
       });
       return parts;

@@ -1,5 +1,5 @@
 import type { AttentionKind, SummedKind } from "../../compression/evidence.ts";
-import { FAR } from "../../compression/methods/funnel.ts";
+import { FAR } from "../../compression/evidence.ts";
 import type { Chunk } from "./layer-observer.ts";
 
 /** Attention that tokens receive, gathered chunk by chunk while a layer is computed. */

@@ -130,7 +130,7 @@ function groupScores(
   const held = seen.held.slice(heads.firstHead, heads.firstHead + heads.nHeadKv);
   const isWhole = distance === 0 && held.every((head) => endsWith(head.order, places.order));
   const nPast = heads.length - n;
-  if (isWhole && layer.format.type === TYPES.f16 && layer.format.spread === 0) {
+  if (isWhole && layer.format.type === TYPES.f16 && layer.format.hadamard === 0) {
     const row = rowBytes(TYPES.f16, headDim);
     const size = [headDim, heads.length, heads.nHeadKv] as const;
     const k = g.view3d(layer.k, size, [row, row * heads.capacity], heads.row * row);

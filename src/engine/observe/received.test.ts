@@ -5,7 +5,9 @@ import { Received, summedKinds } from "./received.ts";
 /** One head of two query heads whose token j received j, and 10 j of the second. */
 function layer(n: number): LayerEvidence {
   const head = {
-    ...{ n, group: 2, headDim: 4 },
+    n,
+    group: 2,
+    headDim: 4,
     attention: () => Float32Array.from({ length: 2 * n }, (_, i) => (i < n ? i : 10 * (i - n))),
     counted: () => Float32Array.from({ length: n }, (_, j) => n - 1 - j),
   };
@@ -34,7 +36,8 @@ describe("Received", () => {
     expect(Array.from(now)).toEqual([1, 2]);
     const counts = received.counted("sampled-sums", 0, 0, {
       positions: Int32Array.of(0, 1),
-      ...{ nextPosition: 2, nNew: 2 },
+      nextPosition: 2,
+      nNew: 2,
     });
     expect(Array.from(counts)).toEqual([0.5, 0.25]);
   });

@@ -1,7 +1,7 @@
 import type { InputGraph } from "../../ggml/input-graph.ts";
 import { readTensor, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
-import { spread } from "../../kvcache/kv-format.ts";
+import { transformed } from "../../kvcache/kv-format.ts";
 import type { RowSource } from "../../kvcache/rows.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 
@@ -25,7 +25,7 @@ export function gatherRows(
   const rows = Int32Array.from(heads.flatMap(({ row, length }) => range(row, length)));
   // Quantized rows become numbers by being looked up.
   const held = g.getRows(source[of], g.constant(TYPES.i32, [rows.length], rows));
-  return spread(g, held, headDim, source.format.spread);
+  return transformed(g, held, headDim, source.format.hadamard);
 }
 
 /** Keys or values of each of a layer's heads as numbers: [headDim, length]. */

@@ -1,5 +1,5 @@
 import type { EvidenceKind } from "../../compression/evidence.ts";
-import { neededWhileDecoding } from "../../compression/together.ts";
+import { neededWhileDecoding } from "../../compression/decode-evidence.ts";
 import type { Compression } from "../../compression/resolve.ts";
 import type { KvCache } from "../../kvcache/kv-cache.ts";
 import type { Chunk } from "./layer-observer.ts";

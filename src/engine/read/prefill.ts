@@ -5,7 +5,7 @@ import { readTensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import { Compressor } from "../cut/compressor.ts";
-import type { AttentionWatch } from "../observe/attention-watch.ts";
+import type { AttentionObserver } from "../observe/attention-observer.ts";
 import type { Chunk, LayerObserver, ReadLayer } from "../observe/layer-observer.ts";
 import type { PrefillTarget } from "../observe/target.ts";
 import { readChunk } from "./read-chunk.ts";
@@ -22,7 +22,7 @@ export interface PrefillJob {
   /** The caches to fill. Several may share one prefill if all of them are empty. */
   readonly targets: readonly PrefillTarget[];
   /** Is shown every layer that methods act on, where no tokens come before these. */
-  readonly watch?: AttentionWatch | undefined;
+  readonly watch?: AttentionObserver | undefined;
   readonly chunkTokens: number;
 }
 

@@ -54,7 +54,8 @@ function parseExample(line: string, where: string, at: number): Example {
     throw new PyramidKVError("BAD_FILE", `${where} has no "context" and "input" that are texts`);
   }
   return {
-    ...{ context, input },
+    context,
+    input,
     id: typeof id === "string" && id !== "" ? id : `line ${at}`,
     truth: truthOf(o, where),
     length: typeof length === "number" ? length : undefined,

@@ -23,8 +23,12 @@ afterAll(async () => {
 });
 
 const example = (i: number) => ({
-  ...{ context: `Text ${i}. `.repeat(400), input: `What is $& ${i}?`, answers: [`${i}`] },
-  ...{ length: 800, all_classes: null, _id: `id-${i}` },
+  context: `Text ${i}. `.repeat(400),
+  input: `What is $& ${i}?`,
+  answers: [`${i}`],
+  length: 800,
+  all_classes: null,
+  _id: `id-${i}`,
 });
 const write = (name: string, lines: readonly unknown[]) =>
   writeFileSync(
@@ -33,7 +37,12 @@ const write = (name: string, lines: readonly unknown[]) =>
   );
 const samplesOf = (datasets: readonly string[], limit = 10) =>
   longBenchSamples({
-    ...{ datasets, folder, prompts: OWN_PROMPTS, limit, maxPrompt: 300, nCtx: 2048 },
+    datasets,
+    folder,
+    prompts: OWN_PROMPTS,
+    limit,
+    maxPrompt: 300,
+    nCtx: 2048,
     tokenizer: engine.tokenizer,
   });
 
@@ -110,9 +119,16 @@ it("cuts the middle: the first and the last half of the tokens", () => {
 
 describe("version 2", () => {
   const entry = (i: number) => ({
-    ...{ _id: `id-${i}`, difficulty: "easy", length: i === 1 ? "short" : "long", answer: "C" },
-    ...{ question: `Which of the four is number ${i}?`, context: `Text ${i}. `.repeat(200) },
-    ...{ choice_A: "ant", choice_B: "bee", choice_C: "cat", choice_D: "dog" },
+    _id: `id-${i}`,
+    difficulty: "easy",
+    length: i === 1 ? "short" : "long",
+    answer: "C",
+    question: `Which of the four is number ${i}?`,
+    context: `Text ${i}. `.repeat(200),
+    choice_A: "ant",
+    choice_B: "bee",
+    choice_C: "cat",
+    choice_D: "dog",
   });
   const samplesOf = (path: string) =>
     version2Samples({ path, limit: 9, maxPrompt: 500, nCtx: 2048, tokenizer: engine.tokenizer });

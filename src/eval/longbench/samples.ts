@@ -36,8 +36,11 @@ export async function longBenchSamples(
     for (const example of read.examples) {
       const prompt = promptText(o.prompts, name, example);
       samples.push({
-        ...{ task: `longbench/${name}`, version: VERSION },
-        ...{ id: example.id, truth: example.truth, maxTokens },
+        task: `longbench/${name}`,
+        version: VERSION,
+        id: example.id,
+        truth: example.truth,
+        maxTokens,
         scored: { metric, firstLine },
         // As published, an answer of one line may not be an empty one (pred.py: min_length).
         ...(oneLine === true && { stop: ["\n"], minTokens: 1 }),

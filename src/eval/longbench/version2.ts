@@ -41,9 +41,13 @@ export async function version2Samples(
     const question = `\n\nQuestion: ${entry.question}\n${choices}\n\nAnswer in the form "The correct answer is (B)."`;
     const text = `Read this text and choose the right answer to the question after it.\n\n${entry.context}${question}`;
     return {
-      ...{ task: `longbench-v2/${entry.length}`, version: VERSION, id: entry._id },
+      task: `longbench-v2/${entry.length}`,
+      version: VERSION,
+      id: entry._id,
       scored: { metric: "choice" },
-      ...{ truth: { answers: [entry.answer] }, maxTokens: ANSWER_TOKENS, prompts: "own" },
+      truth: { answers: [entry.answer] },
+      maxTokens: ANSWER_TOKENS,
+      prompts: "own",
       parts: () => promptParts(o.tokenizer, { text, question }, { most, chat: true }),
     };
   });

@@ -42,8 +42,11 @@ it.each(forms.map(([name]) => name))(
   "%s lies where it should, whole, in a prompt of its length",
   (form) => {
     const samples = needleSamples(engine.tokenizer, {
-      ...{ haystack: "It rained. ".repeat(30), form, repeats: 2 },
-      ...{ lengths: [600, 1200], depths: [0, 0.5, 1] },
+      haystack: "It rained. ".repeat(30),
+      form,
+      repeats: 2,
+      lengths: [600, 1200],
+      depths: [0, 0.5, 1],
     });
     expect(samples).toHaveLength(12);
     expect(new Set(samples.map(({ task, id }) => `${task} ${id}`)).size).toBe(12);
@@ -79,8 +82,11 @@ it("asks many questions on one text, whose facts are all in it", () => {
 
 it("cuts a haystack between characters, and repeats a short one as long as need be", () => {
   const samples = needleSamples(engine.tokenizer, {
-    ...{ haystack: "🐄".repeat(501), form: "number", repeats: 7 },
-    ...{ lengths: [90_000], depths: [0.5] },
+    haystack: "🐄".repeat(501),
+    form: "number",
+    repeats: 7,
+    lengths: [90_000],
+    depths: [0.5],
   });
   for (const sample of samples) expect(sample.parts().context.length).toBeGreaterThan(80_000);
 });

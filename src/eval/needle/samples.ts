@@ -29,11 +29,14 @@ export function needleSamples(tokenizer: Tokenizer, o: NeedleOptions): Sample[] 
         const start = characterBefore(o.haystack, (i / o.repeats) * o.haystack.length);
         const haystack = o.haystack.slice(start) + o.haystack.slice(0, start);
         return {
-          ...{ task: `needle/${length}`, version: VERSION },
+          task: `needle/${length}`,
+          version: VERSION,
           id: `${o.form} at ${depth}${i === 0 ? "" : `, ${i + 1}`}`,
           scored: { metric: "match-all" },
           truth: { answers: [needle.answer] },
-          ...{ maxTokens: ANSWER_TOKENS, prompts: "own", facts: { length, depth } },
+          maxTokens: ANSWER_TOKENS,
+          prompts: "own",
+          facts: { length, depth },
           parts: () => {
             const text = needleText(tokenizer, haystack, needle, length, depth);
             return chatParts(tokenizer, text, needle.question);

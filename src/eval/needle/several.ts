@@ -52,10 +52,13 @@ export function severalQuestions(tokenizer: Tokenizer, o: SeveralOptions): Sampl
       return facts.map((fact, at): Sample => {
         const asked = question(fact.place);
         return {
-          ...{ task: `questions/${length}`, version: VERSION },
+          task: `questions/${length}`,
+          version: VERSION,
           id: `text ${i + 1}, question ${at + 1}`,
-          ...{ scored: { metric: "match-all" }, truth: { answers: [fact.code] } },
-          ...{ maxTokens: ANSWER_TOKENS, prompts: "own" },
+          scored: { metric: "match-all" },
+          truth: { answers: [fact.code] },
+          maxTokens: ANSWER_TOKENS,
+          prompts: "own",
           facts: { length, depth: (at + 0.5) / lines.length },
           parts: () => {
             return chatParts(tokenizer, `${text}\n\n${asked}`, asked, begun(fact.place));

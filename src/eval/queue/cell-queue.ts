@@ -53,7 +53,9 @@ export async function connect(url: string): Promise<Redis> {
     );
   }
   const redis = new Redis(url, {
-    ...{ maxRetriesPerRequest: null, lazyConnect: true, connectTimeout: FIRST_ANSWER_MS },
+    maxRetriesPerRequest: null,
+    lazyConnect: true,
+    connectTimeout: FIRST_ANSWER_MS,
     retryStrategy: () => RETRY_MS,
   });
   redis.on("error", () => undefined); // said by what fails

@@ -59,8 +59,11 @@ describe.skipIf(server === undefined)(`a queue on ${server ?? "no server"}`, () 
     }
     engine = await Engine.load({ model: modelPath, threads: 1, chunkTokens: 128 });
     const samples = needleSamples(engine.tokenizer, {
-      ...{ haystack: "The rain fell on the hills all day. ".repeat(60), form: "facts", repeats: 2 },
-      ...{ lengths: [400, 500], depths: [0, 0.5, 1] },
+      haystack: "The rain fell on the hills all day. ".repeat(60),
+      form: "facts",
+      repeats: 2,
+      lengths: [400, 500],
+      depths: [0, 0.5, 1],
     });
     const ways = [{ method: "full" }, { method: "snapkv", kvSize: 24 }];
     options = { samples, ways, modes: ["aware"] };
@@ -134,7 +137,11 @@ describe.skipIf(server === undefined)(`a queue on ${server ?? "no server"}`, () 
       controller.abort();
     };
     const stopped = distributeSamples(engine, {
-      ...{ ...options, results, queue, onCell, signal: controller.signal },
+      ...options,
+      results,
+      queue,
+      onCell,
+      signal: controller.signal,
     });
     await expect(stopped).rejects.toMatchObject({ code: "ABORTED" });
     await delay(500);
@@ -169,7 +176,10 @@ describe.skipIf(server === undefined)(`a queue on ${server ?? "no server"}`, () 
       };
     };
     const samples = needleSamples(engine.tokenizer, {
-      ...{ haystack: "Rain fell. ".repeat(60), form: "number", repeats: 10, lengths: [300] },
+      haystack: "Rain fell. ".repeat(60),
+      form: "number",
+      repeats: 10,
+      lengths: [300],
       depths: [0, 1],
     });
     const [one, other]: [string[], string[]] = [[], []];
@@ -190,10 +200,23 @@ it("says that an address is none, or that nobody answers", async () => {
 });
 
 const fakeRow = (cell: { task: string; id: string }, method: string): ResultRow => ({
-  ...{ task: cell.task, version: 1, sample: cell.id, mode: "aware", method },
-  ...{ options: {}, kvType: "f16" },
-  ...{ model: "m", weights: "f", kernels: "k", prompt: cell.id, prompts: "own", score: 1 },
-  ...{ promptTokens: 1, output: "", answers: [], ms: { prefill: 1, decode: 1 } },
+  task: cell.task,
+  version: 1,
+  sample: cell.id,
+  mode: "aware",
+  method,
+  options: {},
+  kvType: "f16",
+  model: "m",
+  weights: "f",
+  kernels: "k",
+  prompt: cell.id,
+  prompts: "own",
+  score: 1,
+  promptTokens: 1,
+  output: "",
+  answers: [],
+  ms: { prefill: 1, decode: 1 },
   kv: { fullBytes: 1, bytes: 1, keptBytes: 1, peakBytes: 1, meanKept: 1 },
 });
 

@@ -36,7 +36,10 @@ export async function work(engine: Engine, o: WorkerOptions): Promise<void> {
       return rows;
     },
     {
-      ...{ connection, concurrency: 1, lockDuration: leaseMs, stalledInterval: leaseMs },
+      connection,
+      concurrency: 1,
+      lockDuration: leaseMs,
+      stalledInterval: leaseMs,
       // Workers may die as often as they like.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
     },

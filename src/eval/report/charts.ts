@@ -20,8 +20,11 @@ export function scoreCurves(lines: readonly WaySummary[]): Chart {
     caption: "Average score against tokens kept per layer and kv head. Dashed: the full cache.",
     svg: draw({
       x: {
-        ...{ type: "log", base: 2, label: "tokens kept a layer and kv head" },
-        ...{ tickFormat: "d", ticks: sizesOf(points) },
+        type: "log",
+        base: 2,
+        label: "tokens kept a layer and kv head",
+        tickFormat: "d",
+        ticks: sizesOf(points),
       },
       y: SCORE_AXIS,
       series: names,
@@ -62,7 +65,9 @@ export function paretoFront(lines: readonly WaySummary[]): Chart {
       y: SCORE_AXIS,
       series: namesOf(lines),
       labels: [...front, ...points.filter((p) => !front.includes(p))].map((p) => ({
-        ...{ x: p.megabytes, y: p.score, text: front.includes(p) ? p.way : "" },
+        x: p.megabytes,
+        y: p.score,
+        text: front.includes(p) ? p.way : "",
       })),
       marks: [
         Plot.line(front, { x: "megabytes", y: "score", curve: "step-after", strokeOpacity: 0.4 }),
@@ -124,7 +129,8 @@ export function needleMap(lines: readonly WaySummary[]): Chart | undefined {
     name: "needle-map",
     caption: "Needles found, by prompt length (across) and depth (down): dark all, light none.",
     svg: draw({
-      ...{ width: 90 + 210 * sizes.length, height: 80 + methods.length * (34 + 14 * depths) },
+      width: 90 + 210 * sizes.length,
+      height: 80 + methods.length * (34 + 14 * depths),
       marginTop: 28,
       padding: 0.05,
       x: { type: "band", label: "prompt length, tokens", tickFormat: shortLength },
@@ -134,12 +140,22 @@ export function needleMap(lines: readonly WaySummary[]): Chart | undefined {
       color: { type: "linear", scheme: "blues", domain: [0, 1] },
       marks: [
         Plot.cell(data, {
-          ...{ x: "length", y: "depth", fill: "found", inset: 1, stroke: "#888", strokeWidth: 0.5 },
-          ...{ fx: column, fy: row },
+          x: "length",
+          y: "depth",
+          fill: "found",
+          inset: 1,
+          stroke: "#888",
+          strokeWidth: 0.5,
+          fx: column,
+          fy: row,
         }),
         Plot.text(ways, {
-          ...{ text: "way", frameAnchor: "top-left", dy: -12, fontWeight: "bold" },
-          ...{ fx: column, fy: row },
+          text: "way",
+          frameAnchor: "top-left",
+          dy: -12,
+          fontWeight: "bold",
+          fx: column,
+          fy: row,
         }),
       ],
     }),

@@ -7,10 +7,22 @@ import { pageMarkdown } from "../../page/markdown.ts";
 import { makeReport } from "./report.ts";
 
 const row = (over: Partial<ResultRow>): ResultRow => ({
-  ...{ task: "needle/1000", version: 1, sample: "a", mode: "aware", method: "full" },
+  task: "needle/1000",
+  version: 1,
+  sample: "a",
+  mode: "aware",
+  method: "full",
   kvType: "f16",
-  ...{ options: {}, model: "<tiny> & co", weights: "f", kernels: "ggml", prompt: "p" },
-  ...{ prompts: "own", promptTokens: 1000, output: "", answers: ["1"], score: 1 },
+  options: {},
+  model: "<tiny> & co",
+  weights: "f",
+  kernels: "ggml",
+  prompt: "p",
+  prompts: "own",
+  promptTokens: 1000,
+  output: "",
+  answers: ["1"],
+  score: 1,
   // Rows are padded: more bytes are held than tokens need.
   kv: { fullBytes: 1e6, bytes: 1.037e6, keptBytes: 1e6, peakBytes: 1.037e6, meanKept: 1000 },
   ms: { prefill: 1, decode: 1 },
@@ -23,7 +35,10 @@ const rows = [1000, 2000].flatMap((length) =>
     const own = { task: `needle/${length}`, sample: `at ${depth}`, facts, promptTokens: length };
     const small = (kvSize: number, score: number) =>
       row({
-        ...{ ...own, method: "snapkv", options: { kvSize }, score },
+        ...own,
+        method: "snapkv",
+        options: { kvSize },
+        score,
         kv: {
           fullBytes: 1e6,
           bytes: kvSize * 1000,

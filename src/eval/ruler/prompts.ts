@@ -35,7 +35,8 @@ export async function readRulerPrompts(path: string): Promise<RulerPrompts> {
   const name = basename(path);
   const own = OWN_RULER_PROMPTS.phrases;
   return {
-    ...{ name, phrases: { needle: textOr(needle, own.needle), noise: textOr(noise, own.noise) } },
+    name,
+    phrases: { needle: textOr(needle, own.needle), noise: textOr(noise, own.noise) },
     wording: (task) => {
       const { template, answer_prefix: answerPrefix } = objectOf(objectOf(tasks)[task]);
       const isWhole = typeof template === "string" && typeof answerPrefix === "string";

@@ -20,12 +20,16 @@ afterAll(async () => {
 });
 
 const questions = Array.from({ length: 120 }, (_, i) => ({
-  ...{ question: `What is the capital of land ${i}?`, answers: [`City ${i}`] },
+  question: `What is the capital of land ${i}?`,
+  answers: [`City ${i}`],
   document: `The capital of land ${i} is City ${i}. It lies on a river.`,
 }));
 
 const options: RulerOptions = {
-  ...{ tasks: Object.keys(RULER_TASKS), lengths: [3000, 6000], count: 2, seed: 1 },
+  tasks: Object.keys(RULER_TASKS),
+  lengths: [3000, 6000],
+  count: 2,
+  seed: 1,
   haystack: "A man walked to the shore. The wind was cold! Had he seen the ship? ".repeat(300),
   prompts: OWN_RULER_PROMPTS,
   questions: { qa_1: questions, qa_2: questions },

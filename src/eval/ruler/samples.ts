@@ -52,8 +52,13 @@ export function rulerSamples(tokenizer: Tokenizer, o: RulerOptions): Sample[] {
           return last.made;
         };
         return {
-          ...{ task: `ruler/${name}`, version: VERSION, id: `${length} #${i + 1}`, scored: task },
-          ...{ maxTokens: task.maxTokens, prompts: o.prompts.name, facts: { length } },
+          task: `ruler/${name}`,
+          version: VERSION,
+          id: `${length} #${i + 1}`,
+          scored: task,
+          maxTokens: task.maxTokens,
+          prompts: o.prompts.name,
+          facts: { length },
           get truth() {
             return { answers: fitted().answers };
           },

@@ -28,21 +28,28 @@ export interface RulerTask extends Wording {
 
 function needle(task: Partial<NeedleTask>): RulerTask {
   const all: NeedleTask = {
-    ...{ haystack: "essay", keys: "words", values: "numbers", nKeys: 1, nValues: 1, nQueries: 1 },
+    haystack: "essay",
+    keys: "words",
+    values: "numbers",
+    nKeys: 1,
+    nValues: 1,
+    nQueries: 1,
     ...task,
   };
   const many = all.nValues > 1 || all.nQueries > 1;
   const plain = { metric: "match-all", maxTokens: 128, generator: needles(all) } as const;
   if (many) {
     return {
-      ...{ ...plain, valueName: all.values },
+      ...plain,
+      valueName: all.values,
       template:
         "Secret {type_needle_v} are scattered over this text. Remember them, for they are asked for at its end.\n\n{context}\n\nWhich secret {type_needle_v} does the text give for {query}?",
       answerPrefix: " The secret {type_needle_v} that the text gives for {query} are",
     };
   }
   return {
-    ...{ ...plain, valueName: all.values.slice(0, -1) },
+    ...plain,
+    valueName: all.values.slice(0, -1),
     template:
       "A secret {type_needle_v} lies in this text. Remember it, for it is asked for at its end.\n\n{context}\n\nWhich secret {type_needle_v} does the text give for {query}?",
     answerPrefix: " The secret {type_needle_v} that the text gives for {query} is",
@@ -50,7 +57,8 @@ function needle(task: Partial<NeedleTask>): RulerTask {
 }
 
 const question = {
-  ...{ metric: "match-any", maxTokens: 32 },
+  metric: "match-any",
+  maxTokens: 32,
   template:
     "Answer a question from these documents, with the answer alone.\n\n{context}\n\nAnswer the question from the documents above, with the answer alone.\n\nQuestion: {query}",
   answerPrefix: " Answer:",
@@ -67,20 +75,25 @@ export const RULER_TASKS: Readonly<Record<string, RulerTask>> = {
   niah_multivalue: needle({ nValues: 4 }),
   niah_multiquery: needle({ nQueries: 4 }),
   vt: {
-    ...{ metric: "match-all", maxTokens: 30, generator: variableTracking({ hops: 4 }) },
+    metric: "match-all",
+    maxTokens: 30,
+    generator: variableTracking({ hops: 4 }),
     template:
       "Variables are assigned values, and each other, in this text. Follow them.\n\n{context}\n\nWhich variables hold the value {query} in the end? There are five.",
     answerPrefix: " Answer: the five variables that hold the value {query} are",
   },
   cwe: {
-    ...{ metric: "match-all", maxTokens: 120 },
+    metric: "match-all",
+    maxTokens: 120,
     generator: commonWords({ common: 10 }),
     template:
       "Some words of this numbered list come more often than the others. Remember which.\n\n{context}\n\nWhich 10 words come most often in the list?",
     answerPrefix: " Answer: the 10 words that come most often in the list are:",
   },
   fwe: {
-    ...{ metric: "match-all", maxTokens: 50, generator: frequentWords({ alpha: 2 }) },
+    metric: "match-all",
+    maxTokens: 50,
+    generator: frequentWords({ alpha: 2 }),
     template:
       "Count how often each of these coded words comes. Dots are no word.\n\n{context}\n\nWhich three coded words come most often in the text?",
     answerPrefix: " Answer: the three coded words that come most often are",

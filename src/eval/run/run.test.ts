@@ -32,10 +32,16 @@ async function withEngine(
 ): Promise<void> {
   using folder = new TestFolder();
   await using engine = await Engine.load({
-    ...{ model: folder.tiny({ nLayer: 2, vocabulary: true }), threads: 1, chunkTokens: 128 },
+    model: folder.tiny({ nLayer: 2, vocabulary: true }),
+    threads: 1,
+    chunkTokens: 128,
   });
   const samples = needleSamples(engine.tokenizer, {
-    ...{ haystack: HAYSTACK, lengths: [400, 500], depths: [0, 0.5, 1], form: "facts", repeats: 1 },
+    haystack: HAYSTACK,
+    lengths: [400, 500],
+    depths: [0, 0.5, 1],
+    form: "facts",
+    repeats: 1,
   });
   const results = mkdtempSync(join(tmpdir(), "pyramidkv-results-"));
   try {
@@ -141,7 +147,11 @@ it("leaves out what does not fit, tells why, and does the rest", () =>
   withEngine(async (engine, o) => {
     const { tokenizer } = engine;
     const samples = needleSamples(tokenizer, {
-      ...{ haystack: HAYSTACK, lengths: [400, 5000], depths: [0.5], form: "facts", repeats: 1 },
+      haystack: HAYSTACK,
+      lengths: [400, 5000],
+      depths: [0.5],
+      form: "facts",
+      repeats: 1,
     });
     const problems: string[] = [];
     const onProblem = (problem: string) => problems.push(problem);

@@ -89,7 +89,15 @@ export function sampleCell(sample: Sample): Omit<Cell, "mode"> {
   const { maxTokens, minTokens, stop } = sample;
   const parts = sample.parts();
   return {
-    ...{ task, version, id, truth, maxTokens, minTokens, stop, prompts, ...parts },
+    task,
+    version,
+    id,
+    truth,
+    maxTokens,
+    minTokens,
+    stop,
+    prompts,
+    ...parts,
     prompt: createHash("sha256").update(joined(parts)).digest("hex").slice(0, 16),
     scored: { metric: scored.metric, firstLine: scored.firstLine },
     ...(facts && { facts }),
@@ -130,12 +138,15 @@ export async function answerCell(
     const output = await answerText(session, cell, signal);
     rows.push({
       ...identityOf(engine, cell, way.options, session),
-      ...{ model: engine.model.name, kernels: engine.kernels.name, prompts: cell.prompts },
+      model: engine.model.name,
+      kernels: engine.kernels.name,
+      prompts: cell.prompts,
       promptTokens: cell.context.length + cell.question.length,
       ...(cell.facts && { facts: cell.facts }),
-      ...{ output, answers: cell.truth.answers },
+      output,
+      answers: cell.truth.answers,
       score: scoreOf(cell.scored, output, cell.truth),
-      ...{ kv: { ...held, peakBytes } },
+      kv: { ...held, peakBytes },
       ms: { prefill: prefillMs, decode: performance.now() - started },
     });
   });
@@ -144,10 +155,14 @@ export async function answerCell(
 
 function identityOf(engine: Engine, cell: Cell, way: Way, session: Session): ResultIdentity {
   return {
-    ...{ task: cell.task, version: cell.version, sample: cell.id },
-    ...{ mode: cell.mode, method: way.method },
+    task: cell.task,
+    version: cell.version,
+    sample: cell.id,
+    mode: cell.mode,
+    method: way.method,
     options: { ...session.compression.options },
     kvType: session.cache.format.name,
-    ...{ weights: engine.weights, prompt: cell.prompt },
+    weights: engine.weights,
+    prompt: cell.prompt,
   };
 }

@@ -49,7 +49,11 @@ export function summarise(rows: readonly ResultRow[]): WaySummary[] {
       own.reduce((sum, row) => sum + of(row), 0) / own.length;
     const { method, mode, kvType, options } = first;
     return {
-      ...{ method, mode, kvType, cells, rows: own },
+      method,
+      mode,
+      kvType,
+      cells,
+      rows: own,
       name: nameAmong(first, firsts),
       kvSize: method === "full" ? undefined : (options.kvSize as number | undefined),
       average: cells.reduce((sum, cell) => sum + cell.score, 0) / cells.length,

@@ -111,7 +111,11 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
 };
 
 const ENTITIES: Readonly<Record<string, string>> = {
-  ...{ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" },
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&#34;",
+  "'": "&#39;",
 };
 
 function escaped(text: string): string {

@@ -18,7 +18,9 @@ export function rewriteLoop(loop: Node, name: string, make: NodeMaker): Node[] {
   if (!endsEarly(body)) return [loop];
   const member = (field: string) =>
     make.made("MemberExpression", {
-      ...{ object: make.word(name), property: make.word(field), computed: false },
+      object: make.word(name),
+      property: make.word(field),
+      computed: false,
     });
   const set = (field: string, value: Node) =>
     make.made("Set", { assignee: member(field), value, body: [] });

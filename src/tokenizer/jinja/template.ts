@@ -49,7 +49,12 @@ export class JinjaTemplate {
 
 function globals(now: Date): Readonly<Record<string, unknown>> {
   return {
-    ...{ true: true, True: true, false: false, False: false, none: null, None: null },
+    true: true,
+    True: true,
+    false: false,
+    False: false,
+    none: null,
+    None: null,
     range,
     raise_exception: (message: unknown) => {
       throw new Error(String(message));

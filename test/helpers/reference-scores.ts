@@ -1,5 +1,10 @@
-import type { AttentionKind, HeadEvidence, LayerEvidence, QueryStatistics } from "./evidence.ts";
-import { FAR } from "./methods/funnel.ts";
+import {
+  FAR,
+  type AttentionKind,
+  type HeadEvidence,
+  type LayerEvidence,
+  type QueryStatistics,
+} from "../../src/compression/evidence.ts";
 
 /** A layer's rotated queries and keys, and its values, to compute what methods see in plain loops. */
 export interface ReferenceInput {
@@ -126,7 +131,9 @@ export function referenceEvidence(
   };
   const size = n * headDim;
   const head = (h: number): HeadEvidence => ({
-    ...{ n, group, headDim },
+    n,
+    group,
+    headDim,
     attention: (kind) => all(kind).slice(h * group * n, (h + 1) * group * n),
     counted: (kind) =>
       Float32Array.from({ length: n }, (_, j) => Math.max(0, n - j - (ruleOf(kind).distance ?? 0))),

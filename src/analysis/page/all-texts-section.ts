@@ -17,7 +17,7 @@ const FIT_NOTE =
 type Named<T> = T & { readonly name: string };
 
 /** Texts and models beside each other. */
-export function together(all: readonly Analyzed[]): PageSection {
+export function allTextsSection(all: readonly Analyzed[]): PageSection {
   const names = namesOf(all);
   const named = all.map((one, i) => ({ ...one, name: names[i] as string }));
   const retentions = named.flatMap(({ name, retention }) =>

@@ -5,7 +5,7 @@ import { localitySection } from "./locality-section.ts";
 import { mapsSection } from "./maps-section.ts";
 import { needsSection } from "./needs-section.ts";
 import { retentionSections } from "./retention-section.ts";
-import { together } from "./together.ts";
+import { allTextsSection } from "./all-texts-section.ts";
 
 /** Findings as one page: all texts and models beside each other, then each on its own. */
 export async function analysisPage(all: readonly Analyzed[]): Promise<Page> {
@@ -18,7 +18,7 @@ export async function analysisPage(all: readonly Analyzed[]): Promise<Page> {
       ({ found: { n, queries } }, i) =>
         `${names[i]}: ${n} tokens, averages over ${queries.spread.length} queries spread over them.`,
     ),
-    sections: [together(all), ...own.flat()].filter(
+    sections: [allTextsSection(all), ...own.flat()].filter(
       ({ tables, charts }) => tables.length + charts.length > 0,
     ),
   };

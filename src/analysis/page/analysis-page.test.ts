@@ -10,7 +10,7 @@ import { fitBudget } from "../fit.ts";
 import { retention } from "../retention.ts";
 import { namesOf, waysNames, type Analyzed } from "../analyzed.ts";
 import { ranges } from "./format.ts";
-import { analysisPage } from "./page.ts";
+import { analysisPage } from "./analysis-page.ts";
 
 let all: Analyzed[];
 beforeAll(async () => {

@@ -43,7 +43,7 @@ export interface LayerAttention {
   values(kvHead: number): Float32Array;
 }
 
-export interface AttentionWatchOptions {
+export interface AttentionObserverOptions {
   /** Indices of tokens of the prompt, ascending. */
   readonly queries: Int32Array;
   /** Tokens of the prompt, which no others come before. */
@@ -55,13 +55,13 @@ export interface AttentionWatchOptions {
  * Keeps the queries of chosen tokens in the layers that methods act on, and computes their attention once the layer's
  * keys are there.
  */
-export class AttentionWatch extends NativeOwner implements LayerObserver {
+export class AttentionObserver extends NativeOwner implements LayerObserver {
   #buffer: TensorBuffer | undefined;
   #layer: ReadLayer | undefined;
 
   constructor(
     private readonly hp: HyperParameters,
-    private readonly options: AttentionWatchOptions,
+    private readonly options: AttentionObserverOptions,
   ) {
     super();
   }
