@@ -14,12 +14,15 @@ const N = 600; // two chunks: the observation window and the sums cross their bo
 const MODEL = { nLayer: 3 };
 
 /** What plain loops can see of a first layer: no output errors, and no replay. */
-const SEEN: readonly EvidenceKind[] = ["window", "sums", "keys", "values", "queries"];
+const SEEN: readonly EvidenceKind[] = ["window", "sums", "far-sums", "keys", "values", "queries"];
 const names = [
   ...Object.values(METHODS)
-    .filter((m: Method) => m.needs.every((kind) => SEEN.includes(kind)))
+    .filter(({ needs, budget }: Method) =>
+      [...needs, ...(budget.needs ?? [])].every((kind) => SEEN.includes(kind)),
+    )
     .map((m) => m.name),
   ...["ada(snapkv)", "chunk(h2o)", "inverted(knorm)", "local:1(snapkv)", "coverage:0.8(snapkv)"],
+  "uniform(funnel)",
 ];
 
 const cases = F32_KERNELS.flatMap((kernels) => names.map((method) => [method, kernels] as const));

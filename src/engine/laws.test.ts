@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KERNELS, tolerance } from "../../test/helpers/kernels.ts";
 import { METHOD_CASES, WRAPPED } from "../../test/helpers/method-names.ts";
+import { expectStep } from "../../test/helpers/step-check.ts";
 import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
 import { composeRecipe } from "../compression/compose.ts";
 import { METHODS } from "../compression/methods.ts";
@@ -16,6 +17,7 @@ const KV_TYPES = ["f16", "q8_0", "q4_0"] as const;
 const EDGES = [31, 32, 33, 63, 64, 65, 127, 128, 129];
 const RUNS = { numRuns: 2 };
 const EVERY = 8;
+const MODEL = { nLayer: 2, headDim: 32, vocabulary: true };
 
 const anyEdge = fc.constantFrom(...EDGES);
 const token = fc.integer({ min: 3, max: 299 });
@@ -45,7 +47,7 @@ describe.each(KERNELS)("with %s", (kernels) => {
   let engine: Engine;
   beforeAll(async () => {
     folder = new TestFolder();
-    const model = folder.tiny({ nLayer: 2, headDim: 32, vocabulary: true });
+    const model = folder.tiny(MODEL);
     engine = await Engine.load({ model, threads: 1, kernels, chunkTokens: 128 });
   });
   afterAll(async () => {
@@ -138,8 +140,7 @@ describe.each(KERNELS)("with %s", (kernels) => {
         const some = sessions(1, { method, ...least });
         const [session] = some;
         await session.prefill(randomTokens(n, n));
-        for (const own of [5, 6, 7]) await session.decode(own);
-        expect(session.logits.every(Number.isFinite)).toBe(true);
+        for (const token of [5, 6, 7]) await expectStep(session, { token, model: MODEL, kernels });
         for (const heads of stateOf(session).positions) {
           for (const positions of heads) expect(positions.length).toBeGreaterThan(0);
         }

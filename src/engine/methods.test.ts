@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { KERNELS } from "../../test/helpers/kernels.ts";
 import { METHOD_CASES, WRAPPED } from "../../test/helpers/method-names.ts";
+import { expectStep } from "../../test/helpers/step-check.ts";
 import { randomTokens, TestFolder, type TinyOptions } from "../../test/helpers/tiny-model.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { WRAPPERS } from "../compression/wrappers.ts";
@@ -10,6 +11,7 @@ import type { Session } from "./session.ts";
 const NAMES = METHOD_CASES;
 const KV_SIZE = 64;
 const CHUNK = 512;
+const MODEL = { nLayer: 4, vocabulary: true };
 const cases = KERNELS.flatMap((kernels) => NAMES.map((method) => [method, kernels] as const));
 
 it("has a case for every wrapper", () => {
@@ -25,8 +27,7 @@ function eachHead(session: Session, visit: (positions: Int32Array, il: number) =
 describe.each(cases)("%s with %s", (method, kernels) => {
   async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void> {
     using folder = new TestFolder();
-    const model = folder.tiny({ nLayer: 4, vocabulary: true });
-    const options = { model, threads: 1, kernels, chunkTokens: CHUNK };
+    const options = { model: folder.tiny(MODEL), threads: 1, kernels, chunkTokens: CHUNK };
     await using engine = await Engine.load(options);
     await test(engine);
   }
@@ -51,11 +52,12 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       });
     }));
 
-  it("keeps its sinks and its window", () =>
+  it("keeps its sinks and its window", ({ skip }) =>
     withEngine(async (engine) => {
       using session = engine.createSession({ method, kvSize: KV_SIZE });
-      await session.prefill(randomTokens(700));
       const { options } = session.compression;
+      skip(options.sinks + options.window === 0, "keeps nothing by force");
+      await session.prefill(randomTokens(700));
       eachHead(session, (positions) => {
         const sinks = Array.from({ length: options.sinks }, (_, i) => i);
         const window = Array.from(
@@ -66,12 +68,12 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       });
     }));
 
-  it("leaves a prompt alone that fits, and decodes it like the full cache", () =>
+  it("leaves a prompt alone that fits, and decodes it like the full cache", ({ skip }) =>
     withEngine(async (engine) => {
+      skip(!exact, "has no size that a prompt could fit");
       using session = engine.createSession({ method, kvSize: KV_SIZE });
       using full = engine.createSession({ method: "full" });
       for (const s of [session, full]) await s.prefill(randomTokens(KV_SIZE));
-      if (!exact) return; // no size that a prompt could fit
       eachHead(session, (positions) => expect(positions).toHaveLength(KV_SIZE));
       for (const token of [5, 6, 7]) {
         for (const s of [session, full]) await s.decode(token);
@@ -109,7 +111,10 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       const { cache } = session;
       const full = cache.fullBytes(1500);
       if (!evicts) expect(cache.bytes).toBeGreaterThanOrEqual(full);
-      else if (exact) expect(cache.bytes).toBeLessThan(full / 8);
+      else expect(cache.bytes).toBeLessThan(full / (exact ? 8 : 1));
+      // Rows come in steps of 32, uncut ones as libllama's own in steps of 256.
+      const rows = cache.meanKept + (evicts ? 32 : 256);
+      expect(cache.bytes).toBeLessThanOrEqual((full / 1500) * rows);
       expect(cache.ledger.current).toBe(cache.bytes);
       // At most one layer in full besides what is kept, and one layer's padding; a probe's piece comes on top.
       const probe = recipe.probe === undefined ? 0 : CHUNK / 1500;
@@ -153,7 +158,7 @@ describe.each(cases)("%s with %s", (method, kernels) => {
       if (evicts && exact) expect(session.cache.meanKept).toBeLessThanOrEqual(2 * KV_SIZE + 10);
       if (!evicts) expect(session.cache.meanKept).toBe(540);
       eachHead(session, (positions) => expect(positions.at(-1)).toBe(session.nPast - 1));
-      expect(session.logits.every(Number.isFinite)).toBe(true);
+      await expectStep(session, { token: 5, model: MODEL, kernels });
     }));
 });
 
@@ -169,8 +174,12 @@ const SIZE = 96;
 describe.each(Object.keys(GROUPS))("%s", (group) => {
   it.each(NAMES)("%s keeps its contract at any window and any length", async (method) => {
     using folder = new TestFolder();
-    const model = folder.tiny({ nLayer: 3, vocabulary: true, ...GROUPS[group] });
-    await using engine = await Engine.load({ model, threads: 1, chunkTokens: 256 });
+    const model = { nLayer: 3, vocabulary: true, ...GROUPS[group] };
+    await using engine = await Engine.load({
+      model: folder.tiny(model),
+      threads: 1,
+      chunkTokens: 256,
+    });
     for (const window of WINDOWS) {
       for (const n of [SIZE - 1, SIZE, SIZE + 1, 300]) {
         using session = engine.createSession({ method, kvSize: SIZE, window });
@@ -190,8 +199,7 @@ describe.each(Object.keys(GROUPS))("%s", (group) => {
           ];
           expect(Array.from(positions)).toEqual(expect.arrayContaining(forced));
         });
-        await session.decode(5);
-        expect(session.logits.every(Number.isFinite)).toBe(true);
+        await expectStep(session, { token: 5, model, kernels: "auto" });
       }
     }
   });
@@ -260,16 +268,15 @@ it.each(["kvzip", "probe(snapkv)"])(
 
 it("reads a second prompt in long chunks with ragged heads that are all sampled", async () => {
   using folder = new TestFolder();
-  const shape = { nLayer: 2, nHead: 8, nHeadKv: 8, nEmbd: 128, nCtx: 16_384 };
-  const model = folder.tiny(shape);
+  const model = { nLayer: 2, nHead: 8, nHeadKv: 8, nEmbd: 128, nCtx: 16_384 };
+  const path = folder.tiny(model);
   for (const kernels of KERNELS) {
-    await using engine = await Engine.load({ model, threads: 1, kernels, chunkTokens: 4096 });
+    await using engine = await Engine.load({ model: path, threads: 1, kernels, chunkTokens: 4096 });
     using session = engine.createSession({ method: "every:64(sampled(ada:0(h2o)))", kvSize: 64 });
     await session.prefill(randomTokens(600));
     const lengths = session.cache.layers[1]?.heads.map((h) => h.length);
     expect(new Set(lengths).size).toBeGreaterThan(1);
     await session.prefill(randomTokens(4200, 1));
-    await session.decode(5);
-    expect(session.logits.every(Number.isFinite)).toBe(true);
+    await expectStep(session, { token: 5, model, kernels });
   }
 });

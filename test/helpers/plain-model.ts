@@ -2,11 +2,30 @@ import type { LayerShape } from "../../src/models/layer-shape.ts";
 import { dot, plainWeights } from "./plain-attention.ts";
 import type { TinyModel } from "./tiny-model.ts";
 
+/** A kv head's rows, oldest first: rotated keys, and values. */
+export interface PlainRows {
+  readonly keys: ArrayLike<number>[];
+  readonly values: ArrayLike<number>[];
+}
+
 /**
  * A tiny dense model of llama's layers in plain loops and f64, its layers of any shape: logits after every token.
  * Keys and values are not rounded.
  */
-export function plainLogits({ hp, tensors }: TinyModel, tokens: ArrayLike<number>): number[][] {
+export function plainLogits(model: TinyModel, tokens: ArrayLike<number>): number[][] {
+  const rows = model.hp.layers.map(({ nHeadKv }) =>
+    Array.from({ length: nHeadKv }, (): PlainRows => ({ keys: [], values: [] })),
+  );
+  return Array.from(tokens, (token, position) => plainStep(model, rows, token, position));
+}
+
+/** One token more behind the rows of each layer and kv head, which its own joins: its logits. */
+export function plainStep(
+  { hp, tensors }: TinyModel,
+  rows: readonly (readonly PlainRows[])[],
+  token: number,
+  position: number,
+): number[] {
   const weight = (name: string): Float32Array | undefined => {
     const found = tensors.find((t) => t.name === name);
     return (
@@ -25,44 +44,41 @@ export function plainLogits({ hp, tensors }: TinyModel, tokens: ArrayLike<number
     return x.map((v, i) => (v / root) * (w[i] as number));
   };
   const embedding = weight("token_embd.weight") as Float32Array;
-  let hidden = Array.from(tokens, (token) =>
-    Array.from(embedding.subarray(token * hp.nEmbd, (token + 1) * hp.nEmbd)),
-  );
+  let hidden = Array.from(embedding.subarray(token * hp.nEmbd, (token + 1) * hp.nEmbd));
   hp.layers.forEach((layer, il) => {
     const name = (part: string) => `blk.${il}.${part}.weight`;
-    const inputs = hidden.map((x) => norm(name("attn_norm"), x));
-    const heads = (part: string, isRotated: boolean) =>
-      inputs.map((x, position) => {
-        const all = matrix(name(part), x);
-        return Array.from({ length: all.length / layer.headDim }, (_, h) => {
-          const head = all.slice(h * layer.headDim, (h + 1) * layer.headDim);
-          return isRotated ? rotated(head, position, layer) : head;
-        });
-      });
-    const [q, k, v] = [heads("attn_q", true), heads("attn_k", true), heads("attn_v", false)];
-    const sinkLogits = layer.sinkLogits ? weight(name("attn_sinks")) : undefined;
-    hidden = hidden.map((x, i) => {
-      const attended = (q[i] as number[][]).flatMap((query, h) => {
-        const kvHead = Math.floor((h * layer.nHeadKv) / layer.nHead);
-        const keys = k.map((all) => all[kvHead] as number[]);
-        const weights = plainWeights(query, keys, i, { ...layer, sinkLogit: sinkLogits?.[h] });
-        return query.map((_, d) =>
-          weights.reduce((sum, w, j) => sum + w * (v[j]?.[kvHead]?.[d] as number), 0),
-        );
-      });
-      const y = added(x, matrix(name("attn_output"), attended));
-      const inner = norm(name("ffn_norm"), y);
-      const up = matrix(name("ffn_up"), inner);
-      const gated = matrix(name("ffn_gate"), inner).map(
-        (g, f) => (g / (1 + Math.exp(-g))) * (up[f] as number),
+    const input = norm(name("attn_norm"), hidden);
+    const heads = (part: string) => {
+      const all = matrix(name(part), input);
+      return Array.from({ length: all.length / layer.headDim }, (_, h) =>
+        all.slice(h * layer.headDim, (h + 1) * layer.headDim),
       );
-      return added(y, matrix(name("ffn_down"), gated));
+    };
+    const values = heads("attn_v");
+    heads("attn_k").forEach((key, h) => {
+      rows[il]?.[h]?.keys.push(rotated(key, position, layer));
+      rows[il]?.[h]?.values.push(values[h] as number[]);
     });
+    const sinkLogits = layer.sinkLogits ? weight(name("attn_sinks")) : undefined;
+    const attended = heads("attn_q").flatMap((head, h) => {
+      const query = rotated(head, position, layer);
+      const kvHead = Math.floor((h * layer.nHeadKv) / layer.nHead);
+      const { keys, values } = rows[il]?.[kvHead] as PlainRows;
+      const softmax = { ...layer, sinkLogit: sinkLogits?.[h] };
+      const weights = plainWeights(query, keys, keys.length - 1, softmax);
+      return query.map((_, d) =>
+        weights.reduce((sum, w, j) => sum + w * (values[j]?.[d] as number), 0),
+      );
+    });
+    const y = added(hidden, matrix(name("attn_output"), attended));
+    const inner = norm(name("ffn_norm"), y);
+    const up = matrix(name("ffn_up"), inner);
+    const gated = matrix(name("ffn_gate"), inner).map(
+      (g, f) => (g / (1 + Math.exp(-g))) * (up[f] as number),
+    );
+    hidden = added(y, matrix(name("ffn_down"), gated));
   });
-  return hidden.map((x) => {
-    const last = norm("output_norm.weight", x);
-    return matrix("token_embd.weight", last);
-  });
+  return matrix("token_embd.weight", norm("output_norm.weight", hidden));
 }
 
 /** RoPE on neighbouring pairs, or on pairs half of the rotated dimensions apart. */

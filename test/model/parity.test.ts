@@ -80,12 +80,13 @@ describe("a quantized cache", () => {
     using session = engine.createSession({ method: "snapkv", kvSize: 256, kvType });
     using f16 = engine.createSession({ method: "snapkv", kvSize: 256 });
     const question = "What is the capital of France? Answer in one word.";
-    const prompt = engine.tokenizer.encodeChat([{ role: "user", content: question }]);
+    const content = `${engine.tokenizer.decode(text.slice(0, 600))}\n\n${question}`;
+    const prompt = engine.tokenizer.encodeChat([{ role: "user", content }]);
     await engine.prefillTogether([session, f16], prompt);
+    expect(session.cache.meanKept).toBe(256);
     expect(session.cache.bytes).toBeLessThan(f16.cache.bytes * 0.6);
     let answer = "";
     for await (const { text: piece } of session.generate({ maxTokens: 16 })) answer += piece;
-    expect(answer.length).toBeGreaterThan(0);
-    expect(session.logits.every(Number.isFinite)).toBe(true);
+    expect(answer).toContain("Paris");
   });
 });

@@ -1,0 +1,41 @@
+import { expect } from "vitest";
+import { fromHalf } from "../../src/ggml/half.ts";
+import { readTensor, type Tensor } from "../../src/ggml/tensor-buffer.ts";
+import type { Session } from "../../src/engine/session.ts";
+import type { KvCache } from "../../src/kvcache/kv-cache.ts";
+import { tolerance } from "./kernels.ts";
+import { plainStep, type PlainRows } from "./plain-model.ts";
+import { tinyModel, type TinyOptions } from "./tiny-model.ts";
+
+/**
+ * Decodes a token and holds its logits against plain loops over the rows that the cache holds: whatever was evicted,
+ * merged, moved or appended before, no row is lost, none is read that is not there.
+ */
+export async function expectStep(
+  session: Session,
+  { token, model, kernels }: { token: number; model: TinyOptions; kernels: string },
+): Promise<void> {
+  const rows = rowsOf(session.cache);
+  const expected = plainStep(tinyModel(model), rows, token, session.nPast);
+  await session.decode(token);
+  const worst = session.logits.reduce(
+    (most, x, i) => Math.max(most, Math.abs(x - (expected[i] ?? NaN))),
+    0,
+  );
+  // ggml's own attention of a single query sums in f16.
+  expect(worst).toBeLessThan(tolerance(kernels, kernels === "ggml" ? 0.03 : 2e-3));
+}
+
+/** A f16 cache's rows, by layer and kv head. */
+function rowsOf({ layers }: KvCache): PlainRows[][] {
+  return layers.map(({ k, v, headDim, heads }) =>
+    heads.map(({ row, length }) => {
+      const read = (tensor: Tensor) => {
+        const bits = new Uint16Array(length * headDim);
+        const values = fromHalf(readTensor(tensor, bits, row * headDim * 2));
+        return Array.from({ length }, (_, i) => values.subarray(i * headDim, (i + 1) * headDim));
+      };
+      return { keys: read(k), values: read(v) };
+    }),
+  );
+}
