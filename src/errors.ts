@@ -68,13 +68,13 @@ function safeJson(value: unknown): string | undefined {
 export function requireOneOf<T extends string>(
   name: string,
   value: string,
-  known: readonly T[],
+  names: readonly T[],
 ): T {
-  if (!(known as readonly unknown[]).includes(value)) {
-    const near = typeof value === "string" ? suggestion(value, known) : "";
+  if (!(names as readonly unknown[]).includes(value)) {
+    const near = typeof value === "string" ? suggestion(value, names) : "";
     throw new PyramidKVError(
       "USAGE",
-      `unknown ${name} ${describeValue(value)}; known: ${known.join(", ")}${near}`,
+      `unknown ${name} ${describeValue(value)}; known: ${names.join(", ")}${near}`,
     );
   }
   return value as T;

@@ -55,11 +55,11 @@ export class FileLock implements AsyncDisposable {
     guarded: string,
     { signal, onWait }: { readonly signal?: AbortSignal | undefined; onWait?: () => void },
   ): Promise<FileLock> {
-    for (let told = false; ; told = true) {
+    for (let isTold = false; ; isTold = true) {
       throwIfAborted(signal);
       const lock = await FileLock.tryTake(guarded);
       if (lock !== undefined) return lock;
-      if (!told) onWait?.();
+      if (!isTold) onWait?.();
       await delay(POLL_MS);
     }
   }

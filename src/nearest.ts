@@ -4,14 +4,14 @@ import { distance } from "fastest-levenshtein";
 const MOST_WRONG = 0.4;
 
 /** The known name that somebody may have meant, if one is near; letters' case aside. */
-export function nearestName(name: string, known: readonly string[]): string | undefined {
-  const asked = name.toLowerCase();
+export function nearestName(name: string, names: readonly string[]): string | undefined {
+  const lower = name.toLowerCase();
   const wrong = (candidate: string) => {
-    const own = candidate.toLowerCase();
-    const isBegun = asked.length > 1 && own.startsWith(asked);
-    return isBegun || isSwapped(asked, own) ? 1 : distance(asked, own);
+    const lowerCandidate = candidate.toLowerCase();
+    const isBegun = lower.length > 1 && lowerCandidate.startsWith(lower);
+    return isBegun || isSwapped(lower, lowerCandidate) ? 1 : distance(lower, lowerCandidate);
   };
-  const [nearest] = known
+  const [nearest] = names
     .map((candidate) => ({ candidate, wrong: wrong(candidate) }))
     .filter(({ candidate, wrong: n }) => n <= MOST_WRONG * Math.max(name.length, candidate.length))
     .sort((a, b) => a.wrong - b.wrong);
@@ -26,7 +26,7 @@ function isSwapped(a: string, b: string): boolean {
 }
 
 /** `; did you mean snapkv?`, or nothing. */
-export function suggestion(name: string, known: readonly string[]): string {
-  const nearest = nearestName(name, known);
+export function suggestion(name: string, names: readonly string[]): string {
+  const nearest = nearestName(name, names);
   return nearest === undefined ? "" : `; did you mean ${nearest}?`;
 }

@@ -28,7 +28,7 @@ export function missingPart(part: keyof typeof PARTS, error: unknown): unknown {
   const { what, packages } = PARTS[part];
   const { code, message = "" } = (error ?? {}) as NodeJS.ErrnoException;
   const isMissing = code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND";
-  const name = packages.find((own) => message.includes(`'${own}`));
+  const name = packages.find((candidate) => message.includes(`'${candidate}`));
   if (!isMissing || name === undefined) return error;
   return new PyramidKVError(
     "UNSUPPORTED",

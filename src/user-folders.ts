@@ -9,8 +9,8 @@ export function environmentVariable(name: string): string | undefined {
 
 /** The user's cache folder: `XDG_CACHE_HOME` where it is an absolute path, as its specification wants, or `~/.cache`. */
 export function userCacheFolder(): string {
-  const given = environmentVariable("XDG_CACHE_HOME");
-  return given !== undefined && isAbsolute(given) ? given : join(homedir(), ".cache");
+  const folder = environmentVariable("XDG_CACHE_HOME");
+  return folder !== undefined && isAbsolute(folder) ? folder : join(homedir(), ".cache");
 }
 
 /** What pyramidkv keeps for itself, profiles and models that do not come from the hub: `PYRAMIDKV_CACHE`, or below the user's cache folder. */

@@ -17,10 +17,10 @@ export interface Analyzed {
 }
 
 /** Names that tell several findings apart: what differs of model and text. */
-export function namesOf(all: readonly Analyzed[]): string[] {
-  const models = new Set(all.map(({ model }) => model)).size;
-  const texts = new Set(all.map(({ text }) => text)).size;
-  return all.map(({ model, text }) =>
+export function namesOf(analyzed: readonly Analyzed[]): string[] {
+  const models = new Set(analyzed.map(({ model }) => model)).size;
+  const texts = new Set(analyzed.map(({ text }) => text)).size;
+  return analyzed.map(({ model, text }) =>
     models === 1 ? text : texts === 1 ? model : `${model}: ${text}`,
   );
 }

@@ -20,8 +20,8 @@ type PerHead = readonly (readonly number[])[];
 type PerHeadAndPlace = readonly (readonly (readonly number[])[])[];
 
 /** What was found of layers, heads and stretches of text as one table of single values, which data tools take as it is. */
-export function analysisCsv(all: readonly Analyzed[]): string {
-  const rows = all.flatMap((one): Row[] => {
+export function analysisCsv(texts: readonly Analyzed[]): string {
+  const rows = texts.flatMap((one): Row[] => {
     const { model, text } = one;
     return cellsOf(one).map((cell) => ({ model, text, ...cell }));
   });
@@ -53,7 +53,7 @@ function cellsOf({ found, fitted, retention }: Analyzed): Cells {
             needs.errors.flatMap((error, e) =>
               placed(
                 `needs.${name}`,
-                needs[name].map((heads) => heads.map((own) => own[e] ?? [])),
+                needs[name].map((heads) => heads.map((errors) => errors[e] ?? [])),
                 needs.quantiles.map((q) => `${error} quantile ${q}`),
               ),
             ),
@@ -101,22 +101,22 @@ function retentionCells({ ways }: NonNullable<Analyzed["retention"]>): Cells {
 /** [nLayer][heads][places] */
 function placed(
   statistic: string,
-  all: PerHeadAndPlace,
+  table: PerHeadAndPlace,
   places: readonly (string | number)[],
 ): Cells {
-  return all.flatMap((heads, layer) =>
-    heads.flatMap((own, head) =>
-      own.map((value, i) => ({ statistic, layer, head, at: places[i] ?? i, value })),
+  return table.flatMap((heads, layer) =>
+    heads.flatMap((byPlace, head) =>
+      byPlace.map((value, i) => ({ statistic, layer, head, at: places[i] ?? i, value })),
     ),
   );
 }
 
-function perHead(statistic: string, all: PerHead, at: string | number = ""): Cells {
-  return all.flatMap((heads, layer) =>
+function perHead(statistic: string, table: PerHead, at: string | number = ""): Cells {
+  return table.flatMap((heads, layer) =>
     heads.map((value, head) => ({ statistic, layer, head, at, value })),
   );
 }
 
-function perLayer(statistic: string, all: readonly number[], at: string | number): Cells {
-  return all.map((value, layer) => ({ statistic, layer, head: "" as const, at, value }));
+function perLayer(statistic: string, values: readonly number[], at: string | number): Cells {
+  return values.map((value, layer) => ({ statistic, layer, head: "" as const, at, value }));
 }

@@ -68,19 +68,23 @@ export function fitBudget(needs: Pick<Needs, "sizes" | "left">, options: FitOpti
     return divide(pieces, (size - least) * curves.length).map((k) => k + least);
   };
   const heads = fit(left.flat());
-  const budgets = left.map((own, il) => own.map((_, h) => heads[il * own.length + h] as number));
+  const budgets = left.map((layer, il) =>
+    layer.map((_, h) => heads[il * layer.length + h] as number),
+  );
   const byLayer = fit(left.map(summed));
   const leftWith = (tokens: (il: number, kvHead: number) => number) =>
     mean(
-      left.flatMap((own, il) =>
-        own.map((errors, h) => errorAt(sizes, errors, tokens(il, h) - window)),
+      left.flatMap((layer, il) =>
+        layer.map((errors, h) => errorAt(sizes, errors, tokens(il, h) - window)),
       ),
     );
   const pyramids = BETAS.map((beta) => {
     const own = pyramidBudgets({ kvSize: size, window, beta }, left.length, n);
     return { beta, left: leftWith((il) => own[il] as number) };
   });
-  const pyramid = pyramids.reduce((best, own) => (own.left < best.left ? own : best));
+  const pyramid = pyramids.reduce((best, candidate) =>
+    candidate.left < best.left ? candidate : best,
+  );
   return {
     kvSize: size,
     budgets,
@@ -98,7 +102,7 @@ export function fitBudget(needs: Pick<Needs, "sizes" | "left">, options: FitOpti
 /** The errors of a layer's heads, added up: [nHeadKv][sizes] to [sizes]. */
 function summed(heads: readonly (readonly number[])[]): number[] {
   const [first = []] = heads;
-  return first.map((_, i) => heads.reduce((sum, own) => sum + (own[i] as number), 0));
+  return first.map((_, i) => heads.reduce((sum, head) => sum + (head[i] as number), 0));
 }
 
 function pyramidBudgets(
@@ -152,18 +156,20 @@ function convex(
 
 /** Gives `total` tokens to the pieces that gain the most, the lower layer first, and what would gain nothing evenly. */
 function divide(layers: readonly (readonly Piece[])[], total: number): number[] {
-  const given = layers.map(() => 0);
+  const shares = layers.map(() => 0);
   const room = layers.map((pieces) => pieces.reduce((sum, { tokens }) => sum + tokens, 0));
   let rest = total;
   const give = (il: number, tokens: number) => {
-    const own = Math.min(tokens, rest, (room[il] as number) - (given[il] as number));
-    given[il] = (given[il] as number) + own;
-    rest -= own;
+    const share = Math.min(tokens, rest, (room[il] as number) - (shares[il] as number));
+    shares[il] = (shares[il] as number) + share;
+    rest -= share;
   };
-  const pieces = layers.flatMap((own, il) => own.map((piece) => ({ il, ...piece })));
+  const pieces = layers.flatMap((layerPieces, il) =>
+    layerPieces.map((piece) => ({ il, ...piece })),
+  );
   for (const { il, tokens, gain } of pieces.sort((a, b) => b.gain - a.gain)) {
     if (gain > 0) give(il, tokens);
   }
   while (rest > 0) layers.forEach((_, il) => give(il, 1));
-  return given;
+  return shares;
 }

@@ -36,23 +36,23 @@ export class Means {
 }
 
 /** Averages over the heads of each layer: [nLayer][nHead][width] to [nLayer][width]. */
-export function overHeads(all: readonly (readonly (readonly number[])[])[]): number[][] {
-  return all.map((heads) => {
+export function overHeads(layers: readonly (readonly (readonly number[])[])[]): number[][] {
+  return layers.map((heads) => {
     const [first = []] = heads;
-    return first.map((_, i) => mean(heads.map((own) => own[i] as number)));
+    return first.map((_, i) => mean(heads.map((head) => head[i] as number)));
   });
 }
 
 /** The one number of each head: [nLayer][nHead][1] to [nLayer][nHead]. */
-export function single(all: readonly (readonly (readonly number[])[])[]): number[][] {
-  return all.map((heads) => heads.map(([x]) => x as number));
+export function single(layers: readonly (readonly (readonly number[])[])[]): number[][] {
+  return layers.map((heads) => heads.map(([x]) => x as number));
 }
 
 /** What several rows of weights give to each of the first `n` keys, averaged: [n]. */
 export function meanRow(rows: readonly Float32Array[], n: number): Float32Array {
-  const all = new Float32Array(n);
+  const means = new Float32Array(n);
   for (const row of rows) {
-    for (let j = 0; j < n; j++) all[j] = (all[j] as number) + (row[j] as number) / rows.length;
+    for (let j = 0; j < n; j++) means[j] = (means[j] as number) + (row[j] as number) / rows.length;
   }
-  return all;
+  return means;
 }

@@ -19,7 +19,7 @@ export function narrowsAt(effectiveKeys: readonly number[]): number | undefined 
   return best !== undefined && best.drop > 1e-6 ? best.at : undefined;
 }
 
-function squaresAround(all: readonly number[]): number {
-  const center = mean(all);
-  return all.reduce((sum, x) => sum + (x - center) ** 2, 0);
+function squaresAround(values: readonly number[]): number {
+  const center = mean(values);
+  return values.reduce((sum, x) => sum + (x - center) ** 2, 0);
 }

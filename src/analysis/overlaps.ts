@@ -22,7 +22,7 @@ function jaccard(a: Int32Array, b: Int32Array): number {
 
 /** The same of two layers, head by head. */
 function shared(a: readonly Int32Array[], b: readonly Int32Array[] | undefined): number {
-  return mean(a.map((own, h) => jaccard(own, b?.[h] as Int32Array)));
+  return mean(a.map((positions, h) => jaccard(positions, b?.[h] as Int32Array)));
 }
 
 /** How alike the layers and heads of one way are. */
@@ -37,6 +37,6 @@ export function overlaps(kept: readonly (readonly Int32Array[])[]): Overlaps {
 }
 
 /** How alike ways are, averaged over layers and kv heads: [ways][ways], of [ways][nLayer][nHeadKv] positions. */
-export function waysOverlap(all: readonly (readonly (readonly Int32Array[])[])[]): number[][] {
-  return all.map((a) => all.map((b) => mean(a.map((heads, il) => shared(heads, b[il])))));
+export function waysOverlap(ways: readonly (readonly (readonly Int32Array[])[])[]): number[][] {
+  return ways.map((a) => ways.map((b) => mean(a.map((heads, il) => shared(heads, b[il])))));
 }

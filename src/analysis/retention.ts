@@ -92,8 +92,8 @@ export async function retention(
     before,
     follow,
     ways: ways.map((way, i) => {
-      const own = kept[i] as readonly Int32Array[][];
-      return { way, kept: own, ...gather.result(i), ...overlaps(own) };
+      const layers = kept[i] as readonly Int32Array[][];
+      return { way, kept: layers, ...gather.result(i), ...overlaps(layers) };
     }),
     wayOverlap: waysOverlap(kept),
   };
@@ -146,22 +146,22 @@ class Gather {
     const { il, nHeadKv } = layer;
     for (let kvHead = 0; kvHead < nHeadKv; kvHead++) {
       const head = new KeptHead(await layer.attention(kvHead), layer, { kvHead, before });
-      const given = this.#stretchRows.map((rows) => head.meanOf(rows));
-      const falling = given.map((weights) => prefixSums(this.#ranker.rank(weights).weights));
+      const stretchMeans = this.#stretchRows.map((rows) => head.meanOf(rows));
+      const falling = stretchMeans.map((weights) => prefixSums(this.#ranker.rank(weights).weights));
       kept.forEach((layers, way) => {
-        const own = layers[il]?.[kvHead] as Int32Array;
+        const positions = layers[il]?.[kvHead] as Int32Array;
         const drift = this.#drifts[way] as { kept: Means; best: Means };
-        given.forEach((weights, at) => {
+        stretchMeans.forEach((weights, at) => {
           const sums = falling[at] as Float64Array;
           const total = sums.at(-1) as number;
           if (total === 0) return;
-          const share = own.reduce((sum, j) => sum + (weights[j] as number), 0) / total;
+          const share = positions.reduce((sum, j) => sum + (weights[j] as number), 0) / total;
           drift.kept.add(0, at, [share]);
-          drift.best.add(0, at, [(sums[own.length] as number) / total]);
+          drift.best.add(0, at, [(sums[positions.length] as number) / total]);
           if (at === 0) this.#captured[way]?.add(il, kvHead, [share]);
         });
         for (const row of this.#stretchRows[0] as readonly number[]) {
-          const { error, norm } = head.errorOf(own, row);
+          const { error, norm } = head.errorOf(positions, row);
           this.#errors[way]?.add(il, [error], norm);
         }
       });

@@ -32,7 +32,7 @@ export function sampleQueries(n: number, options: SampleOptions = {}): QuerySamp
   const last = Math.min(n >> 1, requireInteger("next", options.next ?? 64, 1));
   const spread = Array.from({ length: count }, (_, i) => Math.floor(((i + 0.5) * n) / count));
   const next = Array.from({ length: last }, (_, i) => n - last + i);
-  const all = Int32Array.from(new Set([...spread, ...next])).sort();
-  const places = (of: readonly number[]) => of.map((query) => all.indexOf(query));
-  return { queries: all, spread: places(spread), next: places(next) };
+  const positions = Int32Array.from(new Set([...spread, ...next])).sort();
+  const places = (of: readonly number[]) => of.map((query) => positions.indexOf(query));
+  return { queries: positions, spread: places(spread), next: places(next) };
 }

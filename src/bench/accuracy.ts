@@ -35,9 +35,9 @@ export async function compareAccuracy(
         total.kl += kl;
         total.same += Number(same);
       }
-      const own = await greedy(engine, prompt, steps);
-      const first = own.tokens.findIndex((token, at) => token !== truth.tokens[at]);
-      total.greedy += first < 0 ? own.tokens.length : first;
+      const course = await greedy(engine, prompt, steps);
+      const first = course.tokens.findIndex((token, at) => token !== truth.tokens[at]);
+      total.greedy += first < 0 ? course.tokens.length : first;
       onStep?.();
     }
   }

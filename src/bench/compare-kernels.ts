@@ -115,11 +115,11 @@ export function textOf(
 
 async function compareAttention(o: KernelBenchOptions): Promise<KernelComparison["attention"]> {
   using ggml = new SingleOperations(o.threads);
-  using own = ownOperations(o);
+  using operations = ownOperations(o);
   const rows: { headDim: number; ggml: number; ours: number; ratio: number }[] = [];
   for (const size of ATTENTION) {
     const baseline = (await ggml.attention(size, 4 * o.repetitions)).gflops;
-    const speed = (await own.attention(size, 4 * o.repetitions)).gflops;
+    const speed = (await operations.attention(size, 4 * o.repetitions)).gflops;
     rows.push({ headDim: size.headDim, ggml: baseline, ours: speed, ratio: speed / baseline });
   }
   return rows;
@@ -133,9 +133,9 @@ function ownOperations({ threads, kernels }: KernelBenchOptions): SingleOperatio
 async function windowScores(o: KernelBenchOptions, nKv: number): Promise<number> {
   const { headDim, nHead, nHeadKv } = o.engine.model;
   const { alpha: nQueries } = resolveCompression({ method: "pyramidkv" }).options;
-  using own = ownOperations(o);
+  using operations = ownOperations(o);
   const size = { headDim, nHead, nHeadKv, nKv, nQueries };
-  return await own.windowScoreMs(size, 4 * o.repetitions);
+  return await operations.windowScoreMs(size, 4 * o.repetitions);
 }
 
 type Engines = Readonly<Record<"ours" | "ggml" | "alone", Engine>>;
@@ -243,25 +243,25 @@ async function accuracyOf(
     threads: o.threads,
     kernels: exact.name,
   });
-  const all: KernelAccuracy[] = [];
-  for (const wanted of ACCURACY_TOKENS) {
-    const length = Math.min(wanted, Math.floor(o.tokens.length / 2));
+  const accuracies: KernelAccuracy[] = [];
+  for (const promptTokens of ACCURACY_TOKENS) {
+    const length = Math.min(promptTokens, Math.floor(o.tokens.length / 2));
     const step = Math.floor((o.tokens.length - length) / (ACCURACY_PROMPTS - 1));
     const prompts = Array.from({ length: ACCURACY_PROMPTS }, (_, i) =>
       o.tokens.slice(i * step, i * step + length),
     );
-    const [own, base] = await compareAccuracy(reference, [ours, ggml], {
+    const [kernels, base] = await compareAccuracy(reference, [ours, ggml], {
       prompts,
       steps: ACCURACY_STEPS,
     });
-    all.push({
+    accuracies.push({
       reference: exact.name,
       promptTokens: length,
-      ours: own as Accuracy,
+      ours: kernels as Accuracy,
       ggml: base as Accuracy,
     });
   }
-  return all;
+  return accuracies;
 }
 
 function perSecond(n: number, ms: number): number {

@@ -127,8 +127,8 @@ export async function runLibllama(
     if (sequences === 1) {
       current = await peer.evaluate(Int32Array.of(token));
     } else {
-      const all = new Array<number>(sequences).fill(token);
-      current = (await peer.evaluateTogether(all, prompt.length + i))[0] as Float32Array;
+      const batch = new Array<number>(sequences).fill(token);
+      current = (await peer.evaluateTogether(batch, prompt.length + i))[0] as Float32Array;
     }
   }
   const decode = perSecond(sequences * (o.decodeTokens - 1), started);

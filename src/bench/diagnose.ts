@@ -47,9 +47,9 @@ export async function diagnose(
   const chosen = chooseKernels(options.kernels ?? "auto");
   const { variant } = chosen;
   using ggml = new SingleOperations(threads);
-  using own = variant && new SingleOperations(threads, variant);
+  using operations = variant && new SingleOperations(threads, variant);
   const rows: SpeedRow[] = [];
-  const steps = own === undefined ? 3 : 6;
+  const steps = operations === undefined ? 3 : 6;
   let done = 0;
   const measure = async (
     what: string,
@@ -58,10 +58,10 @@ export async function diagnose(
   ) => {
     const baseline = await speed(ggml);
     onStep?.(++done, steps);
-    if (own === undefined) {
+    if (operations === undefined) {
       rows.push({ what, unit, ours: baseline });
     } else {
-      rows.push({ what, unit, ours: await speed(own), ggml: baseline });
+      rows.push({ what, unit, ours: await speed(operations), ggml: baseline });
       onStep?.(++done, steps);
     }
   };

@@ -50,8 +50,8 @@ export function textSubject(
 ): Subject {
   // No more of the text than so many tokens can hold is given to the tokenizer.
   const part = content.slice(0, characterBefore(content, 16 * most));
-  const all = engine.tokenizer.encode(part, { parseSpecial: false });
-  const tokens = all.slice(0, Math.min(most, engine.model.nCtx));
+  const encoded = engine.tokenizer.encode(part, { parseSpecial: false });
+  const tokens = encoded.slice(0, Math.min(most, engine.model.nCtx));
   requireText(tokens.length, name);
   return { name, tokens, follow: Math.min(follow, tokens.length >> 1) };
 }

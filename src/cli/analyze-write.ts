@@ -7,12 +7,12 @@ import { madeNow } from "./made.ts";
 /** Writes the page, the pictures, the numbers and the budgets into a folder, and returns the numbers as JSON. */
 export async function writeAnalysis(
   folder: string,
-  all: readonly Analyzed[],
+  texts: readonly Analyzed[],
   { png }: { readonly png: boolean },
 ): Promise<string> {
-  const names = namesOf(all);
-  const json = `${JSON.stringify({ analyses: all }, shortened)}\n`;
-  const budgets = all.flatMap(({ fitted }, i) =>
+  const names = namesOf(texts);
+  const json = `${JSON.stringify({ analyses: texts }, shortened)}\n`;
+  const budgets = texts.flatMap(({ fitted }, i) =>
     fitted.map(({ kvSize, budgets }) => [
       `budgets-${fileName(names[i] as string)}-${kvSize}.json`,
       `${JSON.stringify(budgets)}\n`,
@@ -20,10 +20,10 @@ export async function writeAnalysis(
   );
   await writeFiles(folder, {
     "analysis.json": json,
-    "analysis.csv": analysisCsv(all),
+    "analysis.csv": analysisCsv(texts),
     ...(Object.fromEntries(budgets) as Record<string, string>),
   });
-  const page = { ...(await analysisPage(all)), made: madeNow() };
+  const page = { ...(await analysisPage(texts)), made: madeNow() };
   await writePage(folder, "analysis", page, { png });
   return json;
 }

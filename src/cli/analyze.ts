@@ -96,7 +96,7 @@ async function run(paths: readonly string[], flags: Flags): Promise<void> {
   for (const model of models.slice(1)) await fetchModel({ ...flags, model });
   const files = models.map((model) => basename(model));
   const names = new Set(files).size === models.length ? files : models;
-  const all: Analyzed[] = [];
+  const analyzed: Analyzed[] = [];
   let json = "";
   let stopped = true;
   try {
@@ -105,15 +105,15 @@ async function run(paths: readonly string[], flags: Flags): Promise<void> {
       const label = `analysis of ${name}`;
       const study = async (engine: Engine, control: StudyControl) => {
         const shown = models.length === 1 ? engine.model.name : name;
-        for await (const one of analyzeModel(engine, shown, plan, control)) all.push(one);
+        for await (const one of analyzeModel(engine, shown, plan, control)) analyzed.push(one);
       };
       await runStudy({ ...flags, model }, label, study, "share");
     }
     stopped = false;
   } finally {
     // What took minutes is kept, whatever became of the rest.
-    if (all.length > 0) {
-      json = await writeAnalysis(out, all, { png });
+    if (analyzed.length > 0) {
+      json = await writeAnalysis(out, analyzed, { png });
       const found = `${join(out, "analysis.html")} and analysis.md, .json, .csv beside it`;
       note(stopped ? `stopped; what was found before is in ${found}` : found);
     }

@@ -31,12 +31,12 @@ Examples:
     );
   for (const [name, suite] of Object.entries(SUITES)) {
     const { isDefault = false, summary } = suite;
-    const own = command.command(name, { isDefault }).description(summary);
+    const subcommand = command.command(name, { isDefault }).description(summary);
     // A name that is no suite's reaches the one that is run without a name.
-    addModelOptions(own.allowExcessArguments(isDefault));
-    for (const option of suite.options) own.addOption(BENCH_OPTIONS[option]());
-    own.option("--json", "print one JSON object").action((flags: Partial<BenchFlags>) => {
-      for (const unknown of own.args) requireOneOf("suite", unknown, Object.keys(SUITES));
+    addModelOptions(subcommand.allowExcessArguments(isDefault));
+    for (const option of suite.options) subcommand.addOption(BENCH_OPTIONS[option]());
+    subcommand.option("--json", "print one JSON object").action((flags: Partial<BenchFlags>) => {
+      for (const unknown of subcommand.args) requireOneOf("suite", unknown, Object.keys(SUITES));
       return bench(suite, { ...DEFAULTS, ...flags } as BenchFlags);
     });
   }

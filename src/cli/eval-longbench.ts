@@ -21,13 +21,13 @@ const LONGBENCH = { repo: "THUDM/LongBench", path: "data.zip" };
 
 /** `pyramidkv eval longbench`: the 21 datasets of LongBench v1. */
 export function longBenchCommand(command: Command): void {
-  const all = Object.keys(DATASETS);
+  const datasets = Object.keys(DATASETS);
   addRunOptions(command.description("LongBench v1: 21 datasets, English, Chinese and code"))
     .option(
       "--data-dir <path>",
       "a folder of LongBench's files, <name>.jsonl (default: from the hub)",
     )
-    .option("--datasets <name,...>", "datasets to run", names, all)
+    .option("--datasets <name,...>", "datasets to run", names, datasets)
     .option("--prompts <path>", "the published templates, dataset2prompt.json (default: our own)")
     .option("--limit <n>", "examples of each dataset", integer, 200)
     .option("--max-prompt <n>", "tokens of a prompt, of which the middle is cut", integer)
@@ -37,7 +37,7 @@ export function longBenchCommand(command: Command): void {
 Metrics, lengths and truncation are as published; prompts are only with --prompts.
 
 Datasets:
-  ${all.join(", ")}
+  ${datasets.join(", ")}
 
 Example:
   pyramidkv eval longbench --data-dir LongBench/ --datasets qasper,gov_report --limit 20 --results results.jsonl`,

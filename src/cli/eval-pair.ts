@@ -76,7 +76,7 @@ async function pair(flags: Flags): Promise<void> {
 }
 
 function line({ way, short, recalled, rougeL, facts, kl }: PairRow): string[] {
-  const found = (all: readonly boolean[]) => `${all.filter(Boolean).length}/${all.length}`;
+  const found = (hits: readonly boolean[]) => `${hits.filter(Boolean).length}/${hits.length}`;
   return [
     ...[way.method, String(way.kvSize ?? "all"), String(way.alpha ?? "")],
     ...[found(short), found(recalled), mean(rougeL).toFixed(2), mean(facts).toFixed(2)],

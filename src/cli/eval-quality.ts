@@ -132,9 +132,9 @@ async function qualityEval(flags: Flags): Promise<void> {
   const columns = rows.flatMap(({ run }) => run.size ?? []);
   const sizes = [...new Set([...flags.kvSizes, ...columns])].sort((a, b) => a - b);
   for (const mode of modes) {
-    const own = rows.filter((row) => row.mode === mode);
+    const modeRows = rows.filter((row) => row.mode === mode);
     const title = mode === "aware" ? "question in the prompt" : "question after compression";
-    print(`\n${title}:\n\n${draw(...qualityTable(own, sizes))}`);
+    print(`\n${title}:\n\n${draw(...qualityTable(modeRows, sizes))}`);
   }
 }
 
@@ -177,8 +177,8 @@ function qualityTable(
     ...["KL", "top-1", "needle"].flatMap((x) => sizes.map((n) => `${x} ${n}`)),
   ];
   const lines = [...new Set(rows.map(({ run }) => run.name))].map((name) => {
-    const own = rows.filter(({ run }) => run.name === name);
-    const at = (size: number) => own.find(({ run }) => (run.size ?? size) === size);
+    const runRows = rows.filter(({ run }) => run.name === name);
+    const at = (size: number) => runRows.find(({ run }) => (run.size ?? size) === size);
     const cells = (show: (row: QualityRow) => string) =>
       sizes.map((size) => {
         const row = at(size);

@@ -31,7 +31,7 @@ function program(): Command {
 
 /** What every command has in common. */
 function finish(command: Command, path: string): void {
-  const known = command.commands.map((c) => c.name()).join(", ");
+  const names = command.commands.map((c) => c.name()).join(", ");
   addMethodFileOption(command);
   command
     .option("-q, --quiet", "show results and errors only, no progress and no notes")
@@ -42,15 +42,15 @@ function finish(command: Command, path: string): void {
       writeErr: (text) => noteError(text.trimEnd()),
       // An unknown name is answered with the names there are.
       outputError: (text, write) => {
-        const isUnknown = known !== "" && text.includes("unknown command");
-        write(isUnknown ? `${text.trimEnd()}\nknown commands: ${known}\n` : text);
+        const isUnknown = names !== "" && text.includes("unknown command");
+        write(isUnknown ? `${text.trimEnd()}\nknown commands: ${names}\n` : text);
       },
     });
   for (const option of command.options) {
     const value = option.defaultValue as unknown;
     if (Array.isArray(value)) option.defaultValueDescription ??= value.join(",");
   }
-  for (const own of command.commands) finish(own, `${path} ${own.name()}`);
+  for (const child of command.commands) finish(child, `${path} ${child.name()}`);
 }
 
 function reportError(error: unknown): number {

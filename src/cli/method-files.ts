@@ -20,7 +20,7 @@ export function addMethodFileOption(command: Command): void {
         "JavaScript modules that export a method of your own by default, or a list: known by their names from then on",
       ).argParser(names),
     )
-    .hook("preAction", (_, own) => loadMethods(own.opts()));
+    .hook("preAction", (_, action) => loadMethods(action.opts()));
 }
 
 /**
@@ -39,13 +39,14 @@ async function loadMethods({ methodFile = [] }: { readonly methodFile?: readonly
       );
       throw new PyramidKVError("BAD_FILE", `${path} cannot be run as a module: ${why}`, { cause });
     }
-    const { default: given } = module;
-    if (given === undefined) {
+    const { default: exported } = module;
+    if (exported === undefined) {
       throw new PyramidKVError(
         "USAGE",
         `${path} has no default export; export a method by default`,
       );
     }
-    for (const method of Array.isArray(given) ? given : [given]) addMethod(method as Method);
+    for (const method of Array.isArray(exported) ? exported : [exported])
+      addMethod(method as Method);
   }
 }

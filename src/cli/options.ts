@@ -173,7 +173,7 @@ export function addSamplingOptions(command: Command): Command {
   const { logitBias: bias, stop, ...others } = GENERATE_OPTIONS;
   return addOptions(command, others)
     .option(bias.flag, bias.help, logitBias)
-    .option(stop.flag, stop.help, (text, all: string[] = []) => [...all, text]);
+    .option(stop.flag, stop.help, (text, texts: string[] = []) => [...texts, text]);
 }
 
 /** The part of a command's flags that generation takes. */

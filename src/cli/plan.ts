@@ -202,10 +202,10 @@ function printRates(json: boolean): void {
     printJson(rates);
     return;
   }
-  const rows = rates.datasets.map(({ name, averageLength, rates: own }) => [
+  const rows = rates.datasets.map(({ name, averageLength, rates: datasetRates }) => [
     name,
     String(averageLength),
-    ...own.map((rate) => (rate >= 1 ? "nothing dropped" : `${(rate * 100).toFixed(2)} %`)),
+    ...datasetRates.map((rate) => (rate >= 1 ? "nothing dropped" : `${(rate * 100).toFixed(2)} %`)),
   ]);
   const head = ["dataset", "average sequence length", ...rates.kvSizes.map((n) => `KV ${n}`)];
   print(table(head, rows));

@@ -61,24 +61,24 @@ const TOLD_MS = 3_000;
 async function readStdin(isOptional: boolean): Promise<Buffer> {
   const chunks: Buffer[] = [];
   const { stdin } = process;
-  const told = setTimeout(() => {
+  const hint = setTimeout(() => {
     if (chunks.length === 0) note("waiting for text on stdin (Ctrl-D ends it)");
   }, TOLD_MS).unref();
-  const all = (async () => {
+  const input = (async () => {
     for await (const chunk of stdin) chunks.push(chunk as Buffer);
   })();
   try {
     if (isOptional && fstatSync(0).isSocket()) {
-      await Promise.race([all, delay(SILENT_MS)]);
+      await Promise.race([input, delay(SILENT_MS)]);
       if (chunks.length === 0) {
         stdin.destroy();
         return Buffer.alloc(0);
       }
     }
-    await all;
+    await input;
     return Buffer.concat(chunks);
   } finally {
-    clearTimeout(told);
+    clearTimeout(hint);
   }
 }
 

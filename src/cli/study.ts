@@ -58,7 +58,9 @@ export function printRows<T>(
 }
 
 /** `0.10 0.12 0.15 0.20`: the quarters of several texts, averaged. */
-export function shownQuarters(all: readonly (readonly number[])[]): string {
-  const [first = []] = all;
-  return first.map((_, q) => mean(all.map((own) => own[q] as number)).toFixed(2)).join(" ");
+export function shownQuarters(courses: readonly (readonly number[])[]): string {
+  const [first = []] = courses;
+  return first
+    .map((_, q) => mean(courses.map((course) => course[q] as number)).toFixed(2))
+    .join(" ");
 }

@@ -129,12 +129,12 @@ export function checkRankings(
       ` must return a list with an entry per kv head, got ${describeValue(rankings)}`,
     );
   }
-  const given = rankings as readonly unknown[];
-  if (given.length !== heads.length) {
-    refuse("score", ` returned ${given.length} entries, the layer has ${heads.length} kv heads`);
+  const perHead = rankings as readonly unknown[];
+  if (perHead.length !== heads.length) {
+    refuse("score", ` returned ${perHead.length} entries, the layer has ${heads.length} kv heads`);
   }
   for (const [h, { n }] of heads.entries()) {
-    const ranking = given[h];
+    const ranking = perHead[h];
     if (ranking === null) continue;
     const { scores, second } = fieldsOf(ranking, `${name}: score of layer ${il}, head ${h},`);
     const checked: [string, unknown][] = [["scores", scores]];

@@ -23,13 +23,13 @@ export interface Known {
  * @throws `USAGE` on unknown names and arguments, with the known ones, and on a wrapper that divides what a given
  * budget has divided
  */
-export function composeRecipe(text: string, known: Known = {}): Recipe {
+export function composeRecipe(text: string, knowledge: Known = {}): Recipe {
   const match = PART.exec(text.trim());
   if (match === null) {
     const method = methodNamed(text.trim());
-    const { profile, budget } = known;
-    const own = profile === undefined ? method : calibrated(method, profile);
-    return recipeOf(budget === undefined ? own : { ...own, budget });
+    const { profile, budget } = knowledge;
+    const fitted = profile === undefined ? method : calibrated(method, profile);
+    return recipeOf(budget === undefined ? fitted : { ...fitted, budget });
   }
   const [, name = "", argument, inner = ""] = match;
   const wrapper: Wrapper =
@@ -41,10 +41,10 @@ export function composeRecipe(text: string, known: Known = {}): Recipe {
   if (value !== undefined && !Number.isFinite(value)) {
     throw new PyramidKVError("USAGE", `${name} takes a number, got "${argument}"`);
   }
-  if (known.budget !== undefined && wrapper.divides === true) {
+  if (knowledge.budget !== undefined && wrapper.divides === true) {
     throw new PyramidKVError("USAGE", `${name} divides the budget, which was given: leave one out`);
   }
-  const within = wrapper.ignoresProfile === true ? { ...known, profile: undefined } : known;
+  const within = wrapper.ignoresProfile === true ? { ...knowledge, profile: undefined } : knowledge;
   const wrapped = wrapper.wrap(composeRecipe(inner, within), value);
   requireTogether(wrapped);
   return { ...wrapped, method: { ...wrapped.method, name: text.trim() } };
@@ -57,24 +57,24 @@ function methodNamed(text: string): Method {
     throw new PyramidKVError("USAGE", `unknown method "${text}": ${which} parenthesis is missing`);
   }
   const methods = knownMethods();
-  const known = [...methods.keys()];
+  const names = [...methods.keys()];
   const [name = ""] = text.split(":");
   if (Object.hasOwn(WRAPPERS, name) && !methods.has(name)) {
     throw new PyramidKVError(
       "USAGE",
-      `unknown method "${text}"; known: ${known.join(", ")}; ${name} goes around one of them, as in ${text}(snapkv)`,
+      `unknown method "${text}"; known: ${names.join(", ")}; ${name} goes around one of them, as in ${text}(snapkv)`,
     );
   }
-  return methods.get(requireOneOf("method", text, known)) as Method;
+  return methods.get(requireOneOf("method", text, names)) as Method;
 }
 
 const calibratedMethods = new WeakMap<HeadProfile, Map<Method, Method>>();
 
 /** A method for a model's heads: the same object each time, so that sizes that rank alike are seen to. */
 function calibrated(method: Method, profile: HeadProfile): Method {
-  const known = calibratedMethods.get(profile) ?? new Map<Method, Method>();
-  calibratedMethods.set(profile, known);
-  const own = known.get(method) ?? method.calibrated?.(profile) ?? method;
-  known.set(method, own);
-  return own;
+  const byMethod = calibratedMethods.get(profile) ?? new Map<Method, Method>();
+  calibratedMethods.set(profile, byMethod);
+  const fitted = byMethod.get(method) ?? method.calibrated?.(profile) ?? method;
+  byMethod.set(method, fitted);
+  return fitted;
 }

@@ -26,8 +26,8 @@ export function describeMethods(): string {
     ...Object.values(METHODS).map((m: Method) => [m.name, m] as [string, Method]),
     ...Object.entries<Wrapper>(WRAPPERS),
   ];
-  const deviations = named.flatMap(([name, { paper, deviations: all }]) =>
-    all === undefined ? [] : [`- **\`${name}\`** (${paper ?? "ours"}): ${all.join("; ")}.`],
+  const deviations = named.flatMap(([name, { paper, deviations: reasons }]) =>
+    reasons === undefined ? [] : [`- **\`${name}\`** (${paper ?? "ours"}): ${reasons.join("; ")}.`],
   );
   const presets = Object.entries(PRESETS).map(
     ([name, p]) =>

@@ -125,12 +125,12 @@ export class Engine implements AsyncDisposable {
       const identity = await fingerprint(file);
       const found = await findProfile(identity);
       const profile = found && fitsModel(found, model.value.hp) ? found : undefined;
-      const known = { fingerprint: identity, weights: weightsName(identity, file), profile };
+      const identified = { fingerprint: identity, weights: weightsName(identity, file), profile };
       const { onWarning = warnOfProcess } = given;
       for (const warning of [...model.value.warnings, ...(tokenizer.value?.warnings ?? [])]) {
         onWarning(warning);
       }
-      return new Engine(parts, chunkTokens, info, known, performance.now() - started);
+      return new Engine(parts, chunkTokens, info, identified, performance.now() - started);
     }
     if (tokenizer.status === "fulfilled") tokenizer.value?.[Symbol.dispose]();
     if (model.status === "fulfilled") model.value[Symbol.dispose]();
@@ -238,18 +238,18 @@ export class Engine implements AsyncDisposable {
   async decodeTogether(sessions: readonly Session[], tokens: ArrayLike<number>): Promise<void> {
     this.#requireDistinct("decodeTogether", sessions);
     requireList("tokens", tokens);
-    const given = Array.from(tokens);
+    const prompt = Array.from(tokens);
     requireBatch(sessions.length);
-    if (given.length !== sessions.length) {
+    if (prompt.length !== sessions.length) {
       throw new PyramidKVError(
         "USAGE",
-        `decodeTogether takes a token for each of its ${sessions.length} sessions, not ${given.length}`,
+        `decodeTogether takes a token for each of its ${sessions.length} sessions, not ${prompt.length}`,
       );
     }
     if (sessions.length === 0) return;
     await holding(sessions, "exclusively", async () => {
       for (const session of sessions) await session.decodePending();
-      await this.#decoder.step(sessions, given);
+      await this.#decoder.step(sessions, prompt);
     });
   }
 

@@ -48,8 +48,8 @@ export async function calibrate(engine: Engine, o: CalibrateOptions): Promise<He
     const kind = example.answer === undefined ? "kl" : "nll";
     const share = 1 / (kind === "kl" ? o.documents : o.needles);
     starved.forEach((loss, i) => {
-      const own = losses[i] as HeadLoss;
-      losses[i] = { ...own, [kind]: own[kind] + (loss - base) * share };
+      const headLoss = losses[i] as HeadLoss;
+      losses[i] = { ...headLoss, [kind]: headLoss[kind] + (loss - base) * share };
     });
   }
   return profileOf(engine.fingerprint, losses, nHeadKv);
@@ -72,7 +72,7 @@ async function starveEach(
   for (let at = 0; at < methods.length; at += BATCH) {
     const batch = methods.slice(at, at + BATCH).map((method) => ({ method, kvSize: KEPT }));
     const options = truth === undefined ? [{ method: "full" }, ...batch] : batch;
-    const sessions = options.map((asked) => engine.createSession(asked));
+    const sessions = options.map((sessionOptions) => engine.createSession(sessionOptions));
     try {
       await engine.prefillTogether(sessions, prompt, { signal });
       for (const session of sessions) {

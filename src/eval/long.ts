@@ -69,8 +69,8 @@ async function writeOnce(
   const needle = needleNumber(i);
   const start = characterBefore(o.haystack, (i / o.texts) * o.haystack.length);
   const haystack = o.haystack.slice(start) + o.haystack.slice(0, start);
-  const asked = { ...needle, question: REQUEST };
-  const text = needleText(engine.tokenizer, haystack, asked, o.length, 0.5);
+  const request = { ...needle, question: REQUEST };
+  const text = needleText(engine.tokenizer, haystack, request, o.length, 0.5);
   const create = () => rows.flatMap(({ way }) => openSessions(engine, way, 1));
   // One of each follows the full cache's output, the other one writes its own.
   const [followers, writers] = [create(), create()] as const;
@@ -89,9 +89,9 @@ async function writeOnce(
         steps[r]?.push(nearness(full.logits, follower.logits));
       }
       for (const [r, writer] of writers.entries()) {
-        const own = argmax(writer.logits);
-        written[r]?.push(own);
-        await writer.decode(own);
+        const next = argmax(writer.logits);
+        written[r]?.push(next);
+        await writer.decode(next);
       }
       onStep(step + 1);
     }
@@ -109,8 +109,8 @@ async function writeOnce(
 }
 
 async function answerOf(engine: Engine, session: Session, question: string): Promise<string> {
-  const asked = `\n\nQuestion about the text at the beginning: ${question}\nAnswer:`;
-  await session.prefill(engine.tokenizer.encodeNext(untrustedText(asked)));
+  const questionText = `\n\nQuestion about the text at the beginning: ${question}\nAnswer:`;
+  await session.prefill(engine.tokenizer.encodeNext(untrustedText(questionText)));
   return answerText(session, { maxTokens: ANSWER_TOKENS });
 }
 

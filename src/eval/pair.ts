@@ -92,8 +92,8 @@ async function askForReport(
   rows: readonly PairRow[],
   { reportTokens, signal }: PairOptions,
 ): Promise<void> {
-  const asked = needle.question.replace(/^.*?What is /, "").replace(/\?$/, "");
-  const request = `Write a long report on the text above, part by part, with all names and numbers that matter, and state in its last sentence ${asked}.`;
+  const subject = needle.question.replace(/^.*?What is /, "").replace(/\?$/, "");
+  const request = `Write a long report on the text above, part by part, with all names and numbers that matter, and state in its last sentence ${subject}.`;
   const prompt = promptOf(engine, article, request);
   let truth: { course: Course; text: string } | undefined;
   // Two sessions of each way: one writes its own report, the other follows the full cache's.
@@ -125,8 +125,8 @@ const FACT = /(?<![\p{L}\p{Nd}])[\p{Lu}\p{Nd}][\p{L}\p{Nd}]*/gu;
 
 /** The share of the distinct names and numbers of `truth` that `text` has; 1 of none. */
 export function sharedFacts(text: string, truth: string): number {
-  const wanted = new Set(truth.match(FACT));
-  if (wanted.size === 0) return 1;
+  const facts = new Set(truth.match(FACT));
+  if (facts.size === 0) return 1;
   const found = new Set(text.match(FACT));
-  return [...wanted].filter((fact) => found.has(fact)).length / wanted.size;
+  return [...facts].filter((fact) => found.has(fact)).length / facts.size;
 }

@@ -113,9 +113,9 @@ export async function runQuality(engine: Engine, o: QualityOptions): Promise<Qua
   const total = (documents.length + needles.length) * o.modes.length;
   let done = 0;
   for (const mode of o.modes) {
-    const own = rows.filter((row) => row.mode === mode);
+    const modeRows = rows.filter((row) => row.mode === mode);
     for (const example of [...documents, ...needles]) {
-      const ways = own.map((row) => wayOf(engine, example, row, o));
+      const ways = modeRows.map((row) => wayOf(engine, example, row, o));
       await measureCase(engine, example, ways, results, o);
       for (const { row, key } of ways) addResult(row, results.get(key) as ResultRow);
       o.onStep?.(++done, total);
@@ -172,37 +172,43 @@ async function measureCase(
   const prompt = aware ? joined(example) : example.context;
   let truth: Course | undefined;
   const measured: ResultRow[] = [];
-  const asked = needsFull ? [full, ...missing] : missing;
-  await readTogether(engine, prompt, asked, { signal }, async ({ way, sessions, prefillMs }) => {
-    const [session] = sessions as [Session];
-    const { layers: _, type: __, ...held } = reportKv(session.cache, prompt.length);
-    const peakBytes = session.cache.ledger.peak;
-    if (!aware) await session.prefill(example.question);
-    const started = performance.now();
-    let found: Pick<ResultRow, "score" | "output" | "answers" | "facts">;
-    if (example.answer !== undefined) {
-      const output = await answerText(session, { maxTokens: ANSWER_TOKENS }, signal);
-      const score = Number(output.includes(example.answer));
-      found = { score, output, answers: [example.answer] };
-    } else {
-      const isFull = truth === undefined;
-      truth ??= await greedyCourse(session, steps);
-      const near = isFull ? [{ kl: 0, same: true }] : await follow(session, truth);
-      const score = mean(near.map(({ same }) => same));
-      const kl = mean(near.map((step) => step.kl));
-      found = { score, output: "", answers: [], facts: { kl } };
-    }
-    measured.push({
-      ...way.identity,
-      model: engine.model.name,
-      kernels: engine.kernels.name,
-      prompts: "own",
-      promptTokens: example.context.length + example.question.length,
-      ...found,
-      kv: { ...held, peakBytes },
-      ms: { prefill: prefillMs, decode: performance.now() - started },
-    });
-  });
+  const answering = needsFull ? [full, ...missing] : missing;
+  await readTogether(
+    engine,
+    prompt,
+    answering,
+    { signal },
+    async ({ way, sessions, prefillMs }) => {
+      const [session] = sessions as [Session];
+      const { layers: _, type: __, ...held } = reportKv(session.cache, prompt.length);
+      const peakBytes = session.cache.ledger.peak;
+      if (!aware) await session.prefill(example.question);
+      const started = performance.now();
+      let found: Pick<ResultRow, "score" | "output" | "answers" | "facts">;
+      if (example.answer !== undefined) {
+        const output = await answerText(session, { maxTokens: ANSWER_TOKENS }, signal);
+        const score = Number(output.includes(example.answer));
+        found = { score, output, answers: [example.answer] };
+      } else {
+        const isFull = truth === undefined;
+        truth ??= await greedyCourse(session, steps);
+        const near = isFull ? [{ kl: 0, same: true }] : await follow(session, truth);
+        const score = mean(near.map(({ same }) => same));
+        const kl = mean(near.map((step) => step.kl));
+        found = { score, output: "", answers: [], facts: { kl } };
+      }
+      measured.push({
+        ...way.identity,
+        model: engine.model.name,
+        kernels: engine.kernels.name,
+        prompts: "own",
+        promptTokens: example.context.length + example.question.length,
+        ...found,
+        kv: { ...held, peakBytes },
+        ms: { prefill: prefillMs, decode: performance.now() - started },
+      });
+    },
+  );
   await results.append(measured);
 }
 

@@ -104,13 +104,13 @@ export class Device extends NativeOwner {
   }
 
   #memory(bufferType: BufferType): WeightMemory {
-    const known = this.#memories.get(bufferType) ?? {
+    const memory = this.#memories.get(bufferType) ?? {
       isPlain: bufferType === this.#backend.bufferType,
       isHost: native().ggml.bufferTypeIsHost(bufferType),
       allocate: (specs) => new TensorBuffer(bufferType, specs),
     };
-    this.#memories.set(bufferType, known);
-    return known;
+    this.#memories.set(bufferType, memory);
+    return memory;
   }
 
   /**

@@ -89,8 +89,8 @@ export class Libllama extends NativeOwner {
     try {
       const ints = (at: Pointer) => new Int32Array(viewNative(at, 4 * tokens.length));
       const [token, pos, count] = [batch.token, batch.pos, batch.n_seq_id].map(ints);
-      tokens.forEach((own, i) => {
-        (token as Int32Array)[i] = own;
+      tokens.forEach((id, i) => {
+        (token as Int32Array)[i] = id;
         (pos as Int32Array)[i] = position;
         (count as Int32Array)[i] = 1;
         const ids = readPointer(batch.seq_id, 8 * i) as Pointer;

@@ -39,8 +39,8 @@ export function parseHeader(bytes: Uint8Array, fileSize: number): GgufHeader {
   }
   const version = cursor.u32("the version");
   if (!VERSIONS.includes(version)) {
-    const known = VERSIONS.join(" and ");
-    throw new PyramidKVError("BAD_FILE", `GGUF version ${version}; versions ${known} are known`);
+    const versions = VERSIONS.join(" and ");
+    throw new PyramidKVError("BAD_FILE", `GGUF version ${version}; versions ${versions} are known`);
   }
   const nTensors = cursor.u64("the number of tensors", LIMITS.tensors);
   const nKeys = cursor.u64("the number of keys", LIMITS.keys);

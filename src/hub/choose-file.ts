@@ -29,8 +29,8 @@ export function chooseFile<T>(
   files: readonly T[],
   pathOf: (file: T) => string,
 ): T {
-  const all = files.filter((file) => GGUF.test(pathOf(file)));
-  const whole = all.filter((file) => !SHARD.test(pathOf(file)));
+  const weights = files.filter((file) => GGUF.test(pathOf(file)));
+  const whole = weights.filter((file) => !SHARD.test(pathOf(file)));
   const models = whole.filter((file) => !BESIDE.test(pathOf(file)));
   const byQuant = (quant: string) =>
     shortest(
@@ -43,7 +43,7 @@ export function chooseFile<T>(
       ? (PREFERRED.map(byQuant).find((file) => file !== undefined) ?? onlyOne(models))
       : (byQuant(quant) ?? byName(quant, whole, pathOf));
   if (found !== undefined) return found;
-  throw new PyramidKVError("USAGE", refusal(model, all.map(pathOf), models.map(pathOf)));
+  throw new PyramidKVError("USAGE", refusal(model, weights.map(pathOf), models.map(pathOf)));
 }
 
 /** `Q4_K_M` of `model-Q4_K_M.gguf`. */
@@ -75,10 +75,10 @@ function shortest<T>(files: readonly T[], pathOf: (file: T) => string): T | unde
 
 function refusal(
   { repo, quant }: HubModel,
-  all: readonly string[],
+  paths: readonly string[],
   models: readonly string[],
 ): string {
-  const shards = all.filter((path) => SHARD.test(path));
+  const shards = paths.filter((path) => SHARD.test(path));
   const names = models.map((path) => quantOf(path) ?? path);
   const near = quant === undefined ? "" : suggestion(quant, names);
   const what = quant === undefined ? "that is preferred" : `for "${quant}"`;

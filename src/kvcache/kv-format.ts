@@ -24,9 +24,9 @@ export interface KvFormat {
 
 /** The named format; throws where it is unknown or a layer's head size is no multiple of its type's block. */
 export function kvFormat(name: string, { layers }: KvShape): KvFormat {
-  const known = Object.keys(KV_TYPES) as KvTypeName[];
-  const own = requireOneOf("KV type", name, known);
-  const { type, hadamard } = KV_TYPES[own];
+  const names = Object.keys(KV_TYPES) as KvTypeName[];
+  const kvType = requireOneOf("KV type", name, names);
+  const { type, hadamard } = KV_TYPES[kvType];
   const sizes = layers.map(({ headDim }) => headDim);
   const odd = sizes.find((headDim) => headDim % type.blockSize !== 0);
   if (odd !== undefined) {
@@ -37,7 +37,7 @@ export function kvFormat(name: string, { layers }: KvShape): KvFormat {
   }
   // The largest power of two that divides every head size.
   const block = Math.min(...sizes.map((headDim) => headDim & -headDim));
-  return { name: own, type, hadamard: hadamard ? block : 0 };
+  return { name: kvType, type, hadamard: hadamard ? block : 0 };
 }
 
 /**
@@ -55,9 +55,9 @@ const matrices = new Map<string, Float32Array>();
 /** f32 [headDim, headDim]: the transform's blocks along the diagonal; symmetric. Made once, and not written to. */
 export function hadamardMatrix(headDim: number, block: number): Float32Array {
   const key = `${headDim}/${block}`;
-  const known = matrices.get(key) ?? transform(headDim, block);
-  matrices.set(key, known);
-  return known;
+  const matrix = matrices.get(key) ?? transform(headDim, block);
+  matrices.set(key, matrix);
+  return matrix;
 }
 
 function transform(headDim: number, block: number): Float32Array {

@@ -85,10 +85,10 @@ export class LayerScratch extends NativeOwner implements RowSource {
 
   /** Gives its memory away, to become a layer's cache; the next layer gets new memory. */
   handOver(): TensorBuffer {
-    const given = this.#held();
-    for (const ledger of this.ledgers) ledger.remove(given.bytes);
+    const held = this.#held();
+    for (const ledger of this.ledgers) ledger.remove(held.bytes);
     this.#buffer = undefined;
-    return given;
+    return held;
   }
 
   /** The run that a kv head belongs to. */
@@ -113,8 +113,8 @@ export class LayerScratch extends NativeOwner implements RowSource {
 
   /** Where keys and values of `n` new tokens go, from new row `row` on: f16 [headDim, n, nHeadKv] each. */
   newRows(g: Graph, { row, n }: { readonly row: number; readonly n: number }) {
-    const all = { firstHead: 0, nHeadKv: this.#shape.nHeadKv };
-    const view = (of: Tensor) => this.#view(g, of, this.size.past + row, n, all);
+    const heads = { firstHead: 0, nHeadKv: this.#shape.nHeadKv };
+    const view = (of: Tensor) => this.#view(g, of, this.size.past + row, n, heads);
     return { k: view(this.k), v: view(this.v) };
   }
 

@@ -47,12 +47,12 @@ async function mergedHead(
       const keys = rowsOf(source.k, evicted.subarray(at, at + BLOCK));
       places.push(g.output(g.argmax(g.mulMat(directions, keys))));
     }
-    const own = g.output(rowsOf(source.v, kept));
+    const keptValues = g.output(rowsOf(source.v, kept));
     const theirs = evicted.length > 0 ? g.output(rowsOf(source.v, evicted)) : undefined;
     return () => {
       places.forEach((t, i) => readTensor(t, nearest.subarray(i * BLOCK, (i + 1) * BLOCK)));
       return {
-        values: read(own, kept.length),
+        values: read(keptValues, kept.length),
         others: theirs && read(theirs, evicted.length),
       };
     };

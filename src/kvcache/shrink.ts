@@ -48,8 +48,8 @@ export async function evict(
 ): Promise<void> {
   const heads = rowsOf(layer, kept, mergeWeight);
   const positions = layer.heads.map((head, h) => picked(head.positions, kept[h] as Int32Array));
-  const places = positions.map((own) =>
-    moved === undefined ? { positions: own } : movedTo(moved.to, own),
+  const places = positions.map((headPositions) =>
+    moved === undefined ? { positions: headPositions } : movedTo(moved.to, headPositions),
   );
   const turned = heads.map((head, h) => ({ ...head, ...places[h] }));
   await gather(layer, turned, layer, { turn: moved?.turn, mergeWeight });
@@ -82,11 +82,11 @@ export function movedTo(
 
 function rowsOf(layer: LayerCache, kept: readonly Int32Array[], mergeWeight?: number): HeadRows[] {
   return layer.heads.map(({ row, length }, h) => {
-    const own = kept[h] as Int32Array;
+    const positions = kept[h] as Int32Array;
     const rows = (places: Int32Array) => places.map((place) => row + place);
     // Only what is merged needs to be found.
-    const evicted = mergeWeight === undefined ? undefined : rows(complement(own, length));
-    return { rows: rows(own), evicted };
+    const evicted = mergeWeight === undefined ? undefined : rows(complement(positions, length));
+    return { rows: rows(positions), evicted };
   });
 }
 

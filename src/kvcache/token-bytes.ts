@@ -41,6 +41,6 @@ export function tokensWithin(bytes: number, { layers }: KvShape, type: TensorTyp
   const others = layers.filter(({ window }) => window === undefined);
   const ofWindows = fullBytes({ layers: windowed }, Infinity, type);
   const perToken = fullBytes({ layers: others }, 1, type);
-  const given = requireInteger("kvBytes", bytes, ofWindows + perToken);
-  return Math.floor((given - ofWindows) / perToken);
+  const limit = requireInteger("kvBytes", bytes, ofWindows + perToken);
+  return Math.floor((limit - ofWindows) / perToken);
 }

@@ -46,22 +46,22 @@ export async function readTogether<T extends { readonly options: SessionOptions 
 ): Promise<void> {
   const groups = sharingPrefill(engine, ways);
   for (const [i, group] of groups.entries()) {
-    const own = group.map((way) => ({ way, sessions: openSessions(engine, way.options, n) }));
+    const opened = group.map((way) => ({ way, sessions: openSessions(engine, way.options, n) }));
     try {
       const started = performance.now();
-      const all = own.flatMap(({ sessions }) => sessions);
-      await engine.prefillTogether(all, prompt, {
+      const sessions = opened.flatMap(({ sessions }) => sessions);
+      await engine.prefillTogether(sessions, prompt, {
         signal,
         onProgress: (share) => onProgress?.((i + share) / groups.length),
       });
       const prefillMs = performance.now() - started;
-      for (const { way, sessions } of own) {
+      for (const { way, sessions } of opened) {
         throwIfAborted(signal);
         await task({ way, sessions, prefillMs });
         for (const session of sessions) session[Symbol.dispose]();
       }
     } finally {
-      for (const { sessions } of own) for (const session of sessions) session[Symbol.dispose]();
+      for (const { sessions } of opened) for (const session of sessions) session[Symbol.dispose]();
     }
   }
 }

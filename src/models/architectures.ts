@@ -12,8 +12,8 @@ export function architectureOf(metadata: Metadata): Architecture {
   const name = required(metadata.string(key), key);
   const found = Object.values(ARCHITECTURES).find((a) => a.name === name);
   if (found === undefined) {
-    const known = Object.keys(ARCHITECTURES).join(", ");
-    throw new PyramidKVError("UNSUPPORTED", `unknown architecture "${name}"; known: ${known}`);
+    const names = Object.keys(ARCHITECTURES).join(", ");
+    throw new PyramidKVError("UNSUPPORTED", `unknown architecture "${name}"; known: ${names}`);
   }
   return found;
 }

@@ -20,10 +20,10 @@ export async function fingerprint({ tensors, handle }: GgufFile): Promise<string
 }
 
 /** Names a file's weights with their types: other quantizations of one training have other names. */
-export function weightsName(known: string, { tensors }: GgufFile): string {
+export function weightsName(identity: string, { tensors }: GgufFile): string {
   const table = [...tensors].map(
     ([name, { type, shape }]) => `${name} ${type.name} ${shape.join()}`,
   );
-  const hash = createHash("sha256").update(known).update(table.sort().join("\n"));
+  const hash = createHash("sha256").update(identity).update(table.sort().join("\n"));
   return hash.digest("hex").slice(0, LENGTH);
 }

@@ -53,7 +53,7 @@ export function draw({ series = [], labels = [], ...options }: DrawOptions): str
   if (labels.length > 0) {
     const [x, y] = [svg.scale("x"), svg.scale("y")];
     const bounds = { left: MARGINS.marginLeft, right: width, top };
-    const places = labels.map((own) => ({ ...own, x: x.apply(own.x), y: y.apply(own.y) }));
+    const places = labels.map((label) => ({ ...label, x: x.apply(label.x), y: y.apply(label.y) }));
     for (const { text, ...place } of placeLabels(places, bounds)) {
       const look = { "font-size": 10, "text-anchor": "start", fill: "currentColor" };
       add(svg, "text", { ...place, ...look }).textContent = text;

@@ -24,7 +24,7 @@ export function placeLabels(
   labels: readonly Label[],
   { left: leftmost, right, top }: Omit<Box, "bottom">,
 ): PlacedLabel[] {
-  const taken: Box[] = labels.map(({ x, y }) => boxOf(x - 4, y + 4, 8, 8));
+  const boxes: Box[] = labels.map(({ x, y }) => boxOf(x - 4, y + 4, 8, 8));
   return labels.flatMap(({ x, y, text }) => {
     if (text === "") return [];
     const size = FONT.letter * text.length;
@@ -37,8 +37,8 @@ export function placeLabels(
     for (const [left, base] of places) {
       const box = boxOf(left, base, size, FONT.height);
       const isInside = box.left >= leftmost && box.right <= right && box.top >= top;
-      if (!isInside || taken.some((other) => touch(box, other))) continue;
-      taken.push(box);
+      if (!isInside || boxes.some((other) => touch(box, other))) continue;
+      boxes.push(box);
       return [{ x: left, y: base, text }];
     }
     return [];

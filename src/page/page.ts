@@ -40,9 +40,9 @@ export interface Chart {
 
 /** All words of a page that are not names or numbers: titles, notes, heads and captions. */
 export function proseOf({ notes, sections }: Page): string[] {
-  const own = sections.flatMap(({ title, notes: said, tables, charts }) => [
+  const parts = sections.flatMap(({ title, notes: said, tables, charts }) => [
     ...[title, ...said, ...charts.map(({ caption }) => caption)],
     ...tables.flatMap((table) => [table.title, ...table.head]),
   ]);
-  return [...notes, ...own];
+  return [...notes, ...parts];
 }

@@ -46,9 +46,9 @@ export function seriesLines(
 ): Plot.Markish[] {
   const nameOf = (point: object) => (point as Readonly<Record<string, unknown>>)[series];
   const lines = DASHES.map((dash) => {
-    const own = new Set<unknown>(names.filter((_, i) => lookOf(i).dash === dash));
-    const some = points.filter((point) => own.has(nameOf(point)));
-    return Plot.line(some, { x, y, z: series, stroke: series, strokeDasharray: dash });
+    const dashed = new Set<unknown>(names.filter((_, i) => lookOf(i).dash === dash));
+    const shown = points.filter((point) => dashed.has(nameOf(point)));
+    return Plot.line(shown, { x, y, z: series, stroke: series, strokeDasharray: dash });
   });
   return [...lines, seriesDots(points, { x, y, series })];
 }

@@ -125,9 +125,9 @@ export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan 
   const scratch = capacityFor(context + probe, "full") * widest;
   // Each layer is read beside those before it, and is the scratch itself where that becomes its cache.
   let before = 0;
-  const peaks = layers.map(({ bytes: own }, il) => {
-    const peak = before + scratch + (takesOver(il) ? 0 : own);
-    before += own;
+  const peaks = layers.map(({ bytes: layerBytes }, il) => {
+    const peak = before + scratch + (takesOver(il) ? 0 : layerBytes);
+    before += layerBytes;
     return peak;
   });
   const cascades = compression.method.budget.kind === "weighed" && evicts;

@@ -31,8 +31,8 @@ export function checkVocabulary(metadata: Metadata): VocabularyFacts | undefined
   const key = "tokenizer.ggml.model";
   const model = required(metadata.string(key), key);
   if (!KNOWN_MODELS.includes(model)) {
-    const known = KNOWN_MODELS.join(", ");
-    throw new PyramidKVError("UNSUPPORTED", `${key} is "${model}"; known: ${known}`);
+    const names = KNOWN_MODELS.join(", ");
+    throw new PyramidKVError("UNSUPPORTED", `${key} is "${model}"; known: ${names}`);
   }
   if (model === "no_vocab") return undefined;
 
@@ -91,19 +91,19 @@ function checkTokens(metadata: Metadata, model: string): number {
   if (tokens.elementType !== "string" || tokens.length === 0) {
     throw new PyramidKVError("BAD_FILE", `${TOKENS} holds no strings`);
   }
-  const seen = new Set<string>();
+  const keys = new Set<string>();
   visitStrings(tokens, (bytes, start, end, i) => {
     // latin1 is a fast one-to-one picture of the bytes; empty tokens get unique names in libllama.
     const text = start === end ? `[EMPTY_${i}]` : bytes.toString("latin1", start, end);
-    if (seen.has(text)) {
+    if (keys.has(text)) {
       throw new PyramidKVError("BAD_FILE", `${TOKENS}[${i}] repeats the token "${text}"`);
     }
-    seen.add(text);
+    keys.add(text);
   });
   if (model === "llama") {
     for (let byte = 0; byte < 256; byte++) {
       const name = `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
-      if (!seen.has(name) && !seen.has(String.fromCharCode(byte))) {
+      if (!keys.has(name) && !keys.has(String.fromCharCode(byte))) {
         throw new PyramidKVError("BAD_FILE", `${TOKENS} has no byte token ${name}`);
       }
     }

@@ -84,8 +84,8 @@ export class TextEncoder {
         this.#locate(bytes.subarray(from, to), { parseSpecial: true, goesOn: false }),
       ).map((s) => ({ ...s, from: s.from + from, to: s.to + from })),
     );
-    const own = new Set(markers.map(({ token }) => token));
-    const isForged = (s: Special) => own.has(s.token) && overlaps(s, untrusted);
+    const markerTokens = new Set(markers.map(({ token }) => token));
+    const isForged = (s: Special) => markerTokens.has(s.token) && overlaps(s, untrusted);
     const tokens: number[] = [];
     const ends: number[] = [];
     let at = 0;
@@ -112,8 +112,8 @@ export class TextEncoder {
     isForged: (s: Special) => boolean,
     goesOn: boolean,
   ): Located {
-    const own = this.#locate(bytes.subarray(from, to), { parseSpecial: false, goesOn });
-    const located = { tokens: own.tokens, ends: own.ends.map((end) => end + from) };
+    const pieces = this.#locate(bytes.subarray(from, to), { parseSpecial: false, goesOn });
+    const located = { tokens: pieces.tokens, ends: pieces.ends.map((end) => end + from) };
     const cuts = this.#specials(located)
       .filter(isForged)
       .map((s) => characterAfter(bytes, s.from));
@@ -141,8 +141,8 @@ export class TextEncoder {
     if (!goesOn || !this.prefixesSpace) return read(bytes);
     for (const separator of SEPARATORS) {
       const before = read(Buffer.from(separator));
-      const all = read(Buffer.concat([Buffer.from(separator), bytes]));
-      if (before.every((token, i) => all[i] === token)) return all.subarray(before.length);
+      const tokens = read(Buffer.concat([Buffer.from(separator), bytes]));
+      if (before.every((token, i) => tokens[i] === token)) return tokens.subarray(before.length);
     }
     return read(bytes);
   }

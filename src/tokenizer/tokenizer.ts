@@ -149,7 +149,7 @@ export class Tokenizer implements Disposable {
     }
     requireMessages(messages);
     const specials = (text: string) => this.#encoder.specials(text);
-    return renderTraced((given) => template.render(given), messages, template.asked, specials);
+    return renderTraced((context) => template.render(context), messages, template.asked, specials);
   }
 
   /** The tokens of a prompt, and where each lies in its text; with the beginning-of-sequence token, once, where the file asks for it. */
@@ -173,8 +173,8 @@ export class Tokenizer implements Disposable {
     const { bos } = this.facts;
     let skip = 0;
     while (bos !== undefined && tokens[skip] === bos) skip++;
-    const wanted = skip > 0 || this.#vocabulary.addsBos;
-    return { beginning: bos !== undefined && wanted ? [bos] : [], skip };
+    const addsSpecial = skip > 0 || this.#vocabulary.addsBos;
+    return { beginning: bos !== undefined && addsSpecial ? [bos] : [], skip };
   }
 }
 

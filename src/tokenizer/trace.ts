@@ -28,7 +28,7 @@ export function renderTraced(
   const shadow = renderShadow(render, messages, []);
   // What the template writes itself is no question, even where it is looked for in contents.
   const writes = (token: string) => shadow?.includes(token) !== false;
-  const kept = asked.filter((own) => specials(own).length === 0 || !writes(own));
+  const kept = asked.filter((variable) => specials(variable).length === 0 || !writes(variable));
   const untrusted =
     differences(text, shadow) ?? differences(text, renderShadow(render, messages, kept));
   if (untrusted !== undefined) return { text, untrusted };

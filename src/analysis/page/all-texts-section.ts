@@ -17,9 +17,9 @@ const FIT_NOTE =
 type Named<T> = T & { readonly name: string };
 
 /** Texts and models beside each other. */
-export function allTextsSection(all: readonly Analyzed[]): PageSection {
-  const names = namesOf(all);
-  const named = all.map((one, i) => ({ ...one, name: names[i] as string }));
+export function allTextsSection(texts: readonly Analyzed[]): PageSection {
+  const names = namesOf(texts);
+  const named = texts.map((one, i) => ({ ...one, name: names[i] as string }));
   const retentions = named.flatMap(({ name, retention }) =>
     retention === undefined ? [] : [{ name, ...retention }],
   );
@@ -51,8 +51,8 @@ function held({ drift }: KeptTokens): number {
   return drift[0] as number;
 }
 
-function funnelLines(all: readonly Named<Analyzed>[]): Chart[] {
-  const funnels = all.flatMap(({ name, found: { funnel } }) =>
+function funnelLines(texts: readonly Named<Analyzed>[]): Chart[] {
+  const funnels = texts.flatMap(({ name, found: { funnel } }) =>
     funnel === undefined ? [] : [{ name, ...funnel }],
   );
   if (funnels.length === 0) return [];
@@ -69,7 +69,7 @@ function funnelLines(all: readonly Named<Analyzed>[]): Chart[] {
       points: funnels.flatMap(({ name, reach }) =>
         pointsOf(
           name,
-          overHeads(reach).map((own) => own[TOP_KS.indexOf(REACH)] as number),
+          overHeads(reach).map((layer) => layer[TOP_KS.indexOf(REACH)] as number),
         ),
       ),
       y: { label: "attention held", percent: true },
@@ -77,14 +77,14 @@ function funnelLines(all: readonly Named<Analyzed>[]): Chart[] {
   ];
 }
 
-function fitTable(all: readonly Named<Analyzed>[]): Table {
+function fitTable(texts: readonly Named<Analyzed>[]): Table {
   return {
     title: "The best budgets",
     head: [
       ...["text", "narrows at layer", "tokens a layer", "error, evenly"],
       ...["by the best pyramid", "its β", "by layer", "by kv head"],
     ],
-    rows: all.flatMap(({ name, found: { funnel }, fitted }) =>
+    rows: texts.flatMap(({ name, found: { funnel }, fitted }) =>
       fitted.map(({ kvSize, beta, left }) => [
         ...[name, String(funnel?.narrowsAt ?? "nowhere"), String(kvSize), percent(left.even)],
         ...[percent(left.pyramid), beta.toFixed(1), percent(left.layers), percent(left.heads)],
@@ -93,11 +93,11 @@ function fitTable(all: readonly Named<Analyzed>[]): Table {
   };
 }
 
-function fitLines(all: readonly Named<Analyzed>[]): Chart {
+function fitLines(texts: readonly Named<Analyzed>[]): Chart {
   return lineChart({
     name: "fitted",
-    caption: `The best budgets of ${all[0]?.fitted[0]?.kvSize} tokens on average, by kv head; each layer's mean.`,
-    points: all.flatMap(({ name, fitted: [first] }) =>
+    caption: `The best budgets of ${texts[0]?.fitted[0]?.kvSize} tokens on average, by kv head; each layer's mean.`,
+    points: texts.flatMap(({ name, fitted: [first] }) =>
       pointsOf(name, (first?.budgets ?? []).map(mean)),
     ),
     y: { label: "tokens a kv head" },
@@ -107,10 +107,10 @@ function fitLines(all: readonly Named<Analyzed>[]): Chart {
 /** One number of each method, a line for each text and size; no table where no methods were looked at. */
 function waysTable(
   title: string,
-  all: readonly Named<Retention>[],
+  retentions: readonly Named<Retention>[],
   value: (kept: KeptTokens) => number,
 ): Table[] {
-  const compared = (all[0]?.ways ?? []).flatMap(({ way }) =>
+  const compared = (retentions[0]?.ways ?? []).flatMap(({ way }) =>
     way.alpha === undefined ? [way] : [],
   );
   if (compared.length === 0) return [];
@@ -118,14 +118,14 @@ function waysTable(
   const sizes = [...new Set(compared.map(({ kvSize }) => kvSize))];
   const cell = (ways: readonly KeptTokens[], method: string, kvSize: number | undefined) => {
     const isIt = ({ way }: KeptTokens) => way.method === method && way.kvSize === kvSize;
-    const kept = ways.find((own) => isIt(own) && own.way.alpha === undefined);
+    const kept = ways.find((candidate) => isIt(candidate) && candidate.way.alpha === undefined);
     return kept === undefined ? "" : percent(value(kept));
   };
   return [
     {
       title,
       head: ["text", "tokens a layer", ...methods],
-      rows: all.flatMap(({ name, ways }) =>
+      rows: retentions.flatMap(({ name, ways }) =>
         sizes.map((size) => [
           ...[name, String(size ?? "all")],
           ...methods.map((method) => cell(ways, method, size)),
@@ -136,9 +136,9 @@ function waysTable(
 }
 
 /** What is held, and lost, against the observation window: a line a text. */
-function alphaLines(all: readonly Named<Retention>[]): Chart[] {
-  const ways = all.flatMap(({ name, ways: own }) =>
-    own.flatMap((kept) => (kept.way.alpha === undefined ? [] : [{ name, ...kept }])),
+function alphaLines(retentions: readonly Named<Retention>[]): Chart[] {
+  const ways = retentions.flatMap(({ name, ways: textWays }) =>
+    textWays.flatMap((kept) => (kept.way.alpha === undefined ? [] : [{ name, ...kept }])),
   );
   const [first] = ways;
   if (first === undefined) return [];

@@ -8,17 +8,17 @@ import { retentionSections } from "./retention-section.ts";
 import { allTextsSection } from "./all-texts-section.ts";
 
 /** Findings as one page: all texts and models beside each other, then each on its own. */
-export async function analysisPage(all: readonly Analyzed[]): Promise<Page> {
-  const models = [...new Set(all.map(({ model }) => model))];
-  const names = namesOf(all);
-  const own = await Promise.all(all.map((one, i) => sectionsOf(names[i] as string, one)));
+export async function analysisPage(texts: readonly Analyzed[]): Promise<Page> {
+  const models = [...new Set(texts.map(({ model }) => model))];
+  const names = namesOf(texts);
+  const sections = await Promise.all(texts.map((one, i) => sectionsOf(names[i] as string, one)));
   return {
     title: `Where attention goes: ${models.join(", ")}`,
-    notes: all.map(
+    notes: texts.map(
       ({ found: { n, queries } }, i) =>
         `${names[i]}: ${n} tokens, averages over ${queries.spread.length} queries spread over them.`,
     ),
-    sections: [allTextsSection(all), ...own.flat()].filter(
+    sections: [allTextsSection(texts), ...sections.flat()].filter(
       ({ tables, charts }) => tables.length + charts.length > 0,
     ),
   };

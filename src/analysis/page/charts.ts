@@ -72,7 +72,7 @@ export function lineChart({
 /** An axis with whole numbers alone, about a dozen. */
 function layerAxis(points: readonly LinePoint[]): Plot.ScaleOptions {
   const last = Math.max(0, ...points.map(({ x }) => x));
-  const step = [1, 2, 5, 10, 20].find((own) => last / own <= 12) ?? 50;
+  const step = [1, 2, 5, 10, 20].find((size) => last / size <= 12) ?? 50;
   const ticks = Array.from({ length: Math.floor(last / step) + 1 }, (_, i) => i * step);
   return { label: "layer", ticks, tickFormat: "d" };
 }
@@ -92,8 +92,8 @@ export function heatChart({ name, caption, x, y, shares }: HeatChart): Chart {
     row.map((share, c) => ({ row: y.names[r], column: x.names[c], share })),
   );
   const place = { x: "column", y: "row" } as const;
-  const cellWidth = Math.max(46, ...x.names.map((own) => 10 + 6.5 * own.length));
-  const margin = 30 + 6.5 * Math.max(4, ...y.names.map((own) => own.length));
+  const cellWidth = Math.max(46, ...x.names.map((label) => 10 + 6.5 * label.length));
+  const margin = 30 + 6.5 * Math.max(4, ...y.names.map((label) => label.length));
   const svg = draw({
     marginLeft: margin,
     width: margin + 40 + cellWidth * x.names.length,

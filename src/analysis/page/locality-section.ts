@@ -42,7 +42,7 @@ export function localitySection(name: string, locality: Locality): PageSection {
         points: windows.flatMap((window, i) =>
           pointsOf(
             String(window),
-            outside.map((own) => own[i] as number),
+            outside.map((layer) => layer[i] as number),
           ),
         ),
         y: { label: "attention outside", percent: true },

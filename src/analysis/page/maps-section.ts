@@ -39,10 +39,10 @@ function massiveTokens(massive: readonly MassiveColumn[]): Table {
     title: "Tokens of the first half that most attention goes to, at most 8 a layer, at least 1 %",
     head: ["position", "token", "layers", "most in one layer", "heads there that give it 10 %"],
     rows: positions.map((position) => {
-      const own = massive.filter((column) => column.position === position);
-      const largest = own.reduce((a, b) => (b.share > a.share ? b : a));
+      const columns = massive.filter((column) => column.position === position);
+      const largest = columns.reduce((a, b) => (b.share > a.share ? b : a));
       return [
-        ...[String(position), JSON.stringify(largest.token), ranges(own.map(({ il }) => il))],
+        ...[String(position), JSON.stringify(largest.token), ranges(columns.map(({ il }) => il))],
         ...[`${percent(largest.share)} (layer ${largest.il})`, String(largest.heads)],
       ];
     }),

@@ -11,7 +11,9 @@ const SPREAD = 0.05;
 export function needsSection(name: string, needs: Needs): PageSection {
   const chart = (of: "own" | "shared", caption: string): Chart => {
     const at = (error: number, quantile: number) =>
-      needs[of].map((heads) => Math.max(1, mean(heads.map((own) => own[error]?.[quantile] ?? 1))));
+      needs[of].map((heads) =>
+        Math.max(1, mean(heads.map((head) => head[error]?.[quantile] ?? 1))),
+      );
     const spread = needs.errors.indexOf(SPREAD);
     const [low, high] = [at(spread, 0), at(spread, 2)];
     return lineChart({
@@ -19,7 +21,7 @@ export function needsSection(name: string, needs: Needs): PageSection {
       caption,
       points: needs.errors.flatMap((error, e) => pointsOf(`${100 * error} %`, at(e, 1))),
       y: { label: "tokens needed", log: true },
-      behind: { band: low.map((own, x) => ({ x, low: own, high: high[x] as number })) },
+      behind: { band: low.map((least, x) => ({ x, low: least, high: high[x] as number })) },
     });
   };
   const shown = [...needs.sizes.keys()].filter((i) => i % 4 === 1); // doublings
@@ -41,7 +43,7 @@ export function needsSection(name: string, needs: Needs): PageSection {
           names: shown.map((i) => String(needs.sizes[i])),
         },
         y: { label: "layer", names: needs.left.map((_, il) => String(il)) },
-        shares: overHeads(needs.left).map((own) => shown.map((i) => own[i] as number)),
+        shares: overHeads(needs.left).map((layer) => shown.map((i) => layer[i] as number)),
       }),
     ],
   };

@@ -26,12 +26,12 @@ export function retentionSections(name: string, retention: Retention): Promise<P
 
 async function sizeSection(
   title: string,
-  { before, follow, ways: all, wayOverlap }: Retention,
+  { before, follow, ways: allWays, wayOverlap }: Retention,
   ways: readonly KeptTokens[],
 ): Promise<PageSection> {
   const names = ways.map(({ way }) => way.method);
   const named = ways.map((way, i) => ({ ...way, name: names[i] as string }));
-  const places = ways.map((way) => all.indexOf(way));
+  const places = ways.map((way) => allWays.indexOf(way));
   const sheet = { columns: names, rows: [""] };
   const zoom = Math.max(1, Math.round(OVERLAP_WIDTH / (ways[0]?.kept.length ?? 1)));
   const next = Math.min(STRETCH, follow);
@@ -83,7 +83,7 @@ async function sizeSection(
         svg: await contactSheet({
           ...sheet,
           zoom,
-          tiles: [ways.map(({ layerOverlap: own }) => squareTile(own))],
+          tiles: [ways.map(({ layerOverlap: overlap }) => squareTile(overlap))],
         }),
       },
       heatChart({
@@ -112,7 +112,7 @@ function driftChart(
 }
 
 function figures({ kept, drift, best, errors, headOverlap, layerOverlap }: KeptTokens): string[] {
-  const neighbours = layerOverlap.slice(1).map((own, il) => own[il] as number);
+  const neighbours = layerOverlap.slice(1).map((layer, il) => layer[il] as number);
   const last = drift.length - 1;
   return [
     percent(drift[0] as number),

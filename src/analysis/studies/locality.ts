@@ -72,10 +72,10 @@ function seesBeyond(query: number, window: number): boolean {
 }
 
 /** The one number of each, [nLayer][nHead][all]. */
-function byHead(nLayer: number, nHead: number, all: readonly Means[]): number[][][] {
-  const each = all.map((own) => single(own.means()));
+function byHead(nLayer: number, nHead: number, means: readonly Means[]): number[][][] {
+  const each = means.map((layerMeans) => single(layerMeans.means()));
   return Array.from({ length: nLayer }, (_, il) =>
-    Array.from({ length: nHead }, (_, head) => each.map((own) => own[il]?.[head] as number)),
+    Array.from({ length: nHead }, (_, head) => each.map((values) => values[il]?.[head] as number)),
   );
 }
 
@@ -91,5 +91,7 @@ export function localLayers(
   most: number,
 ): number[] {
   const at = windows.indexOf(window);
-  return outside.flatMap((heads, il) => (heads.every((own) => (own[at] ?? 1) <= most) ? [il] : []));
+  return outside.flatMap((heads, il) =>
+    heads.every((head) => (head[at] ?? 1) <= most) ? [il] : [],
+  );
 }

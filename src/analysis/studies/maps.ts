@@ -39,21 +39,21 @@ export function maps(context: StudyContext): Study<AttentionMaps> {
   const stretch = Math.ceil(n / COLUMNS);
   const columns = Math.ceil(n / stretch);
   const rowOf = new Map(queries.map((query, row) => [query, row]));
-  const all = Array.from({ length: nLayer }, () =>
+  const layers = Array.from({ length: nLayer }, () =>
     Array.from({ length: nHead }, () => new Float32Array(columns * queries.length)),
   );
   const received = new Received(context, queries);
   return {
     row: ({ il, head, query, weights }: QueryRow) => {
       const first = (rowOf.get(query) as number) * columns;
-      const map = all[il]?.[head] as Float32Array;
+      const map = layers[il]?.[head] as Float32Array;
       for (let j = 0; j < weights.length; j++) {
         const at = first + Math.floor(j / stretch);
         map[at] = Math.max(map[at] as number, weights[j] as number);
       }
       received.add(il, head, weights);
     },
-    result: () => ({ queries, columns, stretch, maps: all, massive: received.massive() }),
+    result: () => ({ queries, columns, stretch, maps: layers, massive: received.massive() }),
   };
 }
 
@@ -93,9 +93,9 @@ class Received {
 
   #finishLayer(nextLayer: number): void {
     const shares = Array.from(this.#seenBy, (count, position) => {
-      const own = this.#sums.map((sums) => (sums[position] as number) / (count || 1));
-      const share = own.reduce((a, b) => a + b, 0) / own.length;
-      return { il: this.#il, position, share, heads: own.filter((x) => x >= 0.1).length };
+      const received = this.#sums.map((sums) => (sums[position] as number) / (count || 1));
+      const share = received.reduce((a, b) => a + b, 0) / received.length;
+      return { il: this.#il, position, share, heads: received.filter((x) => x >= 0.1).length };
     });
     const least = this.#leastSeen();
     const large = shares.filter(

@@ -36,9 +36,9 @@ export interface Needs {
 /** How many tokens each layer and kv head needs. */
 export function needs({ nLayer, nHead, nHeadKv, headDim, n, sample }: StudyContext): Study<Needs> {
   const group = nHead / nHeadKv;
-  const all = n - sample.next.length;
-  const sizes = SIZES.filter((size) => size < all);
-  const own = new Counts(nLayer, nHeadKv);
+  const counted = n - sample.next.length;
+  const sizes = SIZES.filter((size) => size < counted);
+  const counts = new Counts(nLayer, nHeadKv);
   const shared = new Counts(nLayer, nHeadKv);
   const left = new RelativeErrors(nLayer * nHeadKv, sizes.length + 1);
   const walk = new OutputWalk(headDim);
@@ -51,7 +51,7 @@ export function needs({ nLayer, nHead, nHeadKv, headDim, n, sample }: StudyConte
     row: ({ il, kvHead, output, values, ranked: { weights, order } }: QueryRow) => {
       walk.start(output);
       const next = { weights, values, rows: order, longest: longestOf(values) };
-      own.add(il, kvHead, walk.fewest(ERRORS, next));
+      counts.add(il, kvHead, walk.fewest(ERRORS, next));
     },
     next: ({ il, kvHead, before, rows, best }: NextQueries) => {
       const [{ values }] = rows as [AttentionRow];
@@ -77,9 +77,9 @@ export function needs({ nLayer, nHead, nHeadKv, headDim, n, sample }: StudyConte
       return {
         errors: ERRORS,
         quantiles: QUANTILES,
-        own: own.quantiles(),
+        own: counts.quantiles(),
         shared: shared.quantiles(),
-        sizes: [...sizes, all],
+        sizes: [...sizes, counted],
         left: Array.from({ length: nLayer }, (_, il) =>
           errors.slice(il * nHeadKv, (il + 1) * nHeadKv),
         ),

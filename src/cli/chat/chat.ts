@@ -248,7 +248,7 @@ function savedMessages(path: string, content: unknown): ChatMessage[] {
   const { messages } = (content ?? {}) as { messages?: unknown };
   const isMessage = (one: unknown): one is ChatMessage => {
     const { role, content: text } = (one ?? {}) as Partial<Record<string, unknown>>;
-    return typeof text === "string" && ROLES.some((known) => known === role);
+    return typeof text === "string" && ROLES.some((name) => name === role);
   };
   if (!Array.isArray(messages) || !messages.every(isMessage)) {
     throw new PyramidKVError("BAD_FILE", `${path} holds no conversation as /save writes it`);

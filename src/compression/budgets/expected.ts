@@ -27,8 +27,8 @@ export function expectedBudgets(
   if (!method.options.includes("kvSize") || nTokens <= options.kvSize) {
     return { tokens: everywhere(nTokens), foresight: "known" };
   }
-  const known = knownBudgets(compression, { nLayer, nHeadKv, nTokens, options });
-  if (known === undefined) return { tokens: everywhere(options.kvSize), foresight: "even" };
-  const tokens = known.map((own) => own.map((n) => Math.min(n, nTokens)));
+  const budgets = knownBudgets(compression, { nLayer, nHeadKv, nTokens, options });
+  if (budgets === undefined) return { tokens: everywhere(options.kvSize), foresight: "even" };
+  const tokens = budgets.map((layer) => layer.map((n) => Math.min(n, nTokens)));
   return { tokens, foresight: budget.kind === "split" ? "even" : "known" };
 }

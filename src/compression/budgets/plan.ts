@@ -41,15 +41,15 @@ export class BudgetPlan {
   /** The most tokens that any head keeps, where budgets are known before. */
   get longest(): number {
     const { nTokens } = this.#input;
-    const known = this.#known?.flat() ?? [];
-    return Math.min(nTokens, known.length > 0 ? Math.max(...known) : nTokens);
+    const budgets = this.#known?.flat() ?? [];
+    return Math.min(nTokens, budgets.length > 0 ? Math.max(...budgets) : nTokens);
   }
 
   /** Whether this layer's heads keep all of their tokens, whatever their scores. */
   keepsAll(il: number, heads: readonly { readonly n: number }[]): boolean {
     if (this.#keepsAll) return true;
-    const known = this.compression.method.budget.kind === "split" ? undefined : this.#known?.[il];
-    return known !== undefined && heads.every(({ n }, h) => n <= (known[h] as number));
+    const budgets = this.compression.method.budget.kind === "split" ? undefined : this.#known?.[il];
+    return budgets !== undefined && heads.every(({ n }, h) => n <= (budgets[h] as number));
   }
 
   /**
@@ -58,8 +58,8 @@ export class BudgetPlan {
    */
   add(il: number, layer: RankedLayer): readonly (readonly number[])[] {
     const caps = layer.evidence.heads.map(({ n }) => n);
-    const own = this.#keepsAll ? caps : this.#divide(il, layer, caps);
-    this.#budgets[il] = own;
+    const budgets = this.#keepsAll ? caps : this.#divide(il, layer, caps);
+    this.#budgets[il] = budgets;
     return this.#budgets;
   }
 
@@ -67,15 +67,15 @@ export class BudgetPlan {
     const { method } = this.compression;
     const { budget, name } = method;
     const { nHeadKv } = this.#input;
-    const known = this.#known?.[il] ?? [];
+    const layerBudgets = this.#known?.[il] ?? [];
     const within = (budgets: readonly number[]) =>
       budgets.map((b, h) => Math.min(b, caps[h] as number));
     switch (budget.kind) {
       case "layers":
       case "heads":
-        return within(known);
+        return within(layerBudgets);
       case "split": {
-        const total = known.reduce((a, b) => a + b, 0);
+        const total = layerBudgets.reduce((a, b) => a + b, 0);
         const budgets: unknown = budget.split(layer, total, this.#input);
         checkBudgets(name, "split", il, nHeadKv, budgets, 0);
         return within(raised(budgets, forcedTokens(this.compression) + 1));
@@ -102,15 +102,15 @@ export class BudgetPlan {
     const width = budget.level === true ? 1 : nHeadKv;
     this.#weights.push(...(budget.level === true ? [mean] : weights));
     // What was evicted cannot come back: an earlier budget is a cap.
-    const limits = [...this.#budgets, caps].flatMap((own) =>
-      budget.level === true ? [Math.max(...own)] : own,
+    const limits = [...this.#budgets, caps].flatMap((layerCaps) =>
+      budget.level === true ? [Math.max(...layerCaps)] : layerCaps,
     );
     const wanted: unknown = budget.least(options);
     checkBudgets(name, "least", il, 1, [wanted], 0);
     const least = Math.max(wanted as number, forcedTokens(this.compression) + 1);
-    const all = share(nLayer * width * options.kvSize, this.#weights, least, limits);
+    const shares = share(nLayer * width * options.kvSize, this.#weights, least, limits);
     const perLayer = (at: number) =>
-      caps.map((_, h) => all[at * width + Math.min(h, width - 1)] as number);
+      caps.map((_, h) => shares[at * width + Math.min(h, width - 1)] as number);
     this.#budgets = this.#budgets.map((_, at) => perLayer(at));
     return perLayer(this.#budgets.length);
   }

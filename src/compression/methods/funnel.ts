@@ -66,9 +66,9 @@ function rank(
   shareOf: (kvHead: number) => number,
 ): Ranking[] {
   return heads.map((head, h) => {
-    const asked = pooledAttention(head, "window", { ...o, gqa: "mean" });
+    const questionScores = pooledAttention(head, "window", { ...o, gqa: "mean" });
     // Whole stretches: what answers a question is seldom a single token.
-    const second = { scores: inChunks(asked, STRETCH), share: shareOf(h) };
+    const second = { scores: inChunks(questionScores, STRETCH), share: shareOf(h) };
     return { scores: farMass(head), second };
   });
 }

@@ -33,10 +33,10 @@ export const lagkv: ListedMethod = {
   budget: uniform,
 };
 
-function lagScores(head: HeadEvidence, sinks: number, asked: number): Float32Array {
+function lagScores(head: HeadEvidence, sinks: number, askedLag: number): Float32Array {
   const { n, headDim } = head;
-  const isShort = n - sinks < 2 * asked;
-  const lag = isShort ? Math.max(2, Math.floor((n - sinks) / FEWEST_STRETCHES)) : asked;
+  const isShort = n - sinks < 2 * askedLag;
+  const lag = isShort ? Math.max(2, Math.floor((n - sinks) / FEWEST_STRETCHES)) : askedLag;
   const stretches = Math.floor((n - sinks) / lag);
   // Ranks of stretches are below 1; the newest token has the highest score of all.
   const scores = Float32Array.from({ length: n }, (_, i) => 1 + i / n);
@@ -45,8 +45,8 @@ function lagScores(head: HeadEvidence, sinks: number, asked: number): Float32Arr
     const first = sinks + s * lag;
     const of = (rows: Float32Array) => deviations(rows, headDim, first, lag);
     const [k, v] = [of(keys), of(values)];
-    const own = k.map((x, i) => (x + (v[i] as number)) / 2);
-    ranksWithin(own).forEach((rank, i) => (scores[first + i] = rank / lag));
+    const means = k.map((x, i) => (x + (v[i] as number)) / 2);
+    ranksWithin(means).forEach((rank, i) => (scores[first + i] = rank / lag));
   }
   return scores;
 }

@@ -20,15 +20,15 @@ export const tova: ListedMethod = {
   queryAware: true,
   needs: ["window"],
   score: ({ heads }) => {
-    const own = heads.map((head) => reduceGroup(head.attention("window"), head.n, "mean"));
+    const perHead = heads.map((head) => reduceGroup(head.attention("window"), head.n, "mean"));
     // Heads that hold different tokens have no common ranking.
-    if (own.some((scores) => scores.length !== own[0]?.length)) {
-      return own.map((scores) => ({ scores }));
+    if (perHead.some((scores) => scores.length !== perHead[0]?.length)) {
+      return perHead.map((scores) => ({ scores }));
     }
-    const scores = (own[0] as Float32Array).map(
-      (_, i) => own.reduce((sum, head) => sum + (head[i] as number), 0) / own.length,
+    const scores = (perHead[0] as Float32Array).map(
+      (_, i) => perHead.reduce((sum, head) => sum + (head[i] as number), 0) / perHead.length,
     );
-    return own.map(() => ({ scores }));
+    return perHead.map(() => ({ scores }));
   },
   options: ["kvSize", "window"],
   defaults: { alpha: 1, window: 1 },

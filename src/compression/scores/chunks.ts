@@ -7,22 +7,22 @@ export function inChunks(scores: Float32Array, size: number): Float32Array {
   const nChunks = Math.ceil(n / size);
   const means = new Float32Array(nChunks);
   for (let c = 0; c < nChunks; c++) {
-    const own = scores.subarray(c * size, (c + 1) * size);
+    const chunk = scores.subarray(c * size, (c + 1) * size);
     let sum = 0;
-    for (let i = 0; i < own.length; i++) sum += own[i] as number;
-    means[c] = sum / own.length;
+    for (let i = 0; i < chunk.length; i++) sum += chunk[i] as number;
+    means[c] = sum / chunk.length;
   }
   const order = Array.from(means.keys()).sort(
     (a, b) => (means[a] as number) - (means[b] as number) || b - a,
   );
   // Places among all tokens are whole numbers, which f32 holds exactly up to 2^24.
   const out = new Float32Array(n);
-  const own = new Uint32Array(size);
+  const ranks = new Uint32Array(size);
   let place = 0;
   for (const c of order) {
     const length = Math.min(size, n - c * size);
-    for (let i = 0; i < length; i++) insert(own, i, c * size + i, scores);
-    for (let i = 0; i < length; i++) out[own[i] as number] = place++;
+    for (let i = 0; i < length; i++) insert(ranks, i, c * size + i, scores);
+    for (let i = 0; i < length; i++) out[ranks[i] as number] = place++;
   }
   return out;
 }

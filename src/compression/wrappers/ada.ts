@@ -71,18 +71,18 @@ function splitByScores(
 
 /** How many of the `k` best scores of all heads are each head's; undefined where there is nothing to count. */
 function countsOfBest(scores: readonly Float32Array[], k: number): number[] | undefined {
-  const all = new Float32Array(sum(scores.map((own) => own.length)));
+  const joined = new Float32Array(sum(scores.map((head) => head.length)));
   let at = 0;
-  for (const own of scores) all.set(own, (at += own.length) - own.length);
-  if (k === 0 || all.length === 0) return undefined;
-  const best = Math.min(k, all.length);
-  const least = kthLargest(all, best);
-  const above = scores.map((own) => own.reduce((n, x) => n + Number(x > least), 0));
+  for (const head of scores) joined.set(head, (at += head.length) - head.length);
+  if (k === 0 || joined.length === 0) return undefined;
+  const best = Math.min(k, joined.length);
+  const least = kthLargest(joined, best);
+  const above = scores.map((head) => head.reduce((n, x) => n + Number(x > least), 0));
   let ties = best - sum(above);
-  return scores.map((own, h) => {
+  return scores.map((head, h) => {
     const equal = Math.min(
       ties,
-      own.reduce((n, x) => n + Number(x === least), 0),
+      head.reduce((n, x) => n + Number(x === least), 0),
     );
     ties -= equal;
     return (above[h] as number) + equal;

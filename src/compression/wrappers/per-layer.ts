@@ -22,8 +22,8 @@ function levelled(budget: BudgetPolicy): BudgetPolicy {
       return {
         ...budget,
         measure: (layer, input) => {
-          const own = budget.measure(layer, input);
-          return own.map(() => Math.round(mean(own)));
+          const measured = budget.measure(layer, input);
+          return measured.map(() => Math.round(mean(measured)));
         },
       };
     case "heads": {
@@ -33,7 +33,7 @@ function levelled(budget: BudgetPolicy): BudgetPolicy {
         summary,
         kind: "layers",
         layers(input) {
-          const means = budget.heads(input).map((own) => Math.min(mean(own), input.nTokens));
+          const means = budget.heads(input).map((layer) => Math.min(mean(layer), input.nTokens));
           return apportion(means, Math.round(means.reduce((a, b) => a + b, 0)));
         },
       };

@@ -26,12 +26,12 @@ function bySample(method: Method): Method {
       `sampled needs sums over all queries, ${method.name} has none`,
     );
   }
-  const seen = (head: HeadEvidence): HeadEvidence => ({
+  const sampledHead = (head: HeadEvidence): HeadEvidence => ({
     ...head,
     attention: (kind) => head.attention(sampledKind(kind)),
     counted: (kind) => head.counted(sampledKind(kind)),
   });
-  const layerSeen = ({ il, heads }: LayerEvidence) => ({ il, heads: heads.map(seen) });
+  const layerSeen = ({ il, heads }: LayerEvidence) => ({ il, heads: heads.map(sampledHead) });
   return {
     ...method,
     needs: method.needs.map(sampledKind),

@@ -82,10 +82,10 @@ export class Compressor {
       return;
     }
     const evidence = await this.#evidence(layer, tokens);
-    const known: KnownRankings = new Map();
+    const rankings: KnownRankings = new Map();
     for (const state of this.#states) {
-      const seen = evidence.observedBy(windowOf(state.target, tokens.lengths));
-      await this.#cut(state, layer, tokens, seen, known);
+      const observed = evidence.observedBy(windowOf(state.target, tokens.lengths));
+      await this.#cut(state, layer, tokens, observed, rankings);
     }
   }
 
@@ -113,8 +113,8 @@ export class Compressor {
   async #futureRotation(il: number): Promise<Float32Array> {
     const { model, nextPosition: first } = this.job;
     const { rope } = model.layers[il] as ModelLayer;
-    const known = this.#rotations.get(rope);
-    if (known !== undefined) return known;
+    const mean = this.#rotations.get(rope);
+    if (mean !== undefined) return mean;
     const rotation = await meanRotation(model, il, { first, n: FUTURE });
     this.#rotations.set(rope, rotation);
     return rotation;
@@ -182,10 +182,10 @@ export class Compressor {
     let isCompressed = before?.padding === "compressed";
     const heads = kept.map((places, h): KeptTokens => {
       const past = before?.positions(h) ?? new Int32Array(0);
-      const all = joined(past, tokens.positions);
+      const together = joined(past, tokens.positions);
       const n = past.length + lengths.prompt;
       isCompressed ||= places.length < past.length + nPrompt;
-      const positions = places.map((place) => all[place] as number);
+      const positions = places.map((place) => together[place] as number);
       const evicted = mergeWeight === undefined ? undefined : complement(places, n);
       const moved = to === undefined ? { positions } : movedTo(to, positions);
       return { rows: places, evicted, ...moved };

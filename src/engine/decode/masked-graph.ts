@@ -113,9 +113,9 @@ function build(
   });
   let x = embeds ? model.graph.embed(g, input) : input;
   for (let il = first; il < end; il++) {
-    const all = model.graph.queryKeyValue(g, il, x);
+    const batch = model.graph.queryKeyValue(g, il, x);
     const attended = states.map(({ ring, attention, ringRow }, i) => {
-      const qkv = headsOfToken(g, all, i);
+      const qkv = headsOfToken(g, batch, i);
       ring?.capture(g, il, qkv.q, ringRow as Tensor);
       return attention.attend(il, qkv);
     });

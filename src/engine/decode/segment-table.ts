@@ -99,7 +99,7 @@ const writers = new Map<number, number>();
 
 /** The address of ggml's function that writes rows of a type. */
 function writerOf(type: LayerCache["format"]["type"]): number {
-  const known = writers.get(type.id) ?? Number(fromFloat(type));
-  writers.set(type.id, known);
-  return known;
+  const writer = writers.get(type.id) ?? Number(fromFloat(type));
+  writers.set(type.id, writer);
+  return writer;
 }

@@ -128,8 +128,8 @@ export class AttentionObserver extends NativeOwner implements LayerObserver {
               (h * nQueries + first) * width,
               (h * nQueries + first + count) * width,
             ];
-            const read = (t: Tensor, all: Float32Array, width: number) =>
-              readTensor(t, all.subarray(...at(width)), h * count * width * 4);
+            const read = (t: Tensor, values: Float32Array, width: number) =>
+              readTensor(t, values.subarray(...at(width)), h * count * width * 4);
             read(made.weights, weights, n);
             read(made.outputs, outputs, headDim);
           }
@@ -178,12 +178,12 @@ export class AttentionObserver extends NativeOwner implements LayerObserver {
     const { headDim, nHead, nHeadKv } = this.#shape;
     const group = nHead / nHeadKv;
     const nQueries = this.options.queries.length;
-    const all = readTensor(this.#rows, new Float32Array(headDim * nHead * nQueries));
+    const queries = readTensor(this.#rows, new Float32Array(headDim * nHead * nQueries));
     const out = new Float32Array(headDim * nQueries * group);
     for (let h = 0; h < group; h++) {
       for (let i = 0; i < nQueries; i++) {
         const from = (i * nHead + kvHead * group + h) * headDim;
-        out.set(all.subarray(from, from + headDim), (h * nQueries + i) * headDim);
+        out.set(queries.subarray(from, from + headDim), (h * nQueries + i) * headDim);
       }
     }
     return out;

@@ -40,11 +40,11 @@ export interface CacheNeeds {
 }
 
 /** What the last decoded queries see of a layer's cache, and what it holds. */
-export async function cacheEvidence(seen: CacheSeen, needs: CacheNeeds): Promise<LayerEvidence> {
-  const { model, il, layer, held, received } = seen;
+export async function cacheEvidence(source: CacheSeen, needs: CacheNeeds): Promise<LayerEvidence> {
+  const { model, il, layer, held, received } = source;
   const { nHead, nHeadKv, headDim } = model.layers[il] as ModelLayer;
   const group = nHead / nHeadKv;
-  const scores = await readScores(seen, needs);
+  const scores = await readScores(source, needs);
   const { heads } = layer;
   const rows = (of: "k" | "v") => readRows(layer, of, heads, headDim);
   const keys = needs.rows ? await rows("k") : undefined;
@@ -64,15 +64,15 @@ export async function cacheEvidence(seen: CacheSeen, needs: CacheNeeds): Promise
     heads: lengths.map((n, h) => ({
       n,
       attention: (kind) => {
-        const own = scores[h];
-        if (kind === "window") return own?.window;
+        const headScores = scores[h];
+        if (kind === "window") return headScores?.window;
         const i = (needs.kinds as readonly string[]).indexOf(kind);
         if (i < 0) return undefined;
-        return received.sum(needs.kinds[i] as SummedKind, at, h, { n, group }, own?.sums[i]);
+        return received.sum(needs.kinds[i] as SummedKind, at, h, { n, group }, headScores?.sums[i]);
       },
       counted: (kind) => {
         const { positions } = held[h] as Places;
-        const { nextPosition } = seen;
+        const { nextPosition } = source;
         return received.counted(kind, at, h, { positions, nextPosition, nNew: needs.sums });
       },
       keys: () => keys?.[h],
@@ -92,15 +92,15 @@ interface HeadScores {
 }
 
 /** What the last queries give to the tokens of each head. */
-function readScores(seen: CacheSeen, needs: CacheNeeds): Promise<HeadScores[]> {
-  const { model, il, layer } = seen;
+function readScores(source: CacheSeen, needs: CacheNeeds): Promise<HeadScores[]> {
+  const { model, il, layer } = source;
   const { nHead, nHeadKv } = model.layers[il] as ModelLayer;
   if (needs.window <= 0 && needs.sums <= 0) return Promise.resolve([]);
   return layer.device.run(
     (g) => {
       const reads = layer.groups().flatMap((heads) => {
         const scored = (n: number, distance: number) =>
-          n > 0 ? g.output(groupScores(g, seen, heads, { n, distance })) : undefined;
+          n > 0 ? g.output(groupScores(g, source, heads, { n, distance })) : undefined;
         const window = scored(needs.window, 0);
         const sums = needs.kinds.map((kind) => scored(needs.sums, ACCUMULATIONS[kind].distance));
         const size = (heads.length * nHead) / nHeadKv;
@@ -117,17 +117,17 @@ function readScores(seen: CacheSeen, needs: CacheNeeds): Promise<HeadScores[]> {
 /** What the last `n` queries give to the tokens of these heads: f32 [length, 1, nHead of the heads]. */
 function groupScores(
   g: InputGraph,
-  seen: CacheSeen,
+  source: CacheSeen,
   heads: HeadGroup,
   { n, distance }: { readonly n: number; readonly distance: number },
 ): Tensor {
-  const { model, il, layer, ring, nextPosition } = seen;
+  const { model, il, layer, ring, nextPosition } = source;
   const shape = model.layers[il] as ModelLayer;
   const { headDim, nHead, nHeadKv } = shape;
   const { queries, places } = ring.last(g, il, n, nextPosition);
   const q = queriesOf(g, queries, heads, { ...shape, n });
   const softmax = softmaxOf(g, heads, shape);
-  const held = seen.held.slice(heads.firstHead, heads.firstHead + heads.nHeadKv);
+  const held = source.held.slice(heads.firstHead, heads.firstHead + heads.nHeadKv);
   const isWhole = distance === 0 && held.every((head) => endsWith(head.order, places.order));
   const nPast = heads.length - n;
   if (isWhole && layer.format.type === TYPES.f16 && layer.format.hadamard === 0) {

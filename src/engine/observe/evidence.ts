@@ -45,10 +45,10 @@ export function evidenceOf(layer: GatheredLayer): LayerEvidence {
     heads: heads.map((head): HeadEvidence => {
       const read = new Map<string, unknown>();
       const once = <T>(key: string, kind: EvidenceKind, get: () => T | undefined): T => {
-        const known = (read.get(key) as T | undefined) ?? get();
-        if (known === undefined) throw new PyramidKVError("USAGE", layer.missing(kind));
-        read.set(key, known);
-        return known;
+        const value = (read.get(key) as T | undefined) ?? get();
+        if (value === undefined) throw new PyramidKVError("USAGE", layer.missing(kind));
+        read.set(key, value);
+        return value;
       };
       return {
         n: head.n,

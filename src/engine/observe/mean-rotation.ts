@@ -16,9 +16,9 @@ export function meanRotation(
     const positions = Int32Array.from({ length: n }, (_, i) => first + i);
     const table = g.output(graph.rotate(g, il, pairs, g.constant(TYPES.i32, [n], positions)));
     return () => {
-      const all = readTensor(table, new Float32Array(headDim * n));
+      const rows = readTensor(table, new Float32Array(headDim * n));
       const mean = new Float32Array(headDim);
-      all.forEach((x, i) => (mean[i % headDim] = (mean[i % headDim] as number) + x / n));
+      rows.forEach((x, i) => (mean[i % headDim] = (mean[i % headDim] as number) + x / n));
       return mean;
     };
   });

@@ -25,11 +25,11 @@ export class PrefillEvidence {
   readonly #rows = new Map<string, Float32Array>();
   #statistics: { mean: Float32Array; covariance: Float32Array } | undefined;
 
-  constructor(private readonly seen: LayerSeen) {}
+  constructor(private readonly layer: LayerSeen) {}
 
   /** As a method with this observation window sees it. */
   observedBy(window: ObservedWindow): LayerEvidence {
-    const { il, observation } = this.seen;
+    const { il, observation } = this.layer;
     const { headDim, nHead, nHeadKv } = observation.layer.shape;
     return evidenceOf({
       il,
@@ -41,7 +41,7 @@ export class PrefillEvidence {
   }
 
   #head(kvHead: number, window: ObservedWindow): GatheredHead {
-    const { observation, nPrompt } = this.seen;
+    const { observation, nPrompt } = this.layer;
     const { scratch } = observation.layer;
     const n = scratch.runOf(kvHead).nPast + nPrompt;
     const rows = (of: "k" | "v") =>
@@ -54,15 +54,15 @@ export class PrefillEvidence {
           : observation.sums.ofHead(kind, kvHead, n),
       counted: (kind) => this.#once(`${kind}/${n}`, () => counted(kind, n, nPrompt)),
       keys: () => rows("k"),
-      plainKeys: () => this.seen.plainKeys?.[kvHead],
+      plainKeys: () => this.layer.plainKeys?.[kvHead],
       values: () => rows("v"),
       queries: () => this.#queries(kvHead),
-      outputErrors: () => this.seen.outputErrors?.[kvHead],
+      outputErrors: () => this.layer.outputErrors?.[kvHead],
     };
   }
 
   #queries(kvHead: number): QueryStatistics | undefined {
-    const { observation, futureRotation } = this.seen;
+    const { observation, futureRotation } = this.layer;
     if (observation.querySums === undefined || futureRotation === undefined) return undefined;
     const { mean, covariance } = (this.#statistics ??= observation.querySums.read());
     const { headDim, nHead, nHeadKv, rope } = observation.layer.shape;
@@ -78,8 +78,8 @@ export class PrefillEvidence {
   }
 
   #once(key: string, read: () => Float32Array): Float32Array {
-    const known = this.#rows.get(key) ?? read();
-    this.#rows.set(key, known);
-    return known;
+    const rows = this.#rows.get(key) ?? read();
+    this.#rows.set(key, rows);
+    return rows;
   }
 }

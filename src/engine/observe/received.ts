@@ -88,17 +88,17 @@ export class Received {
 }
 
 function picked({ n, sums, counted }: HeadSums, kept: Int32Array): HeadSums {
-  const of = (all: Float32Array) => {
-    const group = all.length / n;
+  const of = (layers: Float32Array) => {
+    const group = layers.length / n;
     const out = new Float32Array(kept.length * group);
     for (let i = 0; i < group; i++) {
-      kept.forEach((j, at) => (out[i * kept.length + at] = all[i * n + j] as number));
+      kept.forEach((j, at) => (out[i * kept.length + at] = layers[i * n + j] as number));
     }
     return out;
   };
   return {
     n: kept.length,
-    sums: new Map(Array.from(sums, ([kind, all]) => [kind, of(all)])),
-    counted: new Map(Array.from(counted, ([kind, all]) => [kind, of(all)])),
+    sums: new Map(Array.from(sums, ([kind, layers]) => [kind, of(layers)])),
+    counted: new Map(Array.from(counted, ([kind, layers]) => [kind, of(layers)])),
   };
 }

@@ -35,10 +35,10 @@ export function readRows(
   heads: readonly HeadPlace[],
   headDim: number,
 ): Promise<Float32Array[]> {
-  return perHead(heads, headDim, (some) => {
+  return perHead(heads, headDim, (batch) => {
     return source.device.run((g) => {
-      const rows = g.output(gatherRows(g, source, of, some, headDim));
-      return () => split(rows, some, headDim);
+      const rows = g.output(gatherRows(g, source, of, batch, headDim));
+      return () => split(rows, batch, headDim);
     });
   });
 }
@@ -51,15 +51,15 @@ export function plainKeys(
   heads: readonly (HeadPlace & { readonly positions: Int32Array })[],
 ): Promise<Float32Array[]> {
   const { headDim } = model.layers[il] as ModelLayer;
-  return perHead(heads, headDim, (some) => {
+  return perHead(heads, headDim, (batch) => {
     return source.device.run((g) => {
       const back = Int32Array.from(
-        some.flatMap(({ positions }) => Array.from(positions, (p) => -p)),
+        batch.flatMap(({ positions }) => Array.from(positions, (p) => -p)),
       );
       const n = back.length;
-      const keys = g.reshape(gatherRows(g, source, "k", some, headDim), headDim, 1, n);
+      const keys = g.reshape(gatherRows(g, source, "k", batch, headDim), headDim, 1, n);
       const turned = g.output(model.graph.turn(g, il, keys, g.constant(TYPES.i32, [n], back)));
-      return () => split(turned, some, headDim);
+      return () => split(turned, batch, headDim);
     });
   });
 }
@@ -68,31 +68,31 @@ export function plainKeys(
 async function perHead<T extends HeadPlace>(
   heads: readonly T[],
   headDim: number,
-  read: (some: readonly T[]) => Promise<Float32Array[]>,
+  read: (batch: readonly T[]) => Promise<Float32Array[]>,
 ): Promise<Float32Array[]> {
-  const all: Float32Array[] = [];
-  let some: T[] = [];
+  const results: Float32Array[] = [];
+  let batch: T[] = [];
   let bytes = 0;
   for (const head of heads) {
-    const own = head.length * headDim * 4;
-    if (some.length > 0 && bytes + own > BLOCK_BYTES) {
-      all.push(...(await read(some)));
-      some = [];
+    const headBytes = head.length * headDim * 4;
+    if (batch.length > 0 && bytes + headBytes > BLOCK_BYTES) {
+      results.push(...(await read(batch)));
+      batch = [];
       bytes = 0;
     }
-    some.push(head);
-    bytes += own;
+    batch.push(head);
+    bytes += headBytes;
   }
-  if (some.length > 0) all.push(...(await read(some)));
-  return all;
+  if (batch.length > 0) results.push(...(await read(batch)));
+  return results;
 }
 
 function split(rows: Tensor, heads: readonly HeadPlace[], headDim: number): Float32Array[] {
   let at = 0;
   return heads.map(({ length }) => {
-    const own = readTensor(rows, new Float32Array(length * headDim), at);
-    at += own.byteLength;
-    return own;
+    const values = readTensor(rows, new Float32Array(length * headDim), at);
+    at += values.byteLength;
+    return values;
   });
 }
 

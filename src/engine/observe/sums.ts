@@ -177,11 +177,11 @@ export class Sums extends NativeOwner implements LayerObserver {
       if (alongside.includes(kind)) continue;
       for (const { first, n } of this.#spansOf(kind, chunk)) {
         const size = [shape.headDim, shape.nHead, n] as const;
-        const asked = g.view3d(q, size, [shape.headDim * 4, row], first * row);
+        const queries = g.view3d(q, size, [shape.headDim * 4, row], first * row);
         for (const run of scratch.runs) {
           const nKv = run.nPast + chunk.row + first + n;
           const node = {
-            q: queriesOf(g, asked, run, { ...shape, n }),
+            q: queriesOf(g, queries, run, { ...shape, n }),
             k: scratch.keys(g, run, nKv),
             ...softmaxOf(g, run, shape),
             ...this.#summed(g, kinds, run, nKv),

@@ -52,11 +52,11 @@ export function ratio(a: string, b: string): number {
   const [x, y] = [Array.from(a), Array.from(b)];
   if (x.length === 0 && y.length === 0) return 100;
   let row = new Uint32Array(y.length + 1);
-  for (const own of x) {
+  for (const token of x) {
     const next = new Uint32Array(y.length + 1);
     for (let j = 1; j <= y.length; j++) {
       const [diagonal, up, left] = [row[j - 1], row[j], next[j - 1]] as [number, number, number];
-      next[j] = own === y[j - 1] ? diagonal + 1 : Math.max(up, left);
+      next[j] = token === y[j - 1] ? diagonal + 1 : Math.max(up, left);
     }
     row = next;
   }
@@ -85,6 +85,6 @@ export function matchesAny(prediction: string, answers: readonly string[]): numb
 /** LongBench v2: whether "The correct answer is (B)", with or without parentheses, is said of the right letter; asterisks aside. */
 export function choiceScore(prediction: string, answer: string): number {
   const text = prediction.replaceAll("*", "");
-  const said = [`(${answer})`, answer].map((letter) => `The correct answer is ${letter}`);
-  return said.some((sentence) => text.includes(sentence)) ? 1 : 0;
+  const sentences = [`(${answer})`, answer].map((letter) => `The correct answer is ${letter}`);
+  return sentences.some((sentence) => text.includes(sentence)) ? 1 : 0;
 }

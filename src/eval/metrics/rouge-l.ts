@@ -13,18 +13,18 @@ const DEEPEST = 991;
  * @param unlimited goes on where Python's recursion ends
  */
 export function rougeL(prediction: string, answer: string, unlimited = false): number {
-  const [own, reference] = [sentences(prediction), sentences(answer)];
-  if (own.length === 0 || reference.length === 0) return 0;
+  const [candidate, reference] = [sentences(prediction), sentences(answer)];
+  if (candidate.length === 0 || reference.length === 0) return 0;
   const hits = new Set<string>();
   for (const r of reference) {
-    for (const p of own) {
+    for (const p of candidate) {
       const { common, steps } = longestCommon(r, p);
       if (steps > DEEPEST && !unlimited) return 0;
       for (const word of common) hits.add(word);
     }
   }
   const recall = hits.size / new Set(reference.flat()).size;
-  const precision = hits.size / new Set(own.flat()).size;
+  const precision = hits.size / new Set(candidate.flat()).size;
   return (2 * precision * recall) / (precision + recall + 1e-8);
 }
 

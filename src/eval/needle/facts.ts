@@ -24,12 +24,12 @@ export type NeedleUse = "test" | "calibration";
 /** A needle by its number: forms take turns, and every needle has digits of its own. */
 export function needleNumber(i: number, use: NeedleUse = "test"): Needle {
   const facts = FACTS[use];
-  const [statement, asked] = facts[i % facts.length] as Fact;
+  const [statement, question] = facts[i % facts.length] as Fact;
   const first = use === "test" ? 38_172 : 61_403;
   const answer = String(10_000 + ((i * 7_919 + first) % 90_000));
   return {
     text: `${statement} ${answer}.`,
-    question: `Answer with the number only. What is ${asked}?`,
+    question: `Answer with the number only. What is ${question}?`,
     answer,
   };
 }

@@ -50,8 +50,8 @@ export function needleText(
 }
 
 /** The same as tokens. */
-export function needlePrompt(...given: Parameters<typeof needleText>): Int32Array {
-  return given[0].encodeChat([{ role: "user", content: needleText(...given) }]);
+export function needlePrompt(...parameters: Parameters<typeof needleText>): Int32Array {
+  return parameters[0].encodeChat([{ role: "user", content: needleText(...parameters) }]);
 }
 
 /** The text with the needle at `depth`, 0 to 1, moved back to the end of a sentence. */

@@ -38,10 +38,10 @@ export function severalQuestions(tokenizer: Tokenizer, o: SeveralOptions): Sampl
       // Places are of different lengths: a few tokens for that, and for where a text is cut.
       const { place: name = "" } = facts[0] ?? {};
       const rest = `${lines.join(" ")}\n\n${question(name)}\n${begun(name)}`;
-      const taken = tokenizer.encodeChat([{ role: "user", content: rest }]).length + 16;
-      const least = taken + o.questions;
+      const overhead = tokenizer.encodeChat([{ role: "user", content: rest }]).length + 16;
+      const least = overhead + o.questions;
       requireTokens(length, least, `a text with ${o.questions} questions`, "ask for a longer one");
-      const wanted = length - taken;
+      const wanted = length - overhead;
       requireTokens(tokens.length, wanted, `a prompt of ${length}`);
       const from = Math.floor((i / o.texts) * (tokens.length - wanted));
       let text = tokenizer.decode(tokens.slice(from, from + wanted));
@@ -50,7 +50,7 @@ export function severalQuestions(tokenizer: Tokenizer, o: SeveralOptions): Sampl
         text = insertNeedle(text, lines[at] as string, (at + 0.5) / lines.length);
       }
       return facts.map((fact, at): Sample => {
-        const asked = question(fact.place);
+        const request = question(fact.place);
         return {
           task: `questions/${length}`,
           version: VERSION,
@@ -61,7 +61,7 @@ export function severalQuestions(tokenizer: Tokenizer, o: SeveralOptions): Sampl
           prompts: "own",
           facts: { length, depth: (at + 0.5) / lines.length },
           parts: () => {
-            return chatParts(tokenizer, `${text}\n\n${asked}`, asked, begun(fact.place));
+            return chatParts(tokenizer, `${text}\n\n${request}`, request, begun(fact.place));
           },
         };
       });

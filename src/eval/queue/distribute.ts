@@ -100,7 +100,7 @@ export async function distributeSamples(
     waiting.close();
     // A server that is gone must not hold the process.
     await Promise.race([Promise.all([events.close(), queue.close()]), delay(CLOSE_MS)]);
-    for (const own of [listening, connection]) own.disconnect();
+    for (const client of [listening, connection]) client.disconnect();
   }
 }
 

@@ -14,19 +14,19 @@ export function resultSections(rows: readonly ResultRow[]): TableSection[] {
   const groups = new Map<string, ResultRow[]>();
   for (const row of rows) {
     const key = JSON.stringify([row.model, row.weights, suiteOf(row), row.version, row.mode]);
-    const own = groups.get(key);
-    if (own === undefined) groups.set(key, [row]);
-    else own.push(row);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [row]);
+    else group.push(row);
   }
   const suites = new Map<string, Set<number>>();
   for (const row of rows) {
     const versions = suites.get(suiteOf(row)) ?? new Set();
     suites.set(suiteOf(row), versions.add(row.version));
   }
-  return [...groups.values()].map((own) => {
-    const [first] = own as [ResultRow];
+  return [...groups.values()].map((group) => {
+    const [first] = group as [ResultRow];
     const isOneOfSeveral = (suites.get(suiteOf(first))?.size ?? 0) > 1;
-    return section(own, isOneOfSeveral ? `, version ${first.version}` : "");
+    return section(group, isOneOfSeveral ? `, version ${first.version}` : "");
   });
 }
 
@@ -89,11 +89,19 @@ function scoreTable(lines: readonly WaySummary[]): Table {
 
 /** How far next-token probabilities are from the full cache's, where that was measured. */
 function divergenceTable(lines: readonly WaySummary[]): Table[] {
-  const rows = lines.flatMap(({ name, kvSize, rows: own }) => {
-    const all = own.flatMap(({ facts }) => facts?.kl ?? []);
-    if (all.length === 0) return [];
+  const rows = lines.flatMap(({ name, kvSize, rows: lineRows }) => {
+    const divergences = lineRows.flatMap(({ facts }) => facts?.kl ?? []);
+    if (divergences.length === 0) return [];
     const size = kvSize === undefined ? "all" : String(kvSize);
-    return [[name, size, mean(all).toFixed(3), Math.max(...all).toFixed(3), String(all.length)]];
+    return [
+      [
+        name,
+        size,
+        mean(divergences).toFixed(3),
+        Math.max(...divergences).toFixed(3),
+        String(divergences.length),
+      ],
+    ];
   });
   if (rows.length === 0) return [];
   const head = ["method", "kept", "mean KL, nats", "largest of a document", "documents"];
@@ -117,9 +125,9 @@ function pairsOf(line: WaySummary, full: ReadonlyMap<string, number>): Pairs[] {
   for (const row of line.rows) {
     const theirs = full.get(sampleOf(row));
     if (theirs === undefined) continue;
-    const own = tasks.get(row.task) ?? [];
-    own.push([100 * row.score, 100 * theirs]);
-    tasks.set(row.task, own);
+    const taskRows = tasks.get(row.task) ?? [];
+    taskRows.push([100 * row.score, 100 * theirs]);
+    tasks.set(row.task, taskRows);
   }
   return [...tasks.values()];
 }

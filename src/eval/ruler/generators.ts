@@ -51,8 +51,8 @@ export interface NeedleTask {
 /** Needles in a haystack: keys with values, of which some are asked for. */
 export function needles(task: NeedleTask): Generator {
   return ({ random, sentences, phrases }, size) => {
-    const needle = (own: string, value: string) =>
-      filled(phrases.needle, { type_needle_v: task.values, key: own, value });
+    const needle = (word: string, value: string) =>
+      filled(phrases.needle, { type_needle_v: task.values, key: word, value });
     const [key, value] = [drawer(random, KINDS[task.keys]), drawer(random, KINDS[task.values])];
     const keys = Array.from({ length: Math.max(task.nKeys, task.nQueries) }, key);
     const hidden = keys.map((name) => ({
@@ -60,11 +60,11 @@ export function needles(task: NeedleTask): Generator {
       values: Array.from({ length: task.nValues }, value),
     }));
     const lines = hidden.flatMap((h) => h.values.map((v) => needle(h.key, v)));
-    const asked = hidden.slice(0, task.nQueries);
+    const asks = hidden.slice(0, task.nQueries);
     return {
       context: hide(shuffled(lines, random)),
-      query: listed(asked.map((h) => h.key)),
-      answers: asked.flatMap((h) => h.values),
+      query: listed(asks.map((h) => h.key)),
+      answers: asks.flatMap((h) => h.values),
     };
 
     function hide(own: readonly string[]): string {
@@ -86,7 +86,7 @@ export function filled(text: string, values: Readonly<Record<string, string>>): 
 /** Lines put between others, at different ones of 40 even depths. */
 function inserted(
   lines: readonly string[],
-  own: readonly string[],
+  sentences: readonly string[],
   random: () => number,
 ): readonly string[] {
   const depths = shuffled(
@@ -94,7 +94,7 @@ function inserted(
     random,
   );
   const out = [...lines];
-  const places = own.map((line, i) => {
+  const places = sentences.map((line, i) => {
     return { line, at: Math.round((depths[i % DEPTHS] as number) * lines.length) };
   });
   for (const { line, at } of places.sort((a, b) => b.at - a.at)) out.splice(at, 0, line);
@@ -114,8 +114,8 @@ export function variableTracking({ hops }: { readonly hops: number }): Generator
     const name = drawer(random, KINDS.variables);
     const value = KINDS.codes(random);
     const names = Array.from({ length: hops + 1 }, name);
-    const chain = names.map((own, i) =>
-      i === 0 ? `VAR ${own} = ${value}` : `VAR ${own} = VAR ${names[i - 1]} `,
+    const chain = names.map((variable, i) =>
+      i === 0 ? `VAR ${variable} = ${value}` : `VAR ${variable} = VAR ${names[i - 1]} `,
     );
     const noise = new Array<string>(size).fill(phrases.noise);
     // A chain is read in its order.
@@ -146,8 +146,8 @@ function wordList(common: number, draw: (random: () => number) => Draw): Generat
     const others = Array.from({ length: size }, word);
     const repeated = (words: readonly string[], n: number) =>
       words.flatMap((w) => new Array<string>(n).fill(w));
-    const all = shuffled([...repeated(frequent, times), ...repeated(others, otherTimes)], random);
-    const context = all.map((w, i) => `${i + 1}. ${w}`).join(" ");
+    const words = shuffled([...repeated(frequent, times), ...repeated(others, otherTimes)], random);
+    const context = words.map((w, i) => `${i + 1}. ${w}`).join(" ");
     return { context, query: "", answers: frequent };
   };
 }
@@ -165,8 +165,8 @@ export function frequentWords({ alpha }: { readonly alpha: number }): Generator 
     for (let rank = 3; rank >= 1; rank--) {
       counts[rank] = Math.max(counts[rank] as number, (counts[rank + 1] ?? 0) + 1);
     }
-    const all = names.flatMap((name, i) => new Array<string>(counts[i] as number).fill(name));
-    return { context: shuffled(all, random).join(" "), query: "", answers: names.slice(1, 4) };
+    const words = names.flatMap((name, i) => new Array<string>(counts[i] as number).fill(name));
+    return { context: shuffled(words, random).join(" "), query: "", answers: names.slice(1, 4) };
   };
 }
 
@@ -178,15 +178,15 @@ export interface Question {
 }
 
 export function documentQuestions(questions: readonly Question[], i: number): Generator {
-  const own = questions[i % questions.length] as Question;
+  const question = questions[i % questions.length] as Question;
   const texts = new Set(questions.map(({ document }) => document));
-  texts.delete(own.document);
+  texts.delete(question.document);
   const make: Generator = ({ random }, size) => {
     // A larger haystack holds the documents of a smaller one.
     const others = shuffled([...texts], random).slice(0, size);
-    const documents = shuffled([own.document, ...others], random);
+    const documents = shuffled([question.document, ...others], random);
     const context = documents.map((text, at) => `Document ${at + 1}:\n${text}`).join("\n\n");
-    return { context, query: own.question, answers: own.answers };
+    return { context, query: question.question, answers: question.answers };
   };
   return Object.assign(make, { largest: texts.size });
 }

@@ -33,10 +33,10 @@ export async function readRulerPrompts(path: string): Promise<RulerPrompts> {
   const { tasks, generation } = objectOf(value);
   const { needle, noise } = objectOf(generation);
   const name = basename(path);
-  const own = OWN_RULER_PROMPTS.phrases;
+  const phrases = OWN_RULER_PROMPTS.phrases;
   return {
     name,
-    phrases: { needle: textOr(needle, own.needle), noise: textOr(noise, own.noise) },
+    phrases: { needle: textOr(needle, phrases.needle), noise: textOr(noise, phrases.noise) },
     wording: (task) => {
       const { template, answer_prefix: answerPrefix } = objectOf(objectOf(tasks)[task]);
       const isWhole = typeof template === "string" && typeof answerPrefix === "string";

@@ -35,13 +35,13 @@ export function rulerSamples(tokenizer: Tokenizer, o: RulerOptions): Sample[] {
       Array.from({ length: o.count }, (_, i): Sample => {
         const task = { ...(RULER_TASKS[name] as RulerTask), ...o.prompts.wording(name) };
         const generator = task.generator ?? documentQuestions(o.questions[name] ?? [], i);
-        const maker = (own: Generator): Maker => {
+        const maker = (generate: Generator): Maker => {
           const make = (size: number) => {
             const random = seededRandom(seedOf(o.seed, name, length, i));
             const source = { random, sentences, phrases: o.prompts.phrases, length };
-            return put(task, own(source, size));
+            return put(task, generate(source, size));
           };
-          const { largest = LARGEST, beyond } = own;
+          const { largest = LARGEST, beyond } = generate;
           return { make, largest, beyond: beyond && (() => maker(beyond)) };
         };
         const room = length - task.maxTokens;

@@ -27,7 +27,7 @@ export interface RulerTask extends Wording {
 }
 
 function needle(task: Partial<NeedleTask>): RulerTask {
-  const all: NeedleTask = {
+  const defaults: NeedleTask = {
     haystack: "essay",
     keys: "words",
     values: "numbers",
@@ -36,12 +36,12 @@ function needle(task: Partial<NeedleTask>): RulerTask {
     nQueries: 1,
     ...task,
   };
-  const many = all.nValues > 1 || all.nQueries > 1;
-  const plain = { metric: "match-all", maxTokens: 128, generator: needles(all) } as const;
+  const many = defaults.nValues > 1 || defaults.nQueries > 1;
+  const plain = { metric: "match-all", maxTokens: 128, generator: needles(defaults) } as const;
   if (many) {
     return {
       ...plain,
-      valueName: all.values,
+      valueName: defaults.values,
       template:
         "Secret {type_needle_v} are scattered over this text. Remember them, for they are asked for at its end.\n\n{context}\n\nWhich secret {type_needle_v} does the text give for {query}?",
       answerPrefix: " The secret {type_needle_v} that the text gives for {query} are",
@@ -49,7 +49,7 @@ function needle(task: Partial<NeedleTask>): RulerTask {
   }
   return {
     ...plain,
-    valueName: all.values.slice(0, -1),
+    valueName: defaults.values.slice(0, -1),
     template:
       "A secret {type_needle_v} lies in this text. Remember it, for it is asked for at its end.\n\n{context}\n\nWhich secret {type_needle_v} does the text give for {query}?",
     answerPrefix: " The secret {type_needle_v} that the text gives for {query} is",

@@ -18,17 +18,17 @@ export type Draw = () => string;
 
 /** Numbers, words and the like, each once. */
 export function drawer(random: () => number, make: (random: () => number) => string): Draw {
-  const seen = new Set<string>();
+  const words = new Set<string>();
   return () => {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const value = make(random);
-      if (seen.has(value)) continue;
-      seen.add(value);
+      if (words.has(value)) continue;
+      words.add(value);
       return value;
     }
     throw new PyramidKVError(
       "USAGE",
-      `there are no more than some ${seen.size} different ones; ask for fewer or a shorter text`,
+      `there are no more than some ${words.size} different ones; ask for fewer or a shorter text`,
     );
   };
 }

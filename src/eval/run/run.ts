@@ -126,8 +126,8 @@ export async function answerCell(
 ): Promise<ResultRow[]> {
   const rows: ResultRow[] = [];
   const first = cell.mode === "aware" ? joined(cell) : cell.context;
-  const all = ways.map((options) => ({ options }));
-  await readTogether(engine, first, all, { signal }, async ({ way, sessions, prefillMs }) => {
+  const cases = ways.map((options) => ({ options }));
+  await readTogether(engine, first, cases, { signal }, async ({ way, sessions, prefillMs }) => {
     const [session] = sessions as [Session];
     const { layers: _, type: __, ...held } = reportKv(session.cache, first.length);
     const peakBytes = session.cache.ledger.peak;

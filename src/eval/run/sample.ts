@@ -105,10 +105,10 @@ export function requireTokens(
 
 /** All tokens of a prompt. */
 export function joined({ context, question }: PromptParts): Int32Array {
-  const all = new Int32Array(context.length + question.length);
-  all.set(context);
-  all.set(question, context.length);
-  return all;
+  const tokens = new Int32Array(context.length + question.length);
+  tokens.set(context);
+  tokens.set(question, context.length);
+  return tokens;
 }
 
 /** LongBench's rule (THUDM/LongBench, pred.py): the first and the last half of the tokens, each as text. */

@@ -33,27 +33,27 @@ export function summarise(rows: readonly ResultRow[]): WaySummary[] {
   const groups = new Map<string, ResultRow[]>();
   for (const row of rows) {
     const key = JSON.stringify([row.mode, row.method, row.options, row.kvType, row.weights]);
-    const own = groups.get(key);
-    if (own === undefined) groups.set(key, [row]);
-    else own.push(row);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [row]);
+    else group.push(row);
   }
   const firsts = [...groups.values()].map(([first]) => first as ResultRow);
-  return [...groups.values()].map((own) => {
-    const [first] = own as [ResultRow];
-    const tasks = [...new Set(own.map(({ task }) => task))];
+  return [...groups.values()].map((group) => {
+    const [first] = group as [ResultRow];
+    const tasks = [...new Set(group.map(({ task }) => task))];
     const cells = tasks.map((task) => {
-      const scores = own.filter((row) => row.task === task).map(({ score }) => score);
+      const scores = group.filter((row) => row.task === task).map(({ score }) => score);
       return { task, n: scores.length, score: meanScore(scores) ?? NaN };
     });
     const mean = (of: (row: ResultRow) => number) =>
-      own.reduce((sum, row) => sum + of(row), 0) / own.length;
+      group.reduce((sum, row) => sum + of(row), 0) / group.length;
     const { method, mode, kvType, options } = first;
     return {
       method,
       mode,
       kvType,
       cells,
-      rows: own,
+      rows: group,
       name: nameAmong(first, firsts),
       kvSize: method === "full" ? undefined : (options.kvSize as number | undefined),
       average: cells.reduce((sum, cell) => sum + cell.score, 0) / cells.length,
@@ -67,8 +67,8 @@ export function summarise(rows: readonly ResultRow[]): WaySummary[] {
 const UNNAMED = ["kvSize", "budgets"];
 
 /** `snapkv, q4_0, alpha 64`: what differs among the lines of a method is named. */
-function nameAmong({ method, kvType, options }: ResultRow, all: readonly ResultRow[]): string {
-  const alike = all.filter((row) => row.method === method);
+function nameAmong({ method, kvType, options }: ResultRow, rows: readonly ResultRow[]): string {
+  const alike = rows.filter((row) => row.method === method);
   const differing = Object.keys(options).filter(
     (key) =>
       !UNNAMED.includes(key) &&
@@ -82,13 +82,13 @@ function nameAmong({ method, kvType, options }: ResultRow, all: readonly ResultR
 export function promptLengths(rows: readonly ResultRow[]): ReadonlyMap<string, number> {
   const samples = new Map<string, Map<string, number>>();
   for (const { task, prompt, promptTokens } of rows) {
-    const own = samples.get(task) ?? new Map<string, number>();
-    samples.set(task, own.set(prompt, promptTokens));
+    const lengths = samples.get(task) ?? new Map<string, number>();
+    samples.set(task, lengths.set(prompt, promptTokens));
   }
   return new Map(
     [...samples].map(([task, lengths]) => {
-      const all = [...lengths.values()];
-      return [task, all.reduce((sum, n) => sum + n, 0) / all.length];
+      const counts = [...lengths.values()];
+      return [task, counts.reduce((sum, n) => sum + n, 0) / counts.length];
     }),
   );
 }

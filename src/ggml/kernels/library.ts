@@ -114,10 +114,10 @@ function hasExpectedLayout(functions: ReturnType<typeof bindKernels>): boolean {
   const context = ggml.init({ mem_size: 4096, mem_buffer: null, no_alloc: false });
   try {
     const tensor = ggml.newTensor(context, F32, 4, BigInt64Array.of(5n, 3n, 2n, 7n));
-    const seen = new BigInt64Array(10);
-    functions.tensorLayout(tensor, seen);
+    const sizes = new BigInt64Array(10);
+    functions.tensorLayout(tensor, sizes);
     const expected = [0n, 5n, 3n, 2n, 7n, 4n, 20n, 60n, 120n, ggml.tensorData(tensor)];
-    return expected.every((value, i) => seen[i] === value);
+    return expected.every((value, i) => sizes[i] === value);
   } finally {
     ggml.free(context);
   }

@@ -61,8 +61,8 @@ export function softmaxOf(
   const { scale, softcap, sinkLogits } = s;
   if (sinkLogits === undefined || nHeadKv === s.nHeadKv) return { scale, softcap, sinkLogits };
   const queriesPerKv = s.nHead / s.nHeadKv;
-  const own = g.view1d(sinkLogits, nHeadKv * queriesPerKv, firstHead * queriesPerKv * 4);
-  return { scale, softcap, sinkLogits: own };
+  const logits = g.view1d(sinkLogits, nHeadKv * queriesPerKv, firstHead * queriesPerKv * 4);
+  return { scale, softcap, sinkLogits: logits };
 }
 
 /** The queries of a group's kv heads, f32 [headDim, n, nHead of the group]. */
@@ -70,9 +70,14 @@ export function queriesOf(
   g: Graph,
   q: Tensor,
   { firstHead, nHeadKv }: HeadRange,
-  { headDim, nHead, nHeadKv: all, n }: Pick<AttentionShape, "headDim" | "nHead" | "nHeadKv" | "n">,
+  {
+    headDim,
+    nHead,
+    nHeadKv: totalHeads,
+    n,
+  }: Pick<AttentionShape, "headDim" | "nHead" | "nHeadKv" | "n">,
 ): Tensor {
-  const queriesPerKv = nHead / all;
+  const queriesPerKv = nHead / totalHeads;
   const headBytes = headDim * 4;
   return g.view3d(
     byHead(g, q),

@@ -27,16 +27,16 @@ export function projectHeads(
 }
 
 /** What token `i` of those attends with. */
-export function headsOfToken(g: Graph, all: QueryKeyValue, i: number): QueryKeyValue {
-  const n = tensorShape(all.q)[2] as number;
-  if (n === 1) return all;
-  const own = (t: Tensor) => {
+export function headsOfToken(g: Graph, qkv: QueryKeyValue, i: number): QueryKeyValue {
+  const n = tensorShape(qkv.q)[2] as number;
+  if (n === 1) return qkv;
+  const headsOf = (t: Tensor) => {
     const [headDim, heads] = tensorShape(t) as [number, number];
     const [, head, token] = tensorStrides(t) as [number, number, number];
     return g.view3d(t, [headDim, heads, 1], [head, token], i * token);
   };
-  const heads = { q: own(all.q), k: own(all.k), v: own(all.v) };
-  if (all.joined === undefined) return heads;
-  const rows = tensorShape(all.joined)[0] as number;
-  return { ...heads, joined: g.view2d(all.joined, rows, 1, rows * 4, i * rows * 4) };
+  const heads = { q: headsOf(qkv.q), k: headsOf(qkv.k), v: headsOf(qkv.v) };
+  if (qkv.joined === undefined) return heads;
+  const rows = tensorShape(qkv.joined)[0] as number;
+  return { ...heads, joined: g.view2d(qkv.joined, rows, 1, rows * 4, i * rows * 4) };
 }

@@ -60,12 +60,13 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
   sum: (value, args) => {
     const attribute = pathOf(args, 0);
     const items = itemsOf(value, textValue);
-    const all = attribute === undefined ? items : items.map((item) => attributeOf(item, attribute));
+    const values =
+      attribute === undefined ? items : items.map((item) => attributeOf(item, attribute));
     const begin = args.get(1, "start");
-    const total = [...(begin === undefined ? [] : [begin]), ...all].reduce((sum, item) => {
+    const total = [...(begin === undefined ? [] : [begin]), ...values].reduce((sum, item) => {
       return sum + (isNumber(item) ? item.value : args.refuse("its items must be numbers"));
     }, 0);
-    return all.some((item) => item.type === "FloatValue") ? realValue(total) : wholeValue(total);
+    return values.some((item) => item.type === "FloatValue") ? realValue(total) : wholeValue(total);
   },
   batch: (value, args) => {
     const size = args.number(0, "linecount") ?? args.refuse("a number of items is needed");

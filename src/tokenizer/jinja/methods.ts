@@ -86,26 +86,26 @@ export function callMethod(
   args: readonly Value[],
   call: (callee: Value) => Value,
 ): Value {
-  const given = new Arguments(name, args);
+  const parameters = new Arguments(name, args);
   const method = TEXT_METHODS[name];
-  if (isText(value) && method !== undefined) return method(value.value, given);
+  if (isText(value) && method !== undefined) return method(value.value, parameters);
   if (isList(value) && (name === "index" || name === "count")) {
-    const wanted = given.get(0, "value");
+    const wanted = parameters.get(0, "value");
     const same = value.value.map(
       (item) => item.type === wanted?.type && item.value === wanted.value,
     );
     return name === "count" ? wholeValue(same.filter(Boolean).length) : found(same.indexOf(true));
   }
   if (name === "items" && isMapping(value)) return pairsOf(value);
-  const own = isMapping(value) ? value.value.get(name) : undefined;
-  if (own === undefined) throw new Error(`'${value.type}' has no method ${name}`);
-  return call(own);
+  const member = isMapping(value) ? value.value.get(name) : undefined;
+  if (member === undefined) throw new Error(`'${value.type}' has no method ${name}`);
+  return call(member);
 }
 
 /** A mapping's keys and values, in pairs. */
 export function pairsOf(value: Value): Value {
   if (!isMapping(value)) throw new Error(`'${value.type}' has no items`);
-  return listValue(Array.from(value.value, ([key, own]) => tupleLike([textValue(key), own])));
+  return listValue(Array.from(value.value, ([key, entry]) => tupleLike([textValue(key), entry])));
 }
 
 /** Python's `strip`: blanks, or every one of some characters. */
@@ -116,11 +116,11 @@ export function strip(
   right: boolean,
 ): string {
   const isOut = (c: string) => (chars === undefined ? SPACES.test(c) : chars.includes(c));
-  const all = Array.from(text);
-  let [from, to] = [0, all.length];
-  while (left && from < to && isOut(all[from] as string)) from++;
-  while (right && to > from && isOut(all[to - 1] as string)) to--;
-  return all.slice(from, to).join("");
+  const characters = Array.from(text);
+  let [from, to] = [0, characters.length];
+  while (left && from < to && isOut(characters[from] as string)) from++;
+  while (right && to > from && isOut(characters[to - 1] as string)) to--;
+  return characters.slice(from, to).join("");
 }
 
 export function capitalized(text: string): string {
@@ -151,8 +151,8 @@ function withoutSuffix(text: string, suffix: string): string {
 function placeIn(text: string, args: Arguments, search: "indexOf" | "lastIndexOf"): number {
   const wanted = args.text(0, "sub") ?? args.refuse("a string is needed");
   const from = args.number(1, "start") ?? 0;
-  const all = Array.from(text);
-  const begin = all.slice(0, from).join("").length;
+  const characters = Array.from(text);
+  const begin = characters.slice(0, from).join("").length;
   const at = text.slice(begin)[search](wanted);
   return at < 0 ? -1 : Array.from(text.slice(0, begin + at)).length;
 }
@@ -163,13 +163,13 @@ function found(place: number): Value {
 }
 
 function lines(text: string, keepEnds: boolean): string[] {
-  const all: string[] = [];
+  const parts: string[] = [];
   let at = 0;
   for (const { index, 0: end } of text.matchAll(LINE)) {
-    all.push(text.slice(at, keepEnds ? index + end.length : index));
+    parts.push(text.slice(at, keepEnds ? index + end.length : index));
     at = index + end.length;
   }
-  return at < text.length ? [...all, text.slice(at)] : all;
+  return at < text.length ? [...parts, text.slice(at)] : parts;
 }
 
 function partition(text: string, args: Arguments, search: "indexOf" | "lastIndexOf"): string[] {

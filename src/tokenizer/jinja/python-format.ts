@@ -3,8 +3,9 @@ import { isList, isMapping, isNumber, isText, strOf, type Value } from "./values
 const PERCENT = /%(?:\((\w+)\))?([-+ 0]*)(\d+)?(?:\.(\d+))?([sdifgreExX%])/g;
 
 /** Python's `template % values`. */
-export function percentFormat(template: string, given: Value): string {
-  const values = isList(given) && given.type === "TupleValue" ? given.value : [given];
+export function percentFormat(template: string, parameters: Value): string {
+  const values =
+    isList(parameters) && parameters.type === "TupleValue" ? parameters.value : [parameters];
   return percentFormatAll(template, values);
 }
 

@@ -26,7 +26,7 @@ export function rewriteLoop(loop: Node, name: string, make: NodeMaker): Node[] {
     make.made("Set", { assignee: member(field), value, body: [] });
   const not = (argument: Node) =>
     make.made("UnaryExpression", { operator: { type: "Identifier", value: "not" }, argument });
-  const when = (test: Node, own: Node[]) => make.made("If", { test, body: own, alternate: [] });
+  const when = (test: Node, nodes: Node[]) => make.made("If", { test, body: nodes, alternate: [] });
 
   const guarded = (statements: readonly Node[]): Node[] => {
     const at = statements.findIndex((one) => endsEarly([one]));

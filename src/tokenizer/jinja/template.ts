@@ -122,10 +122,10 @@ const itemsIn = (value: Value): readonly Value[] =>
 function filtered(item: Value, name: string, args: readonly Value[], scope: Scope): Value {
   if (Object.hasOwn(FILTERS, name))
     return (FILTERS[name] as Filter)(item, new Arguments(name, args));
-  const own = new Environment(scope);
-  own.setVariable("__item", item);
+  const inner = new Environment(scope);
+  inner.setVariable("__item", item);
   const [operand, filter] = ["__item", name].map((value) => ({ type: "Identifier", value }));
-  return new Interpreter(own).evaluate({ type: "FilterExpression", operand, filter }, own);
+  return new Interpreter(inner).evaluate({ type: "FilterExpression", operand, filter }, inner);
 }
 
 /** Whether a value passes a test; without one, whether it counts as true. */
@@ -151,10 +151,10 @@ function modulo(a: Value, b: Value): Value {
 
 /** Python's `*`: of numbers, or a text or a list so many times. */
 function times(a: Value, b: Value): Value {
-  const [some, n] = isNumber(a) ? [b, a] : [a, b];
-  if (isText(some)) return textValue(some.value.repeat(Math.max(0, numberOf(n))));
-  if (isList(some)) {
-    return listValue(Array.from({ length: Math.max(0, numberOf(n)) }, () => some.value).flat());
+  const [items, n] = isNumber(a) ? [b, a] : [a, b];
+  if (isText(items)) return textValue(items.value.repeat(Math.max(0, numberOf(n))));
+  if (isList(items)) {
+    return listValue(Array.from({ length: Math.max(0, numberOf(n)) }, () => items.value).flat());
   }
   return numberLike(numberOf(a) * numberOf(b), a, b);
 }
