@@ -59,6 +59,20 @@ PKV_EXPORT void pkv_tensor_layout(const pkv_tensor *t, int64_t out[10]) {
   out[9] = (int64_t)(intptr_t)t->data;
 }
 
+// What the caller must know as we do: bounds, and the sizes of the structs that it fills.
+PKV_EXPORT void pkv_limits(int64_t out[9]) {
+  const int64_t limits[] = {FEW_COLUMNS,
+                            DECODE_PART,
+                            LARGEST_HEAD,
+                            PKV_SUMS,
+                            sizeof(pkv_workspace),
+                            sizeof(pkv_linear_args),
+                            sizeof(pkv_attention_args),
+                            sizeof(pkv_rotate_args),
+                            sizeof(pkv_decode_args)};
+  for (int i = 0; i < 9; i++) out[i] = limits[i];
+}
+
 PKV_EXPORT int pkv_reads_type(int type) {
 #define CASE(t, read)                                                                                                  \
   if (type == t) return 1;

@@ -7,7 +7,7 @@
 #include "tensor.h"
 
 #define PKV_EXPORT __attribute__((visibility("default")))
-#define PKV_VERSION 8
+#define PKV_VERSION 9
 
 #define PKV_SUMS 2 // kinds of sums that one attention gathers
 
@@ -84,7 +84,8 @@ typedef struct {
   const int32_t *columns; // so many are there
 } pkv_decode_args;
 
-#define DECODE_PART 64 // keys of a segment that a thread takes at a time
+#define LARGEST_HEAD 512 // that is rotated, attended to and decoded
+#define DECODE_PART 64   // keys of a segment that a thread takes at a time
 #define FEW_COLUMNS 7 // beyond this, packing a panel costs less than unpacking the weights for each column
 // From so many columns on bytes of columns are one a value; below two, which is finer than bf16.
 #define COARSE_COLUMNS 128

@@ -27,8 +27,6 @@ static void row_to_f16(void *out, const float *x, int64_t dim) {
   for (int64_t d = 0; d < dim; d += LANES) v_to_f16((uint16_t *)out + d, v_load(x + d));
 }
 
-#define LARGEST_HEAD 512
-
 static void rotate(pkv_tensor *dst, int ith, int nth, void *args) {
   const pkv_rotate_args *a = args;
   const pkv_tensor *x = dst->src[0], *table = dst->src[1], *k = dst->src[2], *v = dst->src[3];

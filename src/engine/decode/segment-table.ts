@@ -1,8 +1,8 @@
 import { fromFloat } from "../../ggml/kernels/from-float.ts";
-import { DECODE_PART } from "../../ggml/kernels/kernels.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
 import type { LayerCache } from "../../kvcache/layer-cache.ts";
 import { slidOut } from "../../kvcache/layer-cache.ts";
+import type { ModelLayer } from "../../models/model.ts";
 import type { Stage } from "../../models/placement.ts";
 import type { DecodeStep } from "./sequence.ts";
 
@@ -19,20 +19,25 @@ export const SEGMENTS = 1;
 export class SegmentTable {
   /** Words of the table: for each layer its segments, then its columns. */
   readonly words: number;
-  readonly #layers: readonly { readonly segments: number; readonly columns: number }[];
+  readonly #layers: readonly {
+    readonly segments: number;
+    readonly columns: number;
+    /** Keys that a thread takes at a time. */
+    readonly part: number;
+  }[];
 
   constructor(
     private readonly stage: Pick<Stage, "first" | "end">,
-    layers: readonly { readonly nHeadKv: number }[],
+    layers: readonly Pick<ModelLayer, "nHeadKv" | "operations">[],
     private readonly columns: number,
   ) {
     let words = 0;
-    this.#layers = layers.slice(stage.first, stage.end).map(({ nHeadKv }) => {
+    this.#layers = layers.slice(stage.first, stage.end).map(({ nHeadKv, operations }) => {
       const segments = words;
       words += SEGMENT_WORDS * SEGMENTS * nHeadKv * columns;
       const first = words;
       words += COLUMN_WORDS * columns;
-      return { segments, columns: first };
+      return { segments, columns: first, part: operations.decode?.part ?? 1 };
     });
     this.words = words;
   }
@@ -59,7 +64,7 @@ export class SegmentTable {
       let segment = at.segments;
       steps.forEach(({ cache, ring }, c) => {
         const layer = cache.layers[il] as LayerCache;
-        parts += writeHeads(table, segment, layer);
+        parts += writeHeads(table, segment, layer, at.part);
         segment += SEGMENT_WORDS * SEGMENTS * layer.heads.length;
         const { type, hadamard } = layer.format;
         const column = at.columns + COLUMN_WORDS * c;
@@ -73,7 +78,7 @@ export class SegmentTable {
   }
 }
 
-function writeHeads(table: Uint32Array, first: number, layer: LayerCache): number {
+function writeHeads(table: Uint32Array, first: number, layer: LayerCache, part: number): number {
   const { k, v } = layer.addresses;
   const bytes = rowBytes(layer.format.type, layer.headDim);
   let [at, parts] = [first, 0];
@@ -84,7 +89,7 @@ function writeHeads(table: Uint32Array, first: number, layer: LayerCache): numbe
     put(table, at + 2, v + offset);
     put(table, at + 4, length - unseen);
     at += SEGMENT_WORDS * SEGMENTS;
-    parts += Math.floor((length - unseen) / DECODE_PART) + 1;
+    parts += Math.floor((length - unseen) / part) + 1;
   }
   return parts;
 }

@@ -17,15 +17,19 @@ import type {
   Summed,
 } from "../operations/nodes.ts";
 import { ROPE_NEOX } from "../operations/nodes.ts";
-import { kernelLibrary, type KernelLibrary, type KernelVariant } from "./library.ts";
-import { MOST_SUMS, type KernelStruct } from "./structs.ts";
+import {
+  kernelLibrary,
+  type KernelLibrary,
+  type KernelLimits,
+  type KernelVariant,
+} from "./library.ts";
+import type { KernelStruct } from "./structs.ts";
 import { Workspace } from "./workspace.ts";
 
 /** Rows of weights are read in blocks of so many values. */
 const BLOCK = 32;
-/** Head sizes are multiples of the widest vector, up to what the kernels' own buffers hold. */
+/** Head sizes are multiples of the widest vector. */
 const HEAD_STEP = 16;
-const LARGEST_HEAD = 512;
 
 /** What a graph offers to those who add operations of their own. */
 export interface CustomNodes {
@@ -56,11 +60,6 @@ export interface KernelAttention extends ScoreNode, Summed {
 
 /** Lanes of AVX-512. */
 const WIDE = 16;
-/** Columns that the kernels compute without packing the weights (native/src/ops.h). */
-const FEW_COLUMNS = 7;
-
-/** Keys of a segment that a thread takes at a time (`native/src/ops.h`). */
-export const DECODE_PART = 64;
 
 /** Our own operations (`native/`), as nodes of a graph. One for each engine, with its threads. */
 export class Kernels extends NativeOwner {
@@ -81,6 +80,10 @@ export class Kernels extends NativeOwner {
     this.workspace = new Workspace(bufferType);
   }
 
+  get limits(): KernelLimits {
+    return this.#library.limits;
+  }
+
   /** Whether weights of this type and row length are read from plain memory. */
   readsWeights(type: TensorType, k: number): boolean {
     return k % BLOCK === 0 && this.#library.functions.readsType(type.id) !== 0;
@@ -94,7 +97,7 @@ export class Kernels extends NativeOwner {
   /** Whether a linear operation on `n` columns is ours: its weights are readable, and we are faster. */
   takes(weights: readonly Tensor[], n: number): boolean {
     // With fewer lanes, ggml's 8-bit products read the weights of a token faster than floats do.
-    if (n <= FEW_COLUMNS && this.variant.lanes < WIDE) return false;
+    if (n <= this.limits.fewColumns && this.variant.lanes < WIDE) return false;
     return weights.every((w) => {
       const type = tensorType(w);
       const [k = 0] = tensorShape(w);
@@ -105,7 +108,7 @@ export class Kernels extends NativeOwner {
   /** Whether heads of this shape can be attended to, rotated and decoded. */
   attends({ headDim, rope }: HeadsShape): boolean {
     const pairs = rope.dims % 2 === 0 && (rope.mode === 0 || rope.mode === ROPE_NEOX);
-    return headDim % HEAD_STEP === 0 && headDim <= LARGEST_HEAD && pairs;
+    return headDim % HEAD_STEP === 0 && headDim <= this.limits.largestHead && pairs;
   }
 
   /** f32 [m, n], or [sum of m, n] where there are several weights that are not gated. */
@@ -153,9 +156,10 @@ export class Kernels extends NativeOwner {
     const sources = [node.q, node.k];
     const source = (t: Tensor | undefined) => (t === undefined ? -1 : sources.push(t) - 1);
     const sums = node.sums ?? [];
-    if (sums.length > MOST_SUMS) throw new Error(`${sums.length} kinds of sums in one attention`);
+    if (sums.length > this.limits.sums)
+      throw new Error(`${sums.length} kinds of sums in one attention`);
     const values = Number(source(node.v) > 0); // the third source, where there are values
-    const places = Array.from({ length: MOST_SUMS }, (_, i) => sums[i]);
+    const places = Array.from({ length: this.limits.sums }, (_, i) => sums[i]);
     const args = {
       scale: node.scale,
       softcap: node.softcap ?? 0,
@@ -226,7 +230,7 @@ export class Kernels extends NativeOwner {
     return this.#node(g, decode, "pkv_decode_args", args, 0, [headDim * nHead, n], sources);
   }
 
-  /** Bytes of workspace that decoding takes where the heads of all columns have so many parts of `DECODE_PART` keys. */
+  /** Bytes of workspace that decoding takes where the heads of all columns have so many parts of `limits.decodePart` keys. */
   decodeBytes({ headDim, nHead, nHeadKv }: HeadsShape, parts: number): number {
     const { decodeWorkspace } = this.#library.functions;
     return decodeWorkspace(this.variant.handle, headDim, parts, nHead / nHeadKv, this.threads);

@@ -6,7 +6,7 @@ import { native } from "../native.ts";
 import { declareKernelStructs } from "./structs.ts";
 
 /** The interface of `native/src/ops.h` that these bindings were written for. */
-const VERSION = 8;
+const VERSION = 9;
 /** `sizeof(struct ggml_tensor)` plus its object header in the pinned ggml. */
 const TENSOR_OVERHEAD = 368;
 const F32 = 0;
@@ -37,10 +37,23 @@ export interface KernelVariant {
   errors(): Readonly<Record<(typeof SELFTEST_OPERATIONS)[number], number>>;
 }
 
+/** Bounds of the kernels, as they were compiled (`native/src/ops.h`). */
+export interface KernelLimits {
+  /** Columns that are computed without packing the weights. */
+  readonly fewColumns: number;
+  /** Keys of a segment that a thread takes at a time in decoding. */
+  readonly decodePart: number;
+  /** Dimensions of a head. */
+  readonly largestHead: number;
+  /** Kinds of sums that one attention gathers. */
+  readonly sums: number;
+}
+
 export interface KernelLibrary {
   readonly functions: ReturnType<typeof bindKernels>;
   /** Best first. */
   readonly variants: readonly KernelVariant[];
+  readonly limits: KernelLimits;
   /** Variants that the compiler could not build, in words; empty where there are none. */
   readonly notBuilt: string;
 }
@@ -68,8 +81,12 @@ export function loadKernelLibrary(folder: string): KernelLibrary | string {
   }
   if (functions.version() !== VERSION) return `${path} is of another version; reinstall pyramidkv`;
   if (!hasExpectedLayout(functions)) return "this ggml lays out its tensors in another way";
-  declareKernelStructs();
-  return { functions, variants: variantsOf(functions), notBuilt };
+  const { limits, structSizes } = limitsOf(functions);
+  const sizes = declareKernelStructs(limits.sums);
+  if (sizes.some((size, i) => size !== structSizes[i])) {
+    return "this platform lays out the kernels' arguments in another way";
+  }
+  return { functions, variants: variantsOf(functions), limits, notBuilt };
 }
 
 function bindKernels(lib: Library) {
@@ -80,6 +97,7 @@ function bindKernels(lib: Library) {
       lib,
       "void pkv_tensor_layout(void*,_Out_ int64_t*)",
     ),
+    limits: bind<[BigInt64Array], void>(lib, "void pkv_limits(_Out_ int64_t*)"),
     readsType: bind<[number], number>(lib, "int pkv_reads_type(int)"),
     variantAt: bind<[number], P | null>(lib, "void* pkv_isa_at(int)"),
     variantName: bind<[P], string>(lib, "const char* pkv_isa_name(void*)"),
@@ -105,6 +123,13 @@ function bindKernels(lib: Library) {
       "size_t pkv_decode_workspace(void*,int64_t,int64_t,int,int)",
     ),
   };
+}
+
+function limitsOf(functions: ReturnType<typeof bindKernels>) {
+  const out = new BigInt64Array(9);
+  functions.limits(out);
+  const [fewColumns, decodePart, largestHead, sums, ...structSizes] = Array.from(out, Number);
+  return { limits: { fewColumns, decodePart, largestHead, sums } as KernelLimits, structSizes };
 }
 
 /** Compares a live tensor with what the kernels see in it: they read ggml's struct directly. */

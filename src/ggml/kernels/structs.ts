@@ -3,11 +3,13 @@ import { koffi, type Pointer } from "../ffi.ts";
 /** Counters that the threads of one operation share (`native/src/sync.h`), 0 before the first run. */
 const IDLE = { arrived: 0, next: 0, left: 0, unused: 0 };
 
-/** Kinds of sums that one attention gathers (`PKV_SUMS`). */
-export const MOST_SUMS = 2;
-
-/** Declares the argument structs of `native/src/ops.h`. */
-export function declareKernelStructs(): void {
+/**
+ * Declares the argument structs of `native/src/ops.h`.
+ *
+ * @param sums kinds of sums that one attention gathers
+ * @returns the size of each struct that callers fill, in bytes
+ */
+export function declareKernelStructs(sums: number): number[] {
   koffi.struct("pkv_sync", { arrived: "uint32", next: "uint32", left: "uint32", unused: "uint32" });
   koffi.struct("pkv_workspace", { data: "void*", size: "size_t" });
   koffi.struct("pkv_linear_args", {
@@ -29,8 +31,8 @@ export function declareKernelStructs(): void {
     sinks: "int32",
     window: "int32",
     values: "int32",
-    sums: koffi.array("int32", MOST_SUMS),
-    distance: koffi.array("int32", MOST_SUMS),
+    sums: koffi.array("int32", sums),
+    distance: koffi.array("int32", sums),
     peaks: "int32",
   });
   koffi.struct("pkv_rotate_args", {
@@ -48,14 +50,19 @@ export function declareKernelStructs(): void {
     sinks: "int32",
     columns: "void*",
   });
+  return KERNEL_STRUCTS.map((name) => koffi.sizeof(name));
 }
 
-export type KernelStruct =
-  | "pkv_workspace"
-  | "pkv_linear_args"
-  | "pkv_attention_args"
-  | "pkv_rotate_args"
-  | "pkv_decode_args";
+/** Those that callers fill, in the order of `pkv_limits`. */
+const KERNEL_STRUCTS = [
+  "pkv_workspace",
+  "pkv_linear_args",
+  "pkv_attention_args",
+  "pkv_rotate_args",
+  "pkv_decode_args",
+] as const;
+
+export type KernelStruct = (typeof KERNEL_STRUCTS)[number];
 
 /** A struct in native memory; the caller frees it with `freeStruct`. */
 export function allocateStruct(type: KernelStruct, value: object): Pointer {

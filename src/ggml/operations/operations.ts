@@ -46,6 +46,8 @@ export interface Operations {
 export interface DecodeOperation {
   /** f32 [headDim · nHead, n] */
   node(g: Graph, inputs: DecodeInputs, shape: HeadsShape & SoftmaxOptions): Tensor;
-  /** Bytes of workspace that it takes where the heads of all columns have so many parts of `DECODE_PART` keys. */
+  /** Keys of a segment that a thread takes at a time. */
+  readonly part: number;
+  /** Bytes of workspace that it takes where the heads of all columns have so many parts of `part` keys. */
   workspaceBytes(shape: HeadsShape, parts: number): number;
 }

@@ -39,6 +39,7 @@ export function ownOperations(kernels: Kernels): Operations {
     },
 
     decode: {
+      part: kernels.limits.decodePart,
       node: (g, inputs, shape) => kernels.decode(g, inputs, shape),
       workspaceBytes: (shape, parts) => kernels.decodeBytes(shape, parts),
     },
