@@ -154,10 +154,11 @@ export const TABLES = {
   },
 
   /** `eval quality`, a line for each method, the nearest to the full cache first. */
-  quality([{ rows }], { mode = "aware", sizes = "128,256,512,1024" }) {
+  quality([{ rows }], { mode = "aware", sizes = "128,256,512,1024", methods }) {
     const { names, at } = byWay(rows, mode);
     const shown = sizes.split(",").map(Number);
-    const lines = names.map((name) => {
+    const chosen = methods === undefined ? names : methods.split(",");
+    const lines = chosen.map((name) => {
       const own = shown.map((size) => at(name, size));
       return { name, kl: own.map(({ kl }) => mean(kl)), found: own.map(foundOf) };
     });

@@ -8,7 +8,7 @@
 #ifdef BYTE_TILES
 #define BYTE_ROWS 4 // of a product: sums of a block and of all blocks, 12 registers each
 
-// Columns of bytes that a column is rounded to, where there are so many.
+// Columns of bytes that each column is rounded to, by how many columns there are.
 INLINE int byte_parts(int64_t padded) { return padded < COARSE_COLUMNS ? 2 : 1; }
 
 // Columns as bytes: codes [n][k], value = scale * code, and a block's scale and sum of values [n][k / BLOCK].

@@ -15,7 +15,7 @@ static void linear(pkv_tensor *dst, int ith, int nth, void *args) {
   pkv_leave(&a->sync, nth);
 }
 
-// decode: whether so many columns are those of a decode step, at most.
+// decode: whether the columns are those of a decode step, `n` at most.
 static size_t linear_workspace(int64_t k, int64_t n, int decode, int gated, int packs, int nth) {
   if (decode || n <= FEW_COLUMNS) return nth * few_workspace(k, n);
   return many_workspace(k, pkv_round_up(n, TILE_ROWS), packs) + nth * panel_workspace(k) * (gated ? 2 : 1);

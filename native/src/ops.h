@@ -87,7 +87,7 @@ typedef struct {
 #define LARGEST_HEAD 512 // that is rotated, attended to and decoded
 #define DECODE_PART 64   // keys of a segment that a thread takes at a time
 #define FEW_COLUMNS 7 // beyond this, packing a panel costs less than unpacking the weights for each column
-// From so many columns on bytes of columns are one a value; below two, which is finer than bf16.
+// From this many columns on, a value of a column is one byte; below, it is two, which is finer than bf16.
 #define COARSE_COLUMNS 128
 #define COLUMN_STEPS 16256 // of two bytes: 127 * 128, the high one is signed, the low one within -64 .. 63
 #define PACK_UNITS 1

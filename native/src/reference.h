@@ -56,7 +56,7 @@ static const float *reference_floats(const pkv_tensor *t, int64_t i1, int64_t i2
   return (const float *)((const char *)t->data + i1 * t->nb[1] + i2 * t->nb[2]);
 }
 
-// A block of values as whole steps, of which the largest has so many.
+// A block of values in whole steps; the largest value has this many.
 static void reference_round(double *x, int n, int steps) {
   double most = 0;
   for (int i = 0; i < n; i++) most = fmax(most, fabs(x[i]));

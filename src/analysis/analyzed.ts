@@ -6,10 +6,10 @@ import type { Findings } from "./studies.ts";
 
 /** What a model was found to attend to in a text. */
 export interface Analyzed {
-  /** As they are called on the page. */
+  /** The model and the text, as the page calls them. */
   readonly model: string;
   readonly text: string;
-  /** Of the studies that were made. */
+  /** The results of the studies that were made. */
   readonly found: Analysis<never> & Partial<Findings>;
   /** Budgets for what each layer needs; none where that was not studied. */
   readonly fitted: readonly FittedBudget[];

@@ -5,7 +5,7 @@ import { waysNames, type Analyzed } from "./analyzed.ts";
 interface Row {
   readonly model: string;
   readonly text: string;
-  /** As in the library: `funnel.topMass`. */
+  /** The statistic's name in the library: `funnel.topMass`. */
   readonly statistic: string;
   readonly layer: number | "";
   /** Query head, or kv head where the statistic has one value for each of these. */

@@ -125,7 +125,7 @@ function errorAt(sizes: readonly number[], errors: readonly number[], k: number)
   return y0 + ((y1 - y0) * (k - x0)) / (x1 - x0);
 }
 
-/** So many tokens, each of which takes off so much. */
+/** A number of tokens, each of which takes the same off the error. */
 interface Piece {
   readonly tokens: number;
   readonly gain: number;

@@ -49,7 +49,7 @@ export class OutputWalk {
     return Math.hypot(...this.#output);
   }
 
-  /** ‖output with few − output with all‖ once so many keys were taken, for rising numbers; without any, the norm. */
+  /** ‖output with few − output with all‖ after each of a rising number of keys; before the first, the norm. */
   errorsAt(sizes: readonly number[], { weights, values, rows }: KeyOrder): number[] {
     let k = 0;
     return sizes.map((size) => {

@@ -8,7 +8,7 @@ export interface Overlaps {
   readonly headOverlap: readonly number[];
 }
 
-/** Of the tokens that either keeps, the share that both keep. Positions ascend. */
+/** Share of the tokens kept by either that both keep. Positions ascend. */
 function jaccard(a: Int32Array, b: Int32Array): number {
   let both = 0;
   for (let i = 0, j = 0; i < a.length && j < b.length;) {

@@ -29,16 +29,16 @@ export interface KeptTokens extends Overlaps {
   readonly way: KeptWay;
   /** Positions that each kv head keeps, ascending: [nLayer][nHeadKv]. */
   readonly kept: readonly (readonly Int32Array[])[];
-  /** Of the attention that the next 64 tokens give to the beginning: the share on kept tokens: [nLayer][nHeadKv]. */
+  /** Share on kept tokens of the attention that the next 64 tokens give to the beginning: [nLayer][nHeadKv]. */
   readonly captured: readonly (readonly number[])[];
   /**
-   * ‖attention with kept tokens − with all‖ / ‖with all‖ for the next 64 tokens, if so many follow, all heads of a layer together, each
+   * ‖attention with kept tokens − with all‖ / ‖with all‖ for the next 64 tokens, where 64 follow, all heads of a layer together, each
    * layer for itself: errors of the layers before are not in it. [nLayer]
    */
   readonly errors: readonly number[];
   /** `captured` over all heads, for each stretch of 64 tokens that follow: [stretches]. */
   readonly drift: readonly number[];
-  /** The same for as many tokens, chosen anew for each stretch by what it attends to: no choice holds more. */
+  /** The same for as many tokens, chosen again for each stretch by what it attends to: no choice holds more. */
   readonly best: readonly number[];
 }
 
@@ -53,7 +53,7 @@ export interface Retention {
 
 /** Tokens of a stretch. */
 export const STRETCH = 64;
-/** Beyond the first stretch, every so many of the tokens that follow are asked. */
+/** Beyond the first stretch, one of this many tokens is asked. */
 const STEP = 4;
 
 /**

@@ -15,7 +15,7 @@ export interface Findings {
 export type StudyName = keyof Findings;
 
 export interface StudyKind<T> {
-  /** In a few words, for the help. */
+  /** A few words for the help. */
   readonly about: string;
   readonly start: (context: StudyContext) => Study<T>;
 }

@@ -27,7 +27,7 @@ export interface AttentionRow {
   readonly weights: Float32Array;
   /** What attention gives it: [headDim]. */
   readonly output: Float32Array;
-  /** Of the kv head: [headDim, n]. */
+  /** Values of the kv head: [headDim, n]. */
   readonly values: Float32Array;
 }
 

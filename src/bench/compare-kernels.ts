@@ -56,7 +56,7 @@ export interface KernelComparison {
   readonly prompts: readonly PromptSpeeds[];
   /** Mean KL to products in f32, by our f32 kernels, after prompts of several lengths. */
   readonly accuracy: readonly KernelAccuracy[];
-  /** By prompt length, in bytes. */
+  /** Bytes by prompt length. */
   readonly peakRss: Readonly<Record<number, { readonly ggml: number; readonly ours: number }>>;
 }
 
@@ -104,7 +104,7 @@ export async function compareKernels(o: KernelBenchOptions): Promise<KernelCompa
   return { kernels: ours.kernels, attention, prompts, accuracy, peakRss: peaks };
 }
 
-/** About so many tokens of text: the text over again, cut by its mean length of a token. */
+/** About `length` tokens of text: the text repeated, and cut by the mean length of a token. */
 export function textOf(
   { engine, text }: Pick<KernelBenchOptions, "engine" | "text">,
   length: number,

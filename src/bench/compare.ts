@@ -60,7 +60,7 @@ export interface Memory {
 export interface Sample {
   readonly prefill: number;
   readonly decode: number;
-  /** From the prompt to the first token of the answer. */
+  /** Milliseconds from the prompt to the first token of the answer. */
   readonly firstTokenMs: number;
   readonly logits: Float32Array;
   readonly tokens: readonly number[];

@@ -4,7 +4,7 @@ import { atMost, type TargetRow } from "./targets.ts";
 
 /** What is predicted and measured. */
 interface Configuration {
-  /** About so many tokens of prompt. */
+  /** Tokens of the prompt, about. */
   readonly length: number;
   readonly method: string;
   readonly kvSize: number;
@@ -44,7 +44,7 @@ export interface MemoryBenchOptions {
   readonly kernels: string;
   readonly ownKernels: boolean;
   readonly threads: number;
-  /** Text of about so many tokens. */
+  /** Text of about this many tokens. */
   readonly textOf: (tokens: number) => string;
   readonly onStep?: (done: number, total: number) => void;
 }

@@ -21,7 +21,7 @@ export const PEAK_TOKENS = 8;
 
 export interface MeasuredMemory {
   readonly promptTokens: number;
-  /** After the prompt, and the most with what was read. */
+  /** Bytes after the prompt, and the most with what was read. */
   readonly kv: { readonly bytes: number; readonly peakBytes: number };
   readonly memory: { readonly peakRssBytes: number };
 }

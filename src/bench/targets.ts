@@ -58,7 +58,7 @@ export function targetRows(
       compressed.decodeRatio,
       5,
     ),
-    atMost("time of a decode step outside ggml, pyramidkv", compressed.javascriptShare * 100, 5),
+    atMost("share of a decode step outside ggml, pyramidkv", compressed.javascriptShare * 100, 5),
     atMost("KV held after prefill, of full", (compressed.kvBytes / compressed.fullBytes) * 100, 3),
     atMost("KV peak, of one full layer + what is kept", (compressed.peakBytes / bound) * 100, 105),
   );

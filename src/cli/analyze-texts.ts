@@ -48,7 +48,7 @@ export function textSubject(
   { name, content }: Text,
   { tokens: most, follow }: { readonly tokens: number; readonly follow: number },
 ): Subject {
-  // No more of the text than so many tokens can hold is given to the tokenizer.
+  // The tokenizer gets no more of the text than `most` tokens can hold.
   const part = content.slice(0, characterBefore(content, 16 * most));
   const encoded = engine.tokenizer.encode(part, { parseSpecial: false });
   const tokens = encoded.slice(0, Math.min(most, engine.model.nCtx));

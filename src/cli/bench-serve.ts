@@ -117,7 +117,7 @@ function printReport(r: LoadReport): void {
 /** Begins every prompt, so that no server finds it in a cache, not even of an earlier run. */
 const RUN = Date.now().toString(36);
 
-/** About so many tokens of the text, from a place of its own. */
+/** About `tokens` tokens of the text, from another place for every request. */
 function stretchOf(text: string, tokens: number, request: number): string {
   const length = Math.round(tokens * CHARACTERS);
   const from = (request * 7919) % text.length;

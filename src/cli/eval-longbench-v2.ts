@@ -12,7 +12,7 @@ type Flags = RunFlags & {
   readonly maxPrompt?: number;
 };
 
-/** As its authors publish it. */
+/** The dataset as its authors publish it. */
 const LONGBENCH_V2 = { repo: "THUDM/LongBench-v2", path: "data.json" };
 
 /** `pyramidkv eval longbench-v2`: choices of four on long contexts. */

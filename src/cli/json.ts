@@ -16,7 +16,7 @@ export interface GenerateJson {
   /** `interrupted`: Ctrl-C ended the answer. */
   readonly finishReason: "stop" | "length" | "interrupted";
   readonly method: MethodJson;
-  /** Of the prompt, but for `endBytes` and `peakBytes`, which are of the whole run. */
+  /** The cache after the prompt; `endBytes` and `peakBytes` are of the whole run. */
   readonly kv: KvReport & { readonly endBytes: number; readonly peakBytes: number };
   readonly timings: TimingsJson;
   readonly model: ModelJson;

@@ -10,7 +10,7 @@ export function madeNow(): Made {
   };
 }
 
-/** As a shell reads it back. */
+/** An argument as a shell reads it back. */
 function quoted(argument: string): string {
   if (/^[\w./,:=@%+-]+$/.test(argument)) return argument;
   return `'${argument.replaceAll("'", String.raw`'\''`)}'`;

@@ -142,7 +142,7 @@ function ended(): string {
   return line + held.map((mode) => MODES[mode][1]).join("");
 }
 
-/** At the end of a process nothing is written later. */
+/** Writes at once: at the end of a process nothing is written later. */
 function writeAtOnce(screen: number, text: string): void {
   try {
     if (text !== "") writeSync(screen, text);

@@ -21,7 +21,7 @@ export function noteUnused(
   }
 }
 
-/** As it was given: `--kv-size` of `kvSize`. */
+/** An option as it was given: `--kv-size` for `kvSize`. */
 function flagOf(name: string): string {
   const { flag } = COMPRESSION_OPTIONS[name as keyof typeof COMPRESSION_OPTIONS] as OptionSpec;
   return flag?.split(" ")[0] ?? name;

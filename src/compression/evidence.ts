@@ -40,7 +40,7 @@ export interface QueryStatistics {
 
 /** ‖W_o (out − out of the sinks and newest tokens alone)‖ of the group, for sampled queries. */
 export interface OutputErrors {
-  /** Of queries spread over the prompt, then of the last 64; the newest last. */
+  /** Errors of queries spread over the prompt, then of the last 64; the newest last. */
   readonly errors: Float32Array;
   /** Median length of those tokens' residual stream at the layer's input. */
   readonly residual: number;
@@ -55,7 +55,7 @@ export interface HeadEvidence {
   readonly headDim: number;
   /** Attention that each token receives of each query head: [n, group]. */
   attention(kind: AttentionKind): Float32Array;
-  /** Of the queries that are summed, how many could add to each token: [n]. */
+  /** How many of the summed queries could add to each token: [n]. */
   counted(kind: SummedKind): Float32Array;
   /** Rotated keys: [headDim, n]. */
   keys(): Float32Array;

@@ -29,7 +29,7 @@ export interface Method {
   /** What it does, for help and docs. */
   readonly summary: string;
   readonly paper?: string;
-  /** Where it differs from its paper, or from the authors' code, a sentence each. */
+  /** Differences from its paper, or from the authors' code, a sentence each. */
   readonly deviations?: readonly string[];
   /** Whether the ranking follows what the end of the prompt asks for, or holds for any question. */
   readonly queryAware: boolean;

@@ -6,7 +6,7 @@ export interface HeadProfile {
   readonly model: string;
   /** Share of the budget per [layer][kv head]; sums to 1. */
   readonly weights: readonly (readonly number[])[];
-  /** Of what the sinks and the window leave, the part that the last queries choose, per [layer][kv head]. */
+  /** The part that the last queries choose of what the sinks and the window leave, per [layer][kv head]. */
   readonly shares: readonly (readonly number[])[];
 }
 

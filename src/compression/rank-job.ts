@@ -16,7 +16,7 @@ import type { Ranking } from "./ranking.ts";
 
 /** What makes a method again, in another thread. */
 export interface MethodSource {
-  /** As `composeRecipe` takes it, of our own methods alone. */
+  /** A text that `composeRecipe` takes, of our own methods alone. */
   readonly text: string;
   readonly profile?: HeadProfile | undefined;
 }
@@ -49,7 +49,7 @@ const ATTENTION = [
   "peaks",
 ] as const;
 const SUMMED = ["sums", "far-sums", "sampled-sums", "sampled-far-sums"] as const;
-/** Evidence of so many numbers a token that going through them takes long. */
+/** Kinds of evidence with so many numbers per token that a pass over them takes long. */
 const ROWS: readonly EvidenceKind[] = ["keys", "plain-keys", "values", "queries"];
 
 /** Whether a method goes through keys or values, which would keep the event loop for long. */

@@ -122,7 +122,7 @@ export function effectiveOptions({ method, options }: Compression): Partial<Reso
   return Object.fromEntries(method.options.map((name) => [name, options[name]]));
 }
 
-/** Whether tokens move back as they are evicted, so that a context of so many tokens never fills while decoding. */
+/** Whether tokens move back as they are evicted, so that a context of `nCtx` tokens never fills while decoding. */
 export function isEndless(
   { recipe, options }: Pick<Compression, "recipe" | "options">,
   nCtx: number,

@@ -10,7 +10,7 @@ export interface Wrapper {
   readonly summary: string;
   readonly standing: Standing;
   readonly paper?: string;
-  /** Where it differs from its paper, or from the authors' code, a sentence each. */
+  /** Differences from its paper, or from the authors' code, a sentence each. */
   readonly deviations?: readonly string[];
   /** What its argument is; absent where it takes none. */
   readonly argument?: string;

@@ -31,7 +31,7 @@ export interface EngineOptions {
   readonly model?: string;
   /** CPU threads. Defaults to the cores at hand. */
   readonly threads?: number;
-  /** Prompt tokens per graph in prefill, at most 4,096. Defaults to as few chunks of up to 2,048 as there can be, all alike, with ggml's operations to 512. */
+  /** Prompt tokens per graph in prefill, at most 4,096. By default a prompt is split into equal chunks, as few as possible, of up to 2,048 tokens each; with ggml's operations chunks have 512. */
   readonly chunkTokens?: number;
   /**
    * What computes attention and matmuls: `auto`, our fastest kernels that run here; `ggml`; or a variant by
@@ -41,7 +41,7 @@ export interface EngineOptions {
   /** Called while the model is fetched and loaded. */
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
-  /** Told, in a sentence, what of the model is not as its file asks. Defaults to a warning of the process. */
+  /** Called with a sentence for each thing in the model that differs from what its file asks. Defaults to a warning of the process. */
   readonly onWarning?: (message: string) => void;
 }
 
@@ -60,7 +60,7 @@ export class Engine implements AsyncDisposable {
   readonly #model: Model;
   readonly #tokenizer: Tokenizer | undefined;
   readonly #chunkTokens: number | undefined;
-  /** By their memory, which outlives a session that somebody forgets. */
+  /** Sessions by their memory, which outlives a session that somebody forgets. */
   readonly #sessions = new Map<SessionMemory, WeakRef<Session>>();
   readonly #decoder: Decoder;
   #disposed = false;

@@ -19,7 +19,7 @@ export interface KvReport {
   readonly fullBytes: number;
   /** Allocated: what is kept, padding and room to append. */
   readonly bytes: number;
-  /** Of these, what the kept tokens take. */
+  /** Bytes among these that the kept tokens take. */
   readonly keptBytes: number;
   readonly meanKept: number;
   readonly layers: readonly KvLayerReport[];

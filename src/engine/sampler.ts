@@ -76,15 +76,23 @@ export function createSampler(options: SamplingOptions, nVocab: number): Sampler
  */
 export function argmax(logits: Float32Array): number {
   let best = 0;
-  let bestLogit = logits[0] as number;
+  let most = -Infinity;
   // Stays 0 as long as all are finite.
   let check = 0;
-  for (let i = 0; i < logits.length; i++) {
-    const logit = logits[i] as number;
-    check += logit * 0;
-    if (logit > bestLogit) {
-      best = i;
-      bestLogit = logit;
+  // Four at a time take less time than one at a time: a vocabulary may have a quarter of a million.
+  for (let i = 0; i < logits.length; i += 4) {
+    const a = logits[i] as number;
+    const b = logits[i + 1] ?? a;
+    const c = logits[i + 2] ?? a;
+    const d = logits[i + 3] ?? a;
+    check += (a + b + c + d) * 0;
+    if (a <= most && b <= most && c <= most && d <= most) continue;
+    for (let at = i; at < Math.min(i + 4, logits.length); at++) {
+      const logit = logits[at] as number;
+      if (logit > most) {
+        most = logit;
+        best = at;
+      }
     }
   }
   if (check !== 0) throw notFinite(logits);

@@ -47,7 +47,7 @@ export interface SessionParts {
   readonly kvFormat: KvFormat;
   /** Tokens per layer, averaged, beyond which a later turn is compressed again. */
   readonly kvLimit: number;
-  /** Told when the session's memory is free. */
+  /** Called once the session's memory is free. */
   readonly onFree: (memory: SessionMemory) => void;
 }
 
@@ -359,7 +359,7 @@ export class Session implements Disposable {
 
   /** Moves caches to larger memory when one lacks room for `n` tokens, all that can grow at once. */
   async #makeRoom(n = 1): Promise<void> {
-    for (const layer of this.cache.layers) await slide(layer);
+    await slide(this.cache.layers);
     if (this.cache.layers.every((layer) => layer.free >= n)) return;
     for (const batch of this.#growBatches()) {
       const layers = batch.map((il) => this.cache.layers[il] as LayerCache);

@@ -30,7 +30,7 @@ export interface AttentionSize {
 }
 
 export interface LinearSize {
-  /** Of the weights, by name. */
+  /** The type of the weights, by name. */
   readonly type: keyof typeof TYPES;
   /** Weights are [k, m]. */
   readonly k: number;
@@ -41,7 +41,7 @@ export interface LinearSize {
 
 const ROPE = { mode: 0, dims: 2 };
 
-/** Times operations alone, on random values: the best of so many repetitions, after one more. */
+/** Times operations alone, on random values: the best of the repetitions, after one to warm up. */
 export class SingleOperations implements Disposable {
   readonly #device: Device;
 

@@ -30,7 +30,7 @@ export interface PairRow {
   readonly short: boolean[];
   /** Whether the report does, whose request asks for it in its last clause. */
   readonly recalled: boolean[];
-  /** Of the way's report to the full cache's. */
+  /** Divergence of the way's report from the full cache's. */
   readonly rougeL: number[];
   /** Share of the names and numbers of the full cache's report that occur. */
   readonly facts: number[];

@@ -6,7 +6,7 @@ import type { Truth } from "./metrics.ts";
 /** A line of predictions made elsewhere. */
 export interface PredictionLine extends Truth {
   readonly prediction: string;
-  /** Of the context, in words. */
+  /** Length of the context, in words. */
   readonly length?: number | undefined;
 }
 

@@ -94,7 +94,7 @@ export class Backend extends NativeOwner {
   }
 
   /**
-   * Keeps the worker threads alive between graphs. ggml's default starts them anew for each one, and
+   * Keeps the worker threads alive between graphs. ggml's default starts new ones for each graph, and
    * on a busy machine a new thread may wait a scheduler's tick (4 ms here) before it runs at all.
    */
   #startThreads(threads: number): Pointer | null {

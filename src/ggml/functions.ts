@@ -201,7 +201,7 @@ export function bindLlama(lib: Library) {
   };
 }
 
-/** `struct llama_batch` with memory for so many tokens. */
+/** `struct llama_batch`, with memory for its tokens. */
 export interface LlamaBatch {
   n_tokens: number;
   readonly token: Pointer;

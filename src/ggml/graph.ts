@@ -47,7 +47,7 @@ export class Graph extends NativeOwner implements CustomNodes {
 
   constructor(
     maxNodes = 2048,
-    /** Of a decode step: where it says, i32 [1], how many of its columns are there; what one gives depends on no other. */
+    /** In a graph of decode steps: i32 [1], how many of its columns are there; what one gives depends on no other. */
     readonly columns?: Pointer,
   ) {
     super();

@@ -146,7 +146,7 @@ export class MappedTensors extends NativeOwner {
   }
 }
 
-/** A context for so many tensors, without memory for their data. */
+/** A context for `nTensors` tensors, without memory for their data. */
 function newContext(nTensors: number): Pointer {
   const { ggml } = native();
   return ggml.init({

@@ -10,7 +10,7 @@ import { extract } from "./unzip.ts";
 /** A file in a dataset repository on the hub. */
 export interface DatasetFile {
   readonly repo: string;
-  /** In the repository. */
+  /** The path in the repository. */
   readonly path: string;
 }
 

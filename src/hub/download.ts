@@ -13,7 +13,7 @@ export type ByteProgress = (doneBytes: number, totalBytes: number) => void;
 
 export interface FetchOptions {
   readonly onProgress?: ByteProgress | undefined;
-  /** Told, in a sentence, where something is fetched from and what is done instead. */
+  /** Called with a sentence that says where something is fetched from, and what is done instead. */
   readonly onNote?: ((message: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -67,7 +67,7 @@ export async function download(request: DownloadRequest): Promise<void> {
   await rename(partial, path);
 }
 
-/** Asks for what is missing and appends it; a server that ignores ranges starts the file anew. */
+/** Asks for what is missing and appends it; a server that ignores ranges starts the file over. */
 async function fetchRest(request: DownloadRequest, partial: string): Promise<void> {
   const have = await sizeOf(partial);
   const range: Record<string, string> = have > 0 ? { range: `bytes=${have}-` } : {};

@@ -6,7 +6,7 @@ import type { LayerCache } from "./layer-cache.ts";
 import { mergedValues } from "./merge.ts";
 import type { HeadRows, RowSource } from "./rows.ts";
 
-/** Turns keys f32 [headDim, 1, n] on by so many positions each, i32 [n]. */
+/** Rotates keys f32 [headDim, 1, n] further, each by its own number of positions, i32 [n]. */
 export type TurnKeys = (g: Graph, keys: Tensor, by: Tensor) => Tensor;
 
 export interface GatherOptions {

@@ -1,4 +1,7 @@
 import type { InputGraph } from "../ggml/input-graph.ts";
+import type { Tensor } from "../ggml/tensor-buffer.ts";
+import { rowBytes } from "../ggml/types.ts";
+import type { HeadCache } from "./head-cache.ts";
 import { LayerCache } from "./layer-cache.ts";
 import { grownCapacity, windowed } from "./padding.ts";
 
@@ -40,13 +43,18 @@ function enlarged(layer: LayerCache): LayerCache {
   });
 }
 
+/** A node for K and one for V of heads that are alike, as they are in the larger memory too. */
 function copyRows(g: InputGraph, from: LayerCache, to: LayerCache): void {
-  from.heads.forEach(({ row, length }, h) => {
-    if (length === 0) return;
-    const toRow = to.heads[h]?.row ?? 0;
-    const rows = (tensor: typeof from.k, first: number) =>
-      g.rows(tensor, from.format.type, from.headDim, first, length);
-    g.expand(g.copy(rows(from.k, row), rows(to.k, toRow)));
-    g.expand(g.copy(rows(from.v, row), rows(to.v, toRow)));
-  });
+  const { format, headDim } = from;
+  const bytes = rowBytes(format.type, headDim);
+  for (const { firstHead, nHeadKv, row, capacity, length } of from.groups()) {
+    if (length === 0) continue;
+    const into = to.heads[firstHead] as HeadCache;
+    const size = [headDim, length, nHeadKv] as const;
+    const rows = (tensor: Tensor, first: number, step: number) =>
+      g.view3d(tensor, size, [bytes, step * bytes], first * bytes);
+    for (const of of ["k", "v"] as const) {
+      g.expand(g.copy(rows(from[of], row, capacity), rows(to[of], into.row, into.capacity)));
+    }
+  }
 }

@@ -18,7 +18,7 @@ export type KvTypeName = keyof typeof KV_TYPES;
 export interface KvFormat {
   readonly name: KvTypeName;
   readonly type: TensorType;
-  /** Rows are held as Hadamard transforms of so many values each, a power of two; 0: as they are. */
+  /** Values per Hadamard transform that rows are held as, a power of two; 0 holds rows as they are. */
   readonly hadamard: number;
 }
 

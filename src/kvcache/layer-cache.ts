@@ -30,7 +30,7 @@ export interface LayerCacheSpec {
   readonly buffer?: TensorBuffer;
 }
 
-/** Of so many tokens, the newest their own, those that lie before a sliding window. */
+/** Tokens that lie before the sliding window of the newest of `nTokens`. */
 export function slidOut(nTokens: number, window: number | undefined): number {
   return Math.max(0, nTokens - (window ?? Infinity));
 }
@@ -54,7 +54,7 @@ export class LayerCache extends NativeOwner {
   #addresses: { readonly k: number; readonly v: number } | undefined;
 
   constructor(
-    /** In whose memory it is. */
+    /** The device in whose memory it lies. */
     readonly device: Device,
     spec: LayerCacheSpec,
   ) {

@@ -38,7 +38,7 @@ export class LayerScratch extends NativeOwner implements RowSource {
   #buffer: TensorBuffer | undefined;
 
   constructor(
-    /** In whose memory it is. */
+    /** The device in whose memory it lies. */
     readonly device: Device,
     private readonly size: ScratchSize,
     private readonly ledgers: readonly MemoryLedger[],

@@ -28,14 +28,14 @@ export function grownCapacity(tokens: number, padding: Padding): number {
 /** Tokens that a layer holds beyond its sliding window before those that slid out are evicted, all at once. */
 export const WINDOW_SLACK = 64;
 
-/** No more rows than a layer with a sliding window ever needs. */
+/** At most as many rows as a layer with this sliding window ever needs. */
 export function windowed(rows: number, window: number | undefined): number {
   return window === undefined
     ? rows
     : Math.min(rows, capacityFor(window + WINDOW_SLACK, "compressed"));
 }
 
-/** No more than what growing once gives a cache. */
+/** Rows of room at an answer's start: at most what a cache grows by at once. */
 export const ROOM_AT_START = 32;
 
 /** A head's cache, from the end of the prompt to the end of an answer. */

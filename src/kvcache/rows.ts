@@ -4,7 +4,7 @@ import type { KvFormat } from "./kv-format.ts";
 
 /** Keys and values as rows of [headDim]. */
 export interface RowSource {
-  /** In whose memory they are. */
+  /** The device in whose memory they lie. */
   readonly device: Device;
   readonly k: Tensor;
   readonly v: Tensor;

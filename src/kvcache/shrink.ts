@@ -58,15 +58,18 @@ export async function evict(
   );
 }
 
-/** Evicts what lies before a layer's sliding window, once it is so much that it pays. */
-export async function slide(layer: LayerCache): Promise<void> {
-  const unseen = layer.heads.map((head) => slidOut(head.length, layer.window));
-  if (unseen.every((n) => n < WINDOW_SLACK)) return;
-  const kept = layer.heads.map(({ length }, h) => newest(length, length - (unseen[h] as number)));
-  await evict(layer, kept);
+/** Evicts what lies before the layers' sliding windows, once it is enough to pay. */
+export async function slide(layers: readonly LayerCache[]): Promise<void> {
+  for (const layer of layers) {
+    if (layer.window === undefined) continue;
+    const unseen = layer.heads.map((head) => slidOut(head.length, layer.window));
+    if (unseen.every((n) => n < WINDOW_SLACK)) continue;
+    const kept = layer.heads.map(({ length }, h) => newest(length, length - (unseen[h] as number)));
+    await evict(layer, kept);
+  }
 }
 
-/** The places of the newest `n` of so many tokens. */
+/** Places of the newest `n` of `nTokens` tokens. */
 export function newest(nTokens: number, n: number): Int32Array {
   return Int32Array.from({ length: n }, (_, i) => nTokens - n + i);
 }

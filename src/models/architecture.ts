@@ -12,7 +12,7 @@ export interface TensorRule {
   readonly optional?: boolean;
   /** Rows of this weight are looked up with the embeddings, so they are kept in plain memory there too. */
   readonly rows?: boolean;
-  /** Of the model's own: every layer computes with it, and finds it among its weights. */
+  /** A tensor of the whole model: every layer computes with it, and finds it among its weights. */
   readonly everyLayer?: boolean;
 }
 
@@ -35,7 +35,7 @@ export interface TransformerGraph {
   queryKeyValue(g: Graph, il: number, x: Tensor): QueryKeyValue;
   /** A layer's queries or keys f32 [headDim, heads, n], rotated to their true `positions` i32 [n]. */
   rotate(g: Graph, il: number, heads: Tensor, positions: Tensor): Tensor;
-  /** A layer's rotated keys f32 [headDim, heads, n], turned on by so many positions each, i32 [n]; their length stays. */
+  /** A layer's rotated keys f32 [headDim, heads, n], rotated further, each token's by its own number of positions, i32 [n]; their length stays. */
   turn(g: Graph, il: number, keys: Tensor, by: Tensor): Tensor;
   /** f32 [nHead]: the logits that take weight which no token gets, where the layer's shape has them. */
   sinkLogits(il: number): Tensor | undefined;

@@ -8,7 +8,7 @@ const plot = Plot.plot as unknown as (o: object) => SvgElement & { scale(name: s
 const parse = parseHTML as unknown as (html: string) => { readonly document: object };
 
 const SIZE = { width: 560, height: 320 };
-/** Of the legend: where names begin, above the label of the y axis, and the height of a row. */
+/** The legend: where names begin, above the label of the y axis, and the height of a row. */
 const LEGEND = { left: 8, row: 17, top: 8 };
 /** Room for an axis with numbers and its name. */
 const MARGINS = { marginLeft: 52, marginBottom: 44, marginRight: 24 };

@@ -3,7 +3,7 @@ import { proseOf, type Page } from "./page.ts";
 /** A word of this field, with what it means on our pages. */
 export interface Term {
   readonly term: string;
-  /** As it is written in sentences, where not as it is; without anchors. */
+  /** How the word is written in sentences, where it differs; without anchors. */
   readonly pattern?: string;
   readonly meaning: string;
 }
@@ -100,7 +100,7 @@ export function termPattern({ term, pattern = term }: Term): RegExp {
   return new RegExp(`(?<![\\p{L}\\p{N}])(?:${pattern})(?![\\p{L}\\p{N}])`, "iu");
 }
 
-/** Those of the terms that a page uses. */
+/** The terms that a page uses. */
 export function termsOf(page: Page): Term[] {
   const prose = proseOf(page).join("\n");
   return GLOSSARY.filter((term) => termPattern(term).test(prose));

@@ -8,11 +8,11 @@ export interface Page {
 
 /** How a page was made, for those who find it later. */
 export interface Made {
-  /** As it was typed: `pyramidkv report needle.jsonl`. */
+  /** The command as it was typed: `pyramidkv report needle.jsonl`. */
   readonly command: string;
   /** `2026-11-26` */
   readonly date: string;
-  /** Of this package. */
+  /** The version of this package. */
   readonly version: string;
 }
 

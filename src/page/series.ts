@@ -4,7 +4,7 @@ import * as Plot from "@observablehq/plot";
 export interface SeriesLook {
   readonly color: string;
   readonly symbol: (typeof SYMBOLS)[number];
-  /** As in SVG; the line is whole where it is empty. */
+  /** Dashes as in SVG; the line is solid where there are none. */
   readonly dash: string;
 }
 

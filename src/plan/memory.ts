@@ -63,7 +63,7 @@ export interface MemoryPlan {
 const MIB = 1024 * 1024;
 /** Measured on Linux with Node 20: interpreter, our code, ggml and libllama; what a run adds to the heap. */
 const PROCESS = 83 * MIB;
-/** Of the vocabulary, per token: libllama's table and our check. */
+/** Bytes of the vocabulary per token: libllama's table and our check. */
 const VOCABULARY = 600;
 /** Masks that ggml's attention keeps at most. */
 const MASKS = 64 * MIB;
@@ -193,7 +193,7 @@ function tokensAtEnd(
     const longer = afterPrompt.map((layer) => layer.map((n) => n + newTokens));
     return ofAllLayers(model, longer, nTokens);
   }
-  // Compressed again every so many tokens: until then a cache that was not full grows.
+  // A cache that is compressed again every N tokens grows until then, if it was not full.
   const { tokens: budgets } = expectedBudgets(compression, shapeFor(model, nTokens));
   const most = afterPrompt.map((layer, at) =>
     layer.map((n, h) => Math.min(n + newTokens, Math.max(n, budgets[at]?.[h] ?? n) + every)),
@@ -203,7 +203,7 @@ function tokensAtEnd(
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
-/** What budgets for so many tokens are divided over. */
+/** What a budget of this many tokens is divided over. */
 function shapeFor({ compressible, nHeadKv }: ModelShape, nTokens: number): PlanShape {
   return { nLayer: compressible.length, nHeadKv, nTokens };
 }

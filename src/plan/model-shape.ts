@@ -16,7 +16,7 @@ export interface ModelShape extends Pick<
   readonly weightBytes: number;
 }
 
-/** A model whose layers are alike but for their windows. */
+/** A model whose layers differ in nothing but their windows. */
 interface Published {
   readonly name: string;
   readonly nLayer: number;

@@ -5,9 +5,9 @@ import type { PromptText, Span } from "./prompt-text.ts";
 const { unknown, control, userDefined, stripsLeft, stripsRight } = TOKEN_ATTRIBUTES;
 const SPECIAL = unknown | control | userDefined;
 const SPACE = 0x20;
-/** A vocabulary without some bytes drops them: so many are looked over for the text of the next token. */
+/** Bytes to look through for the text of the next token, in a vocabulary that drops bytes it does not have. */
 const MOST_DROPPED = 16;
-/** No vocabulary joins them to what follows, so that text behind one of them is read as text that goes on. */
+/** Characters that no vocabulary joins to what follows, so that text behind one of them is read as text that goes on. */
 const SEPARATORS = ["\u0001", "\u0002", "\n"];
 
 /** A token that is written as one piece of text, such as `<|im_end|>`, and where: bytes of UTF-8. */

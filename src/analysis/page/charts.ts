@@ -24,7 +24,7 @@ export interface Behind {
     readonly low: number;
     readonly high: number;
   }[];
-  /** Of single heads. */
+  /** Lines of single heads. */
   readonly dots?: readonly { readonly x: number; readonly y: number }[];
 }
 

@@ -4,7 +4,7 @@ import { localLayers, type Locality } from "../studies/locality.ts";
 import { percent, ranges } from "./format.ts";
 import { heatChart, lineChart, pointsOf } from "./charts.ts";
 
-/** So little attention outside of a sliding window does no harm. */
+/** Share of attention outside of a sliding window that does no harm. */
 const LITTLE = 0.05;
 /** Parts of the text that positions are drawn by. */
 const PARTS = 8;

@@ -19,7 +19,7 @@ export interface Locality {
   readonly byPosition: readonly (readonly (readonly number[])[])[];
   readonly windows: readonly number[];
   /**
-   * Mass that neither a window of so many tokens nor the first 4 tokens hold, of queries that see others:
+   * Mass outside of both a window of each size and the first 4 tokens, of queries that see others:
    * [nLayer][nHead][windows].
    */
   readonly outside: readonly (readonly (readonly number[])[])[];
@@ -84,7 +84,7 @@ function bucketOf(distance: number): number {
   return 32 - Math.clz32(distance);
 }
 
-/** Layers that a sliding window of so many tokens serves: at most so much of their attention lies outside, sinks apart. */
+/** Layers that a sliding window serves: at most a share `most` of their attention lies outside it, sinks apart. */
 export function localLayers(
   { windows, outside }: Pick<Locality, "windows" | "outside">,
   window: number,

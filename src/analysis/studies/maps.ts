@@ -28,7 +28,7 @@ export interface AttentionMaps {
   readonly stretch: number;
   /** The largest weight of each column's tokens, [columns, queries], of each head: [nLayer][nHead]. */
   readonly maps: readonly (readonly Float32Array[])[];
-  /** At most 8 of each layer, those that receive the most first, of the tokens that half of the queries see. */
+  /** At most 8 columns of each layer, those that receive the most first, among the tokens that half of the queries see. */
   readonly massive: readonly MassiveColumn[];
 }
 

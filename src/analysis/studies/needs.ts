@@ -7,7 +7,7 @@ const ERRORS = [0.01, 0.02, 0.05, 0.1] as const;
 const QUANTILES = [0.1, 0.5, 0.9] as const;
 /** Sizes of sets that errors are told of, where there are more tokens: none, and four to each doubling from 8 to 2,048. */
 const SIZES = [0, ...Array.from({ length: 33 }, (_, i) => Math.round(8 * 2 ** (i / 4)))];
-/** Every so many of the last queries count for these errors. */
+/** One of this many of the last queries counts for these errors. */
 const STEP = 4;
 
 /** How many tokens attention needs to give what it gives with all of them. */
@@ -27,7 +27,7 @@ export interface Needs {
   /** Sizes of sets, 0 to all tokens before the text's last ones. */
   readonly sizes: readonly number[];
   /**
-   * The error that is left of a kv head's outputs with its best set of so many tokens, besides those from the last
+   * The error that is left of a kv head's outputs with its best set of each size, besides those from the last
    * queries on: over its query heads, and every fourth of these queries. [nLayer][nHeadKv][sizes]
    */
   readonly left: readonly (readonly (readonly number[])[])[];

@@ -1,6 +1,6 @@
 import { PyramidKVError } from "../../errors.ts";
 
-/** No model takes more tokens. */
+/** A number of tokens that no model takes. */
 const LONGEST = 2 ** 24;
 
 /** Draws whole numbers of at least 1. */

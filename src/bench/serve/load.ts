@@ -4,7 +4,7 @@ import { percentile } from "../statistics.ts";
 import { interval, type Distribution } from "./distribution.ts";
 import { sendRequest, type LoadResult, type LoadTarget } from "./request.ts";
 
-/** How requests come: so many at any time, or so many a second whether earlier ones are done or not. */
+/** How requests come: a number at any time, or a number each second, whether earlier ones are done or not. */
 export type Arrivals =
   | { readonly kind: "closed"; readonly concurrency: number }
   | { readonly kind: "open"; readonly rate: number };
@@ -16,7 +16,7 @@ export interface LoadOptions {
   /** Tokens of prompts, about, and of answers, at most. */
   readonly promptTokens: Distribution;
   readonly outputTokens: Distribution;
-  /** Text of about so many tokens, different for every request. */
+  /** Text of about this many tokens, different for every request. */
   readonly textOf: (tokens: number, request: number) => string;
   readonly random: () => number;
   readonly signal?: AbortSignal | undefined;
@@ -36,10 +36,10 @@ export interface LoadReport {
   readonly errors: Readonly<Record<string, number>>;
   readonly wallMs: number;
   readonly outputTokens: number;
-  /** Of all requests together. */
+  /** Tokens per second of all requests together. */
   readonly outputTokensPerSecond: number;
   readonly requestsPerSecond: number;
-  /** Of requests that succeeded, in milliseconds. */
+  /** Latencies of requests that succeeded, in milliseconds. */
   readonly firstTokenMs: Percentiles;
   readonly gapMs: Percentiles;
   readonly totalMs: Percentiles;

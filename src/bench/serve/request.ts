@@ -2,7 +2,7 @@ import { EventSourceParserStream } from "eventsource-parser/stream";
 
 /** A server that speaks OpenAI's chat completions. */
 export interface LoadTarget {
-  /** With or without `/v1`. */
+  /** The server's address, with or without `/v1`. */
   readonly url: string;
   readonly model: string;
   readonly apiKey?: string | undefined;
@@ -23,7 +23,7 @@ export interface LoadResult {
   /** Between one piece and the next. */
   readonly gapsMs: readonly number[];
   readonly totalMs: number;
-  /** As the server counts them, else the pieces that came. */
+  /** Tokens as the server counts them, else the pieces that came. */
   readonly outputTokens: number;
 }
 

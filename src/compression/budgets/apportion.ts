@@ -2,7 +2,7 @@
  * Whole numbers near `shares` that sum exactly to `total`, by the largest-remainder rule; the lower
  * index wins a tie.
  *
- * @param shares non-negative numbers whose sum is `total` but for rounding errors
+ * @param shares non-negative numbers whose sum is `total`, up to rounding errors
  * @param caps what each may be at most, where there is such a limit; their sum is at least `total`
  */
 export function apportion(

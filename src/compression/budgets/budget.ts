@@ -19,7 +19,7 @@ export interface RankedLayer {
 
 interface Named {
   readonly name: string;
-  /** For help and docs. */
+  /** A sentence for help and docs. */
   readonly summary: string;
   readonly needs?: readonly EvidenceKind[];
 }
@@ -29,7 +29,7 @@ interface Named {
  * What a policy needs to know decides its kind.
  */
 export type BudgetPolicy =
-  /** Before the prompt is read: tokens per layer, in each of its kv heads. */
+  /** Tokens per layer, in each of its kv heads, known before the prompt is read. */
   | (Named & { readonly kind: "layers"; layers(input: BudgetInput): number[] })
   /** The same per layer and kv head. */
   | (Named & { readonly kind: "heads"; heads(input: BudgetInput): number[][] })

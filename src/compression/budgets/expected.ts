@@ -14,7 +14,7 @@ export interface ExpectedBudgets {
   readonly foresight: Foresight;
 }
 
-/** What a prompt of so many tokens leaves in each kv head, as far as that is known before it is read. */
+/** What a prompt of `nTokens` tokens leaves in each kv head, as far as that is known before it is read. */
 export function expectedBudgets(
   compression: Compression,
   { nLayer, nHeadKv, nTokens }: PlanShape,

@@ -40,7 +40,7 @@ function requireLeast(budgets: readonly number[], il: number, least: number): vo
 
 /**
  * Budgets of which each is at least `least`, with the same sum: what the small ones lack the others give by what they
- * have beyond it. As they are where none is smaller; all alike where the sum does not suffice.
+ * have beyond it. They stay as they are where none is smaller; all become equal where the sum does not suffice.
  */
 export function raised(budgets: readonly number[], least: number): number[] {
   if (budgets.every((b) => b >= least)) return [...budgets];

@@ -12,7 +12,7 @@ const UNCALIBRATED_SHARE = 0.3;
 /** Tokens of a stretch that the last queries choose together. */
 const STRETCH = 8;
 const ERROR_EXPONENT = 1.5;
-/** Of the newest queries, the worst error counts; of all sampled ones the mean square. */
+/** The worst error counts among the newest queries, the mean square among all sampled ones. */
 const NEWEST = 8;
 
 /**

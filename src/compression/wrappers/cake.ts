@@ -38,7 +38,7 @@ function byEntropy(method: Method): Method {
   };
 }
 
-/** Of scores taken as shares of their sum, in nats. */
+/** The entropy of scores taken as shares of their sum, in nats. */
 function entropy(scores: Float32Array): number {
   let sum = 0;
   for (const x of scores) sum += Math.max(0, x);

@@ -3,7 +3,7 @@ import { apportion } from "../budgets/apportion.ts";
 import type { BudgetPolicy } from "../budgets/budget.ts";
 import { ofMethod, type Wrapper } from "../wrapper.ts";
 
-/** For whoever cannot hold heads of different lengths. */
+/** Equal heads in each layer, for engines that cannot hold heads of different lengths. */
 export const perLayer: Wrapper = {
   summary: "the same budget for all heads of a layer",
   standing: "research",

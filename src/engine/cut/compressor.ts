@@ -51,7 +51,7 @@ interface TargetState {
 /** Cuts layer after layer to its budget: evidence, rankings, selection per kv head, and caches of just that size. */
 export class Compressor {
   readonly #states: readonly TargetState[];
-  /** By RoPE: the mean rotation of the positions to come. */
+  /** For each RoPE, the mean rotation of the positions to come. */
   readonly #rotations = new Map<ModelLayer["rope"], Float32Array>();
 
   constructor(private readonly job: CompressorJob) {

@@ -13,7 +13,7 @@ const SCRIPT = import.meta.url.endsWith(".js")
   ? new URL("./rank-worker.js", import.meta.url)
   : undefined;
 
-/** Of the process: one job at a time, as prefills are cut a layer at a time. */
+/** The worker of this process. It takes one job at a time, as prefills are cut a layer at a time. */
 const queue = pLimit(1);
 let thread: Worker | undefined;
 

@@ -27,7 +27,7 @@ interface RankedCache {
 }
 
 /**
- * Compresses again while decoding, every so many tokens, so that the cache keeps its size however long the
+ * Compresses again while decoding, every N tokens, so that the cache keeps its size however long the
  * output. The queries of the last decoded tokens are kept for that.
  */
 export class Recompression extends NativeOwner {
@@ -62,9 +62,9 @@ export class Recompression extends NativeOwner {
   }
 
   /**
-   * Begins anew after a prompt: queries decoded before saw another cache.
+   * Starts over after a prompt: the queries decoded before it saw another cache.
    *
-   * @param cut whether the prompt's tokens were divided over the heads anew
+   * @param cut whether the prompt's tokens were divided over the heads again
    */
   begin(cache: KvCache, received: Received, cut: boolean): void {
     this.#startCounting(received);
@@ -85,7 +85,7 @@ export class Recompression extends NativeOwner {
     this.#keptOrder = [];
   }
 
-  /** Whether it is time to compress. */
+  /** Whether enough tokens were decoded to compress again. */
   get due(): boolean {
     return this.ring.count - this.#before >= this.#every;
   }

@@ -20,12 +20,12 @@ interface Inputs {
   /** i32 [n] */
   readonly positions: Tensor;
   readonly table: Tensor;
-  /** By RoPE: f32 [headDim, 1, n], of (1, 0) pairs. */
+  /** Pairs (1, 0) for each RoPE, to be rotated: f32 [headDim, 1, n]. */
   readonly pairs: ReadonlyMap<RopeParameters, Tensor>;
 }
 
 /**
- * Decoding with our own kernels, for up to so many sequences: one graph, in which a node a layer rotates, appends and
+ * Decodes with our own kernels, for up to `columns` sequences: one graph, in which a node a layer rotates, appends and
  * attends for all of them. Its inputs say who is there and where their caches lie, so it is built once, whoever comes and
  * goes; what it computes for one does not depend on the others.
  */
@@ -34,6 +34,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
   readonly #graph: LastingGraph<Tensor>;
   readonly #buffer: TensorBuffer;
   readonly #segments: SegmentTable;
+  readonly #kinds: readonly LayerKind[];
   /** Tokens, or hidden states. */
   readonly #input: Int32Array | Float32Array;
   readonly #positions: Int32Array;
@@ -50,6 +51,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     const { device, embeds } = stage;
     const layers = this.#layers;
     this.#segments = new SegmentTable(stage, model.layers, columns);
+    this.#kinds = kindsOf(layers);
     const ropes = [...new Set(layers.map(({ rope }) => rope))];
     const shapes = ropes.map((rope) => layers.find((layer) => layer.rope === rope) as ModelLayer);
     const i32 = (n: number) => ({ type: TYPES.i32, shape: [n] });
@@ -111,8 +113,9 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     this.#positions.set(steps.map(({ position }) => position));
     this.#active[0] = steps.length;
     const parts = this.#segments.write(this.#table, steps);
-    const bytes = this.#layers.map((layer, i) => {
-      return decodeOf(layer).workspaceBytes(layer, parts[i] as number);
+    const bytes = this.#kinds.map(({ layer, places }) => {
+      const most = Math.max(...places.map((place) => parts[place] as number));
+      return decodeOf(layer).workspaceBytes(layer, most);
     });
     return Math.max(0, ...bytes);
   }
@@ -170,6 +173,23 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     this.#graph[Symbol.dispose]();
     this.#buffer[Symbol.dispose]();
   }
+}
+
+/** Layers that take workspace alike, by their places in the stage. */
+interface LayerKind {
+  readonly layer: ModelLayer;
+  readonly places: number[];
+}
+
+function kindsOf(layers: readonly ModelLayer[]): LayerKind[] {
+  const kinds = new Map<string, LayerKind>();
+  layers.forEach((layer, place) => {
+    const key = [layer.headDim, layer.nHead, layer.nHeadKv].join();
+    const kind = kinds.get(key);
+    if (kind === undefined) kinds.set(key, { layer, places: [place] });
+    else kind.places.push(place);
+  });
+  return [...kinds.values()];
 }
 
 function decodeOf({ operations }: ModelLayer): DecodeOperation {

@@ -37,7 +37,7 @@ export class MaskedAttention {
   constructor(
     private readonly g: Graph,
     private readonly model: Model,
-    /** Of the layers from `first` on. */
+    /** Caches of the layers from `first` on. */
     private readonly layers: readonly LayerCache[],
     private readonly first: number,
   ) {

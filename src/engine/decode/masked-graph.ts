@@ -28,7 +28,7 @@ interface Parts {
 
 /**
  * Decoding with ggml's operations, of just these sequences: the weights are read once for all, and each attends to its
- * own cache. It is built anew when other sequences come, or when a cache moved to other memory.
+ * own cache. It is rebuilt when other sequences come, or when a cache moved to other memory.
  */
 export class MaskedGraph extends NativeOwner implements DecodeGraph {
   readonly #graph: LastingGraph<Parts>;

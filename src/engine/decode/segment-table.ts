@@ -9,7 +9,7 @@ import type { DecodeStep } from "./sequence.ts";
 /** 32-bit words of a segment and of a column (`pkv_segment` and `pkv_column` of native/src/ops.h). */
 const SEGMENT_WORDS = 6;
 const COLUMN_WORDS = 8;
-/** Of a head: its rows lie in one place. */
+/** Segments of a head: its rows lie in one place. */
 export const SEGMENTS = 1;
 
 /**

@@ -20,7 +20,7 @@ export interface DecodeStep extends Sequence {
 export interface StageData {
   /** Hidden states that the layers before gave, f32 [nEmbd, n]; none where the embeddings are looked up first. */
   readonly input: Float32Array | undefined;
-  /** Of each sequence: receives its hidden state f32 [nEmbd], or at the end its logits f32 [nVocab]. */
+  /** One for each sequence: it receives the hidden state f32 [nEmbd], or at the end its logits f32 [nVocab]. */
   readonly outputs: readonly Float32Array[];
 }
 

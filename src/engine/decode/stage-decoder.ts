@@ -10,7 +10,7 @@ const MASKED_KEPT = 8;
 
 /** Decodes through the layers of one device, and keeps the graphs for it. */
 export class StageDecoder extends NativeOwner {
-  /** By columns: powers of two. */
+  /** Graphs by their number of columns, a power of two. */
   readonly #kernelGraphs = new Map<number, KernelGraph>();
   /** The latest used last. */
   #maskedGraphs: MaskedGraph[] = [];

@@ -4,7 +4,7 @@ import type { Chunk } from "./layer-observer.ts";
 
 /** Attention that tokens receive, gathered chunk by chunk while a layer is computed. */
 export interface Accumulation {
-  /** Only attention from at least so many tokens away counts. */
+  /** Only attention from at least this many tokens away counts. */
   readonly distance: number;
   /** Whether the largest is taken instead of the sum. */
   readonly peaks: boolean;
@@ -58,7 +58,7 @@ export function within(spans: readonly Span[], first: number, n: number): Span[]
   });
 }
 
-/** Of the queries that are summed, how many could add to each of `n` tokens, of which the last `nNew` were asked. */
+/** How many of the summed queries could add to each of `n` tokens, of which the last `nNew` were asked. */
 export function counted(kind: SummedKind, n: number, nNew: number): Float32Array {
   const { distance } = ACCUMULATIONS[kind];
   // Queries asked from each new token on.

@@ -8,7 +8,7 @@ import type { HyperParameters } from "../../models/hyper-parameters.ts";
 import { captureRows } from "./captured-rows.ts";
 import type { Chunk, LayerObserver, ReadLayer } from "./layer-observer.ts";
 
-/** Attention weights are computed in blocks of at most so many bytes. */
+/** Most bytes of attention weights that are computed at once. */
 const BLOCK_BYTES = 32 * 1024 * 1024;
 
 /** What one kv head's query heads attend to. */
@@ -33,7 +33,7 @@ export interface LayerAttention {
   readonly queries: Int32Array;
   /** What a product of a query and a key is multiplied with. */
   readonly scale: number;
-  /** In f32 throughout, whatever the model's own attention is computed with. */
+  /** Attention in f32 throughout, whatever the model's own is computed with. */
   attention(kvHead: number): Promise<HeadAttention>;
   /** Rotated queries: f32 [headDim, queries, group]. */
   asked(kvHead: number): Float32Array;

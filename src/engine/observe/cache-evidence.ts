@@ -87,7 +87,7 @@ export async function cacheEvidence(source: CacheSeen, needs: CacheNeeds): Promi
 interface HeadScores {
   /** [n, group] */
   readonly window: Float32Array | undefined;
-  /** By kind: [n, group]. */
+  /** Sums by kind: [n, group]. */
   readonly sums: readonly (Float32Array | undefined)[];
 }
 

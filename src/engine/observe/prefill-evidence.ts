@@ -27,7 +27,7 @@ export class PrefillEvidence {
 
   constructor(private readonly layer: LayerSeen) {}
 
-  /** As a method with this observation window sees it. */
+  /** The evidence that a method with this observation window sees. */
   observedBy(window: ObservedWindow): LayerEvidence {
     const { il, observation } = this.layer;
     const { headDim, nHead, nHeadKv } = observation.layer.shape;

@@ -12,7 +12,7 @@ import type { Places } from "./visibility.ts";
  * The queries of the last decoded tokens in every layer that methods act on, before rotation, as rows that take turns.
  */
 export class QueryRing extends NativeOwner {
-  /** By layer that methods act on: f32 [headDim · nHead, size]. */
+  /** Queries of each layer that methods act on: f32 [headDim · nHead, size]. */
   readonly #buffers: readonly TensorBuffer[];
   /** Positions of the queries held, and their order, by row. */
   readonly #positions: Int32Array;
@@ -87,7 +87,7 @@ export class QueryRing extends NativeOwner {
     this.#behind = 0;
   }
 
-  /** All tokens moved by so many positions; their order stays. */
+  /** Notes that all tokens moved by this many positions; their order stays. */
   move(by: number): void {
     this.#positions.forEach((p, i) => (this.#positions[i] = p + by));
     this.#behind -= by;
@@ -119,7 +119,7 @@ export class QueryRing extends NativeOwner {
     return { queries: this.model.graph.rotate(g, il, plain, at), places: { positions, order } };
   }
 
-  /** Of a layer, by its place among those that methods act on. */
+  /** The queries of a layer, by its place among those that methods act on. */
   #ring(at: number): Tensor {
     return this.#buffers[at]?.tensors[0] as Tensor;
   }

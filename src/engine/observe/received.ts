@@ -14,12 +14,12 @@ export interface AskedTokens {
   readonly nNew: number;
 }
 
-/** Of one kv head's tokens. */
+/** What the tokens of one kv head received. */
 interface HeadSums {
   readonly n: number;
   /** [n, group] each */
   readonly sums: ReadonlyMap<SummedKind, Float32Array>;
-  /** Of the queries summed, how many could add to each token: [n] each. */
+  /** By kind, how many of the summed queries could add to each token: [n]. */
   readonly counted: ReadonlyMap<SummedKind, Float32Array>;
 }
 
@@ -67,7 +67,7 @@ export class Received {
     return out;
   }
 
-  /** Of the queries summed, how many could add to each of the tokens that a head holds; the last ones are not counted yet. */
+  /** How many of the summed queries could add to each token that a head holds; the last ones are not counted yet. */
   counted(kind: SummedKind, il: number, kvHead: number, asked: AskedTokens): Float32Array {
     const before = this.#layers[il]?.[kvHead]?.counted.get(kind);
     const { distance, share } = ACCUMULATIONS[kind];

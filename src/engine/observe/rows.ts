@@ -64,7 +64,7 @@ export function plainKeys(
   });
 }
 
-/** As many heads at a time as a graph holds: a long prompt's keys in f32 take twice the scratch. */
+/** Reads as many heads at a time as a graph holds: a long prompt's keys in f32 take twice the scratch. */
 async function perHead<T extends HeadPlace>(
   heads: readonly T[],
   headDim: number,

@@ -28,7 +28,7 @@ const BLOCK_BYTES = 16 * 1024 * 1024;
  * or in nodes beside it; with ggml's operations it is computed after each chunk.
  */
 export class Sums extends NativeOwner implements LayerObserver {
-  /** By kind, each row of the scratch: f32 [rows, nHead]. */
+  /** Sums by kind, for each row of the scratch: f32 [rows, nHead]. */
   readonly #received: ReadonlyMap<AccumulatedKind, Tensor>;
   /** The queries of the chunk at hand, f32 [headDim, chunk, nHead], where ggml sums their attention afterwards. */
   readonly #queries: Tensor | undefined;

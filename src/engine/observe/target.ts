@@ -28,7 +28,7 @@ export function neededBy({ cut, compression }: PrefillTarget): readonly Evidence
 /** Tokens that are read. */
 export interface PromptLengths {
   readonly prompt: number;
-  /** Of the probe after it: its longest piece, and its last. */
+  /** Tokens of the longest piece of the probe after it, and of its last. */
   readonly probe: number;
   readonly lastPiece: number;
 }

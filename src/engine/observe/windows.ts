@@ -32,7 +32,7 @@ interface Window {
 export class Windows extends NativeOwner implements LayerObserver {
   readonly #windows: readonly Window[];
   readonly #buffers: TensorBuffer[] = [];
-  /** By window and run: [nKv, nHead of the run]. */
+  /** Scores by window and run: [nKv, nHead of the run]. */
   readonly #scores = new Map<string, Float32Array>();
   #layer: ReadLayer | undefined;
 

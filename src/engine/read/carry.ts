@@ -5,14 +5,14 @@ import type { HyperParameters } from "../../models/hyper-parameters.ts";
 import type { Observation } from "../observe/observation.ts";
 import { windowOf, type PrefillTarget, type PromptLengths } from "../observe/target.ts";
 
-/** Of the layers, the share that read all tokens before the others read the carried ones: FastKV's half. */
+/** Share of the layers that read all tokens, before the others read the carried ones: FastKV's half. */
 const READ_IN_FULL = 0.5;
 
 /** Which tokens a prefill carries through its upper layers. */
 export interface Carrying {
   /** The first layer that reads carried tokens alone. */
   readonly from: number;
-  /** Of the prompt's tokens. */
+  /** Positions among the prompt's tokens. */
   readonly share: number;
   /** Whose options choose them. */
   readonly target: PrefillTarget;

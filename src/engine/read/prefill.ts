@@ -31,7 +31,7 @@ export interface PrefillResult {
   readonly logits: Float32Array;
   /** Milliseconds spent on selecting and compacting, all targets together; scores come with the prompt's graphs. */
   readonly compressMs: number;
-  /** Of each target: where its next token stands. */
+  /** For each target, the position of its next token. */
   readonly nextPositions: readonly number[];
 }
 
@@ -60,7 +60,7 @@ export async function prefill(
 export class PrefillRun extends NativeOwner {
   readonly #compressor: Compressor;
   #reading: Reading;
-  /** Of the device that reads now. */
+  /** Memory of the device that reads now. */
   #memory: StageMemory;
   #observers: readonly LayerObserver[] = [];
   #layer: ReadLayer | undefined;
@@ -134,7 +134,7 @@ export class PrefillRun extends NativeOwner {
   }
 
   /**
-   * Reads a chunk through a layer, and cuts the layer after its last one; then on, until so many milliseconds of
+   * Reads a chunk through a layer, and cuts the layer after its last chunk; then goes on until so many milliseconds of
    * `performance.now()`. The caches are filled with the last step.
    *
    * @returns whether there is more to do

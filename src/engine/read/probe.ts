@@ -11,7 +11,7 @@ List every name, number, code and fact that is stated in the text above.
 Here are all of them:
 1.`;
 const REPLAY = "\n\nRepeat the previous text exactly:\n\n";
-/** A replayed piece repeats so many tokens of the one before, to say where it goes on. */
+/** Tokens of the piece before that a replayed piece repeats, to say where it goes on. */
 const OVERLAP = 8;
 const LEAST_PIECE = 32;
 

@@ -44,7 +44,7 @@ export class Reading extends NativeOwner implements ReadTokens {
     ];
   }
 
-  /** Of a whole prompt. */
+  /** The reading of a whole prompt. */
   static create(input: ReadingInput): Promise<Reading> {
     return Reading.#create(input, carryingOf(input.targets, input.model.hp));
   }

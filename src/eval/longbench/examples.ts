@@ -9,7 +9,7 @@ export interface Example {
   readonly context: string;
   readonly input: string;
   readonly truth: Truth;
-  /** Of the context: words, or characters of Chinese. */
+  /** Length of the context: words, or characters of Chinese. */
   readonly length: number | undefined;
 }
 

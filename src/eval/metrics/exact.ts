@@ -1,6 +1,6 @@
 import { numbers, roundEven, strip } from "./python-text.ts";
 
-/** Of the numbers that a prediction names, the share that is the answer. */
+/** Share of the numbers that a prediction names that are the answer. */
 export function countScore(prediction: string, answer: string): number {
   return shareOf(numbers(prediction), answer);
 }

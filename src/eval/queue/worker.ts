@@ -10,7 +10,7 @@ export interface WorkerOptions {
   /** Milliseconds after which a cell whose worker is silent is given to another. Defaults to 30,000. */
   readonly leaseMs?: number;
   readonly signal?: AbortSignal | undefined;
-  /** Told of each cell that was answered. */
+  /** Called after each cell that was answered. */
   readonly onCell?: (rows: readonly ResultRow[]) => void;
   /** Instead of the engine, in tests. */
   readonly answer?: typeof answerCell;

@@ -14,7 +14,7 @@ export type Pairs = readonly (readonly [number, number])[];
 const DRAWS = 2000;
 
 /**
- * The difference of two averages over tasks, by the paired bootstrap: samples are drawn anew within each task, both
+ * The difference of two averages over tasks, by the paired bootstrap: samples are drawn again within each task, both
  * ways' scores of a sample together, and the middle 95 % of the differences are the interval (Efron's percentiles).
  */
 export function pairedDifference(tasks: readonly Pairs[], draws = DRAWS): Interval {

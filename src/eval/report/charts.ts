@@ -36,7 +36,7 @@ export function scoreCurves(lines: readonly WaySummary[]): Chart {
   };
 }
 
-/** In their order, so that each has one colour in all pictures. */
+/** Methods in their order, so that each has one colour in all pictures. */
 function namesOf(lines: readonly WaySummary[]): string[] {
   return [...new Set(lines.map(({ name }) => name))];
 }

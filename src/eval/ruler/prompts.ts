@@ -9,7 +9,7 @@ export interface RulerPrompts {
   /** `own`, or the file's name. */
   readonly name: string;
   readonly phrases: Phrases;
-  /** Of a task, where it differs from our own. Throws `BAD_FILE` where the file has none. */
+  /** The prompt of a task, where it differs from our own. Throws `BAD_FILE` where the file has none. */
   wording(task: string): Partial<Wording>;
 }
 

@@ -16,7 +16,7 @@ export interface RulerOptions {
   /** The text that needles lie in. */
   readonly haystack: string;
   readonly prompts: RulerPrompts;
-  /** Of `qa_1` and `qa_2`. */
+  /** Questions of `qa_1` and `qa_2`. */
   readonly questions: Readonly<Record<string, readonly Question[]>>;
 }
 
@@ -92,7 +92,7 @@ function put(task: RulerTask, { context, query, answers }: ReturnType<Generator>
 interface Maker {
   readonly make: (size: number) => Put;
   readonly largest: number;
-  /** Where the largest one leaves room. */
+  /** A maker of longer prompts, where the largest size leaves room. */
   readonly beyond: (() => Maker) | undefined;
 }
 

@@ -74,7 +74,7 @@ export function plainWords(random: () => number): Draw {
   return () => plain.pop() as string;
 }
 
-/** In random order (Fisher and Yates); the array itself. */
+/** Puts the array itself into random order (Fisher and Yates). */
 export function shuffled<T>(items: T[], random: () => number): T[] {
   for (let i = items.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));

@@ -4,12 +4,12 @@ import type { QualityMode } from "./mode.ts";
 export interface ResultRow {
   /** `suite/task` */
   readonly task: string;
-  /** Of the task: scores of two versions are not comparable. */
+  /** Version of the task: scores of two versions are not comparable. */
   readonly version: number;
   readonly sample: string;
   /** Whether the question was in the prompt when it was compressed. */
   readonly mode: QualityMode;
-  /** As it was asked for, wrappers included. */
+  /** The method as it was asked for, wrappers included. */
   readonly method: string;
   /** Every resolved option. */
   readonly options: Readonly<Record<string, unknown>>;
@@ -18,7 +18,7 @@ export interface ResultRow {
   /** Names the model's weights and their types. */
   readonly weights: string;
   readonly kernels: string;
-  /** Of the prompt's tokens: SHA-256, 16 digits. */
+  /** SHA-256 of the prompt's tokens, 16 digits. */
   readonly prompt: string;
   /** Whose words the prompt is in. */
   readonly prompts: string;
@@ -32,12 +32,12 @@ export interface ResultRow {
   readonly kv: {
     readonly fullBytes: number;
     readonly bytes: number;
-    /** Of the bytes held, those of the tokens kept: the rest is padding and room for more. */
+    /** Bytes of the tokens kept, among the bytes held: the rest is padding and room for more. */
     readonly keptBytes: number;
     readonly peakBytes: number;
     readonly meanKept: number;
   };
-  /** Of the prompt, which all ways of a sample share, and of the answer. */
+  /** Milliseconds of the prompt, which all ways of a sample share, and of the answer. */
   readonly ms: { readonly prefill: number; readonly decode: number };
 }
 

@@ -23,7 +23,7 @@ export interface RunOptions {
   /** This process's part of the cells: `[i, n]` does every n-th one, from the i-th on, counted from 0. */
   readonly shard?: readonly [number, number];
   readonly signal?: AbortSignal | undefined;
-  /** Told why a cell was left out, where its prompt does not fit or cannot be made. */
+  /** Called with the reason why a cell was left out: its prompt does not fit, or cannot be made. */
   readonly onProblem?: (message: string) => void;
   /** Cells done, of how many; cells that are all there count as done. */
   readonly onCell?: (done: number, total: number) => void;
@@ -79,7 +79,7 @@ export function cellsOf({ samples, modes, shard: [part, parts] = [0, 1] }: RunOp
 export interface Cell extends Omit<Sample, "parts" | "scored">, PromptParts {
   readonly scored: ScoredTask;
   readonly mode: QualityMode;
-  /** Of the prompt's tokens: SHA-256, 16 digits. */
+  /** SHA-256 of the prompt's tokens, 16 digits. */
   readonly prompt: string;
 }
 

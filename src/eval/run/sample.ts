@@ -38,7 +38,7 @@ export interface Sample {
 /** A prompt's text, and where the question begins in it. */
 export interface TextParts {
   readonly text: string;
-  /** Of `text`, at its end. */
+  /** The part of `text`, at its end, that asks. */
   readonly question: string;
 }
 

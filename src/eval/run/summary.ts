@@ -11,7 +11,7 @@ export interface CellSummary {
 
 /** One line of a table: a way to run, over all tasks. */
 export interface WaySummary {
-  /** The method, with what else tells it from the other lines, but for its size. */
+  /** The method, and whatever else but its size tells it from the other lines. */
   readonly name: string;
   readonly method: string;
   /** Tokens kept per layer and kv head; absent of the full cache. */

@@ -63,7 +63,7 @@ export function chooseKernels(choice: string): ChosenKernels {
 export interface KernelInfo {
   /** `ggml`, or the variant of our own kernels. */
   readonly name: string;
-  /** Of the products: with int8, ggml rounds activations of quantized weights to 8 bits, and our kernels those of prompts. */
+  /** Precision of the products: with int8, ggml rounds activations of quantized weights to 8 bits, and our kernels those of prompts. */
   readonly precision: "int8" | "f32" | "bf16";
   /** Why ggml's operations are used. */
   readonly reason?: string;

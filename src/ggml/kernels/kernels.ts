@@ -26,14 +26,14 @@ import {
 import type { KernelStruct } from "./structs.ts";
 import { Workspace } from "./workspace.ts";
 
-/** Rows of weights are read in blocks of so many values. */
+/** Values in a block of weights; rows are read in whole blocks. */
 const BLOCK = 32;
 /** Head sizes are multiples of the widest vector. */
 const HEAD_STEP = 16;
 
 /** What a graph offers to those who add operations of their own. */
 export interface CustomNodes {
-  /** Of a decode step: where it says, i32 [1], how many of its columns are there. */
+  /** In a graph of decode steps: i32 [1], how many of its columns are there. */
   readonly columns?: Pointer | undefined;
   /** Notes what a node needs of the workspace. */
   needWorkspace(bytes: number): void;
@@ -230,7 +230,7 @@ export class Kernels extends NativeOwner {
     return this.#node(g, decode, "pkv_decode_args", args, 0, [headDim * nHead, n], sources);
   }
 
-  /** Bytes of workspace that decoding takes where the heads of all columns have so many parts of `limits.decodePart` keys. */
+  /** Bytes of workspace that decoding takes where the heads of all columns have `parts` parts of `limits.decodePart` keys. */
   decodeBytes({ headDim, nHead, nHeadKv }: HeadsShape, parts: number): number {
     const { decodeWorkspace } = this.#library.functions;
     return decodeWorkspace(this.variant.handle, headDim, parts, nHead / nHeadKv, this.threads);

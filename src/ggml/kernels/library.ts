@@ -16,7 +16,7 @@ export const SELFTEST_OPERATIONS = ["linear", "attention", "decode"] as const;
 /** Largest error of one result over the root mean square of all, by the precision of products. */
 const SELFTEST_LIMIT = { f32: 1e-3, bf16: 0.3, int8: 0.3 };
 
-/** By the products of one multiply-add. */
+/** Precision by the products of one multiply-add. */
 const PRECISIONS = { 1: "f32", 2: "bf16", 4: "int8" } as const;
 
 /** One instruction set's kernels. */

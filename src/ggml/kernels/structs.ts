@@ -53,7 +53,7 @@ export function declareKernelStructs(sums: number): number[] {
   return KERNEL_STRUCTS.map((name) => koffi.sizeof(name));
 }
 
-/** Those that callers fill, in the order of `pkv_limits`. */
+/** Structs that callers fill, in the order of `pkv_limits`. */
 const KERNEL_STRUCTS = [
   "pkv_workspace",
   "pkv_linear_args",

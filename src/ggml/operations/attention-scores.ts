@@ -11,7 +11,7 @@ export interface AttentionScoresInput extends SoftmaxOptions {
   readonly ones: () => Tensor;
   /** Keys that the first query sees besides its own, each later one sees one more; or which ones each of them sees. */
   readonly nPast: number | Visibility;
-  /** Only attention from at least so many tokens away counts; at most `nPast`. Defaults to 0. Not with a visibility. */
+  /** Only attention from at least this many tokens away counts; at most `nPast`. Defaults to 0. Not with a visibility. */
   readonly distance?: number;
   /** The largest is taken instead of the sum. */
   readonly peaks?: boolean;

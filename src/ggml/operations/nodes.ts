@@ -88,7 +88,7 @@ export interface ScoreNode extends SoftmaxOptions {
 export interface KeySums {
   /** f32 [nKv, nHead] */
   readonly into: Tensor;
-  /** Only attention from at least so far away counts. */
+  /** Only attention from at least this far away counts. */
   readonly distance: number;
 }
 
@@ -116,8 +116,8 @@ export interface DecodeInputs {
   readonly qkv: Tensor;
   /** What the tokens' positions do to (1, 0) pairs: f32 [headDim, n]. */
   readonly table: Tensor;
-  /** Of each head: i64 [3, segments, nHeadKv · n]. */
+  /** The segments of each head: i64 [3, segments, nHeadKv · n]. */
   readonly segments: Tensor;
-  /** Of each sequence: i64 [4, n]. */
+  /** The column of each sequence: i64 [4, n]. */
   readonly columns: Tensor;
 }

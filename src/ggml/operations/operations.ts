@@ -14,7 +14,7 @@ import type {
 } from "./nodes.ts";
 
 /**
- * What a layer is computed with, by ggml or by our own kernels: the same, but for the order of sums. A device says which,
+ * What a layer is computed with, by ggml or by our own kernels: both give the same, up to the order of sums. A device says which,
  * once, for heads of a shape.
  */
 export interface Operations {
@@ -48,6 +48,6 @@ export interface DecodeOperation {
   node(g: Graph, inputs: DecodeInputs, shape: HeadsShape & SoftmaxOptions): Tensor;
   /** Keys of a segment that a thread takes at a time. */
   readonly part: number;
-  /** Bytes of workspace that it takes where the heads of all columns have so many parts of `part` keys. */
+  /** Bytes of workspace that a step takes where the heads of all columns have `parts` parts of `part` keys. */
   workspaceBytes(shape: HeadsShape, parts: number): number;
 }

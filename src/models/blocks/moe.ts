@@ -41,7 +41,7 @@ export function moeFfn(g: Graph, x: Tensor, w: MoeWeights, s: FeedForwardShape):
   return s.nExpertUsed === 1 ? g.contiguous(total) : total;
 }
 
-/** In f32 always. ggml may sum several columns in another order than one: where that must not be, ours are taken. */
+/** Router logits, always in f32. ggml may sum several columns in another order than one; where that must not be, our kernels compute them. */
 function routed(g: Graph, router: Weight, x: Tensor): Tensor {
   return g.columns === undefined ? g.mulMat(router.weight, x) : linear(g, router, x);
 }

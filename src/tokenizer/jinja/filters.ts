@@ -135,7 +135,7 @@ function rounded(x: number, precision: number): number {
   return /^50*$/.test(digits.slice(precision)) ? even : Number(x.toFixed(Math.min(100, precision)));
 }
 
-/** Of a text in characters, as Python counts them. */
+/** The length of a text in characters, as Python counts them. */
 function lengthOf(value: Value): Value {
   return wholeValue(value.type === "UndefinedValue" ? 0 : itemsOf(value, textValue).length);
 }
@@ -160,7 +160,7 @@ function best(value: Value, args: Arguments, sign: 1 | -1): Value {
   );
 }
 
-/** As Jinja compares: numbers by value, texts whatever their case. */
+/** Compares as Jinja does: numbers by value, texts without regard to case. */
 function compare(a: Value, b: Value): number {
   if (isText(a) && isText(b)) {
     const [x, y] = [a.value.toLowerCase(), b.value.toLowerCase()];

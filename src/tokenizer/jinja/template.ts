@@ -72,7 +72,7 @@ function range(first: number, end?: number, step = 1): number[] {
   return Array.from({ length: n }, (_, i) => from + i * step);
 }
 
-/** As Jinja's sandbox has it. */
+/** The largest range that Jinja's sandbox makes. */
 const MOST_ROUNDS = 100_000;
 
 const FUNCTIONS: Readonly<Record<string, Value>> = {
