@@ -2,7 +2,8 @@ import type { Command } from "commander";
 import { Interrupt } from "./interrupt.ts";
 import type { Foresight } from "../compression/budgets/expected.ts";
 import { PyramidKVError } from "../errors.ts";
-import { effectiveOptions, isEndless } from "../compression/resolve.ts";
+import { isEndless } from "../compression/budgets/expected.ts";
+import { effectiveOptions } from "../compression/resolve.ts";
 import { longbenchRates } from "../plan/longbench.ts";
 import type { MemoryPlan } from "../plan/memory.ts";
 import { PUBLISHED, WEIGHT_TYPES } from "../plan/model-shape.ts";
@@ -175,7 +176,7 @@ function verdict({ model, setting, compressed, full, fit }: Plan, place: string)
   const { context, compression } = setting;
   const { name } = compression.method;
   const { nCtx } = model;
-  const newTokens = isEndless(compression, nCtx) ? 0 : setting.newTokens;
+  const newTokens = isEndless(compression, model) ? 0 : setting.newTokens;
   if (context + newTokens > nCtx) {
     return `The model's context is ${nCtx} tokens: a prompt of ${context}${newTokens > 0 ? ` and an answer of ${newTokens}` : ""} will be refused.`;
   }

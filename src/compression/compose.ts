@@ -24,6 +24,12 @@ export interface Known {
  * budget has divided
  */
 export function composeRecipe(text: string, knowledge: Known = {}): Recipe {
+  const recipe = composed(text, knowledge);
+  requireTogether(recipe);
+  return recipe;
+}
+
+function composed(text: string, knowledge: Known): Recipe {
   const match = PART.exec(text.trim());
   if (match === null) {
     const method = methodNamed(text.trim());
@@ -45,8 +51,7 @@ export function composeRecipe(text: string, knowledge: Known = {}): Recipe {
     throw new PyramidKVError("USAGE", `${name} divides the budget, which was given: leave one out`);
   }
   const within = wrapper.ignoresProfile === true ? { ...knowledge, profile: undefined } : knowledge;
-  const wrapped = wrapper.wrap(composeRecipe(inner, within), value);
-  requireTogether(wrapped);
+  const wrapped = wrapper.wrap(composed(inner, within), value);
   return { ...wrapped, method: { ...wrapped.method, name: text.trim() } };
 }
 

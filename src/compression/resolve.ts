@@ -122,14 +122,6 @@ export function effectiveOptions({ method, options }: Compression): Partial<Reso
   return Object.fromEntries(method.options.map((name) => [name, options[name]]));
 }
 
-/** Whether tokens move back as they are evicted, so that a context of `nCtx` tokens never fills while decoding. */
-export function isEndless(
-  { recipe, options }: Pick<Compression, "recipe" | "options">,
-  nCtx: number,
-): boolean {
-  return recipe.rerotates === true && options.kvSize + (recipe.every ?? Infinity) < nCtx;
-}
-
 /** Tokens that a head keeps whatever their scores: the sinks and the window, as far as the method has them. */
 export function forcedTokens({ method, options }: Pick<Compression, "method" | "options">): number {
   return forcedNames(method).reduce((sum, name) => sum + options[name], 0);

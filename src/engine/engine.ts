@@ -118,8 +118,10 @@ export class Engine implements AsyncDisposable {
       Model.load(placedOn(device), file, { onProgress: report("load"), signal }),
       Tokenizer.load(file),
     ]);
-    const isWanted = signal?.aborted !== true;
-    if (tokenizer.status === "fulfilled" && model.status === "fulfilled" && isWanted) {
+    try {
+      throwIfAborted(signal);
+      if (model.status === "rejected") throw withPath(path, model.reason);
+      if (tokenizer.status === "rejected") throw withPath(path, tokenizer.reason);
       const parts = { device, model: model.value, tokenizer: tokenizer.value };
       const info = kernelInfo(chosen);
       const identity = await fingerprint(file);
@@ -131,13 +133,12 @@ export class Engine implements AsyncDisposable {
         onWarning(warning);
       }
       return new Engine(parts, chunkTokens, info, identified, performance.now() - started);
+    } catch (error) {
+      if (tokenizer.status === "fulfilled") tokenizer.value?.[Symbol.dispose]();
+      if (model.status === "fulfilled") model.value[Symbol.dispose]();
+      device[Symbol.dispose]();
+      throw error;
     }
-    if (tokenizer.status === "fulfilled") tokenizer.value?.[Symbol.dispose]();
-    if (model.status === "fulfilled") model.value[Symbol.dispose]();
-    device[Symbol.dispose]();
-    throwIfAborted(signal);
-    const failed = model.status === "rejected" ? model : (tokenizer as PromiseRejectedResult);
-    throw withPath(path, failed.reason);
   }
 
   /** The model's numbers: layers, heads, context and the like. */

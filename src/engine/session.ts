@@ -1,5 +1,6 @@
 import pLimit from "p-limit";
-import { isEndless, type Compression } from "../compression/resolve.ts";
+import { isEndless } from "../compression/budgets/expected.ts";
+import type { Compression } from "../compression/resolve.ts";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import { canGrow, grow } from "../kvcache/grow.ts";
 import { ROOM_AT_START } from "../kvcache/padding.ts";
@@ -59,6 +60,8 @@ export class Session implements Disposable {
   /** @internal */
   readonly memory: SessionMemory;
   readonly compression: Compression;
+  /** Whether tokens move back as they are evicted, so that the context never fills while decoding. */
+  readonly endless: boolean;
   readonly timings = new SessionTimings();
   readonly #parts: SessionParts;
   readonly #queue = pLimit(1);
@@ -75,6 +78,7 @@ export class Session implements Disposable {
     this.#parts = parts;
     this.compression = parts.compression;
     const { model, compression, kvFormat, onFree } = parts;
+    this.endless = isEndless(compression, model.hp);
     const recompresses = compression.recipe.every !== undefined;
     this.memory = new SessionMemory(
       new KvCache(model.hp, kvFormat),
@@ -106,11 +110,6 @@ export class Session implements Disposable {
   /** Tokens that the context still has room for. */
   get room(): number {
     return this.endless ? Infinity : this.contextSize - this.#nPast;
-  }
-
-  /** Whether tokens move back as they are evicted, so that the context never fills while decoding. */
-  get endless(): boolean {
-    return isEndless(this.compression, this.contextSize);
   }
 
   /** Logits after the newest token, f32 [nVocab]. Overwritten by the next step. */
@@ -364,7 +363,7 @@ export class Session implements Disposable {
     for (const batch of this.#growBatches()) {
       const layers = batch.map((il) => this.cache.layers[il] as LayerCache);
       const larger = await grow(layers);
-      batch.forEach((il, i) => this.cache.setLayer(il, larger[i] as LayerCache));
+      this.cache.setLayers(new Map(batch.map((il, i) => [il, larger[i] as LayerCache])));
     }
   }
 

@@ -9,7 +9,7 @@ import { needleNumber } from "./needle/facts.ts";
 import { needleText } from "./needle/prompt.ts";
 import type { Way } from "./run/run.ts";
 import { characterBefore, chatParts, joined } from "./run/sample.ts";
-import { answerText, openSessions } from "../measure/read-together.ts";
+import { answerText, openSession, sharingPrefill } from "../measure/read-together.ts";
 
 export interface LongOptions {
   readonly haystack: string;
@@ -71,14 +71,20 @@ async function writeOnce(
   const haystack = o.haystack.slice(start) + o.haystack.slice(0, start);
   const request = { ...needle, question: REQUEST };
   const text = needleText(engine.tokenizer, haystack, request, o.length, 0.5);
-  const create = () => rows.flatMap(({ way }) => openSessions(engine, way, 1));
   // One of each follows the full cache's output, the other one writes its own.
-  const [followers, writers] = [create(), create()] as const;
-  const [full] = followers as [Session];
+  const [followers, writers]: [Session[], Session[]] = [[], []];
   try {
+    for (const { way } of rows) {
+      for (const sessions of [followers, writers]) sessions.push(openSession(engine, way));
+    }
+    const [full] = followers as [Session];
     const options = o.signal === undefined ? {} : { signal: o.signal };
     const prompt = joined(chatParts(engine.tokenizer, text, REQUEST));
-    await engine.prefillTogether([...followers, ...writers], prompt, options);
+    const ways = rows.map(({ way }, r) => ({ options: way, r }));
+    for (const group of sharingPrefill(engine, ways)) {
+      const sessions = group.flatMap(({ r }) => [followers[r], writers[r]] as [Session, Session]);
+      await engine.prefillTogether(sessions, prompt, options);
+    }
     const steps = rows.map((): Nearness[] => []);
     const written = rows.map((): number[] => []);
     for (let step = 0; step < o.tokens; step++) {

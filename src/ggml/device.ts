@@ -182,10 +182,15 @@ export class Device extends NativeOwner {
     await this.#queue(() => undefined);
   }
 
-  protected release(): void {
-    if (this.#queue.activeCount > 0) {
+  /** @throws `BUSY` while a graph runs; it can be disposed afterwards */
+  override [Symbol.dispose](): void {
+    if (!this.disposed && this.#queue.activeCount > 0) {
       throw new PyramidKVError("BUSY", "the device was disposed while a graph was running");
     }
+    super[Symbol.dispose]();
+  }
+
+  protected release(): void {
     this.#allocator[Symbol.dispose]();
     this.#kernels?.[Symbol.dispose]();
     this.#backend[Symbol.dispose]();

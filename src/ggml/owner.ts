@@ -24,3 +24,15 @@ export abstract class NativeOwner implements Disposable {
     this.release();
   }
 }
+
+/** What all of these make; where one fails, what was made before it is freed. */
+export function allOrNone<T extends Disposable>(makers: readonly (() => T)[]): T[] {
+  const made: T[] = [];
+  try {
+    for (const make of makers) made.push(make());
+    return made;
+  } catch (error) {
+    for (const one of made) one[Symbol.dispose]();
+    throw error;
+  }
+}

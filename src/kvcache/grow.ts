@@ -1,4 +1,5 @@
 import type { InputGraph } from "../ggml/input-graph.ts";
+import { allOrNone } from "../ggml/owner.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import { rowBytes } from "../ggml/types.ts";
 import type { HeadCache } from "./head-cache.ts";
@@ -16,7 +17,7 @@ function rowsWanted({ padding, window }: Pick<LayerCache, "padding" | "window">,
 
 /** The same caches in larger memory, all of one device, moved by one graph; the caller frees the old ones. */
 export async function grow(layers: readonly LayerCache[]): Promise<LayerCache[]> {
-  const larger = layers.map(enlarged);
+  const larger = allOrNone(layers.map((layer) => () => enlarged(layer)));
   const nodes = layers.reduce((sum, layer) => sum + 8 * layer.heads.length, 16);
   const copyAll = (g: InputGraph) => {
     layers.forEach((layer, i) => copyRows(g, layer, larger[i] as LayerCache));

@@ -65,13 +65,15 @@ export class KvCache extends NativeOwner {
     for (const layer of this.#staged.splice(0)) this.#free(layer);
   }
 
-  /** Puts a layer in place and frees the one it replaces. */
-  setLayer(il: number, layer: LayerCache): void {
+  /** Puts layers in the places of others, by their number, and frees those: until then all of them are held. */
+  setLayers(layers: ReadonlyMap<number, LayerCache>): void {
     this.assertAlive();
-    this.ledger.add(layer.bytes);
-    const old = this.#layers[il];
-    if (old !== undefined) this.#free(old);
-    this.#layers[il] = layer;
+    for (const layer of layers.values()) this.ledger.add(layer.bytes);
+    for (const [il, layer] of layers) {
+      const old = this.#layers[il];
+      if (old !== undefined) this.#free(old);
+      this.#layers[il] = layer;
+    }
   }
 
   /** Frees every layer. */

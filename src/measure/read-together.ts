@@ -12,9 +12,10 @@ export function sharingPrefill<T extends { readonly options: SessionOptions }>(
   ways: readonly T[],
 ): T[][] {
   const groups = new Map<string, T[]>();
-  for (const way of ways) {
+  for (const [i, way] of ways.entries()) {
     const { probe, carries } = sessionCompression(way.options, engine.profile).recipe;
-    const key = `${probe ?? ""} ${carries ?? ""}`;
+    // Which tokens are carried depends on the method's options, and on whether its size cuts this prompt at all.
+    const key = carries === undefined ? `probe ${probe ?? ""}` : `way ${i}`;
     groups.set(key, [...(groups.get(key) ?? []), way]);
   }
   return [...groups.values()];
@@ -46,8 +47,13 @@ export async function readTogether<T extends { readonly options: SessionOptions 
 ): Promise<void> {
   const groups = sharingPrefill(engine, ways);
   for (const [i, group] of groups.entries()) {
-    const opened = group.map((way) => ({ way, sessions: openSessions(engine, way.options, n) }));
+    const opened: { way: T; sessions: Session[] }[] = [];
     try {
+      for (const way of group) {
+        const sessions: Session[] = [];
+        opened.push({ way, sessions });
+        for (let s = 0; s < n; s++) sessions.push(openSession(engine, way.options));
+      }
       const started = performance.now();
       const sessions = opened.flatMap(({ sessions }) => sessions);
       await engine.prefillTogether(sessions, prompt, {
@@ -66,8 +72,8 @@ export async function readTogether<T extends { readonly options: SessionOptions 
   }
 }
 
-export function openSessions(engine: Engine, options: SessionOptions, n: number): Session[] {
-  return Array.from({ length: n }, () => engine.createSession({ ...options, kvLimit: NO_LIMIT }));
+export function openSession(engine: Engine, options: SessionOptions): Session {
+  return engine.createSession({ ...options, kvLimit: NO_LIMIT });
 }
 
 export interface AnswerLimits {

@@ -11,7 +11,7 @@ export interface FeedForwardShape {
   readonly nExpertUsed: number;
 }
 
-/** The numbers of one layer: layers of a model may differ in all of them. */
+/** The numbers of one layer. In their heads, only layers with a sliding window may differ from the others. */
 export interface LayerShape {
   readonly nHead: number;
   readonly nHeadKv: number;

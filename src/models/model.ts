@@ -55,9 +55,9 @@ export class Model extends NativeOwner {
     this.warnings = warnings;
   }
 
-  /** Whether operations of ours are used in every layer. */
+  /** Whether the heads of every layer are computed by operations of ours. */
   get hasKernels(): boolean {
-    return this.layers.every(({ device }) => device.hasKernels);
+    return this.layers.every(({ operations }) => operations.decode !== undefined);
   }
 
   get weightBytes(): number {
@@ -70,8 +70,8 @@ export class Model extends NativeOwner {
     const architecture = architectureOf(file.metadata);
     const hp = architecture.hyperParameters(file.metadata);
     const plan = planWeights(architecture, hp, file.tensors);
-    const store = await WeightStore.load(placement, file, plan, hp.nLayer, options);
     const warnings = ignoredKeys(file.metadata, hp);
+    const store = await WeightStore.load(placement, file, plan, hp.nLayer, options);
     return new Model(placement, hp, architecture.graph(hp, store.weights), store, warnings);
   }
 

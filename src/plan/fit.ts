@@ -1,4 +1,4 @@
-import { isEndless } from "../compression/resolve.ts";
+import { isEndless } from "../compression/budgets/expected.ts";
 import { planMemory, type PlanSetting } from "./memory.ts";
 import type { ModelShape } from "./model-shape.ts";
 
@@ -26,7 +26,7 @@ export function fitInto(memory: number, model: ModelShape, setting: PlanSetting)
   /** The engine takes no more than the model's context, the answer included. */
   function largest(fitsIn: (context: number) => boolean): number {
     const { compression, newTokens } = setting;
-    const most = Math.max(0, model.nCtx - (isEndless(compression, model.nCtx) ? 0 : newTokens));
+    const most = Math.max(0, model.nCtx - (isEndless(compression, model) ? 0 : newTokens));
     if (most === 0 || fitsIn(most)) return most;
     let [low, high] = [0, Math.floor(most / STEP)];
     while (low < high) {

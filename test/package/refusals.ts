@@ -57,7 +57,7 @@ export const REFUSALS: Refusal[] = [
     "what cannot be compressed while decoding",
     ["generate", "--prompt", "a", "--method", "every:8(kvzip)"],
     2,
-    /kvzip cannot compress while decoding/,
+    /kvzip\) cannot compress while decoding/,
   ],
   ["a size of no unit", ["generate", "--prompt", "a", "--kv-bytes", "4lots"], 2, /"4lots" is not/],
   [

@@ -32,3 +32,26 @@ export function expectedBudgets(
   const tokens = budgets.map((layer) => layer.map((n) => Math.min(n, nTokens)));
   return { tokens, foresight: budget.kind === "split" ? "even" : "known" };
 }
+
+/** Of a model, what says how long a context can be. */
+interface ContextShape {
+  /** Layers that methods act on. */
+  readonly compressible: readonly number[];
+  readonly nHeadKv: number;
+  readonly nCtx: number;
+}
+
+/**
+ * Whether tokens move back as they are evicted, so that the context never fills while decoding: the longest head must
+ * be cut before it is full.
+ */
+export function isEndless(
+  compression: Compression,
+  { compressible, nHeadKv, nCtx }: ContextShape,
+): boolean {
+  const { rerotates, every } = compression.recipe;
+  if (rerotates !== true || every === undefined) return false;
+  const shape = { nLayer: compressible.length, nHeadKv, nTokens: nCtx };
+  const { tokens } = expectedBudgets(compression, shape);
+  return Math.max(...tokens.flat()) + every < nCtx;
+}

@@ -95,17 +95,18 @@ export class Compressor {
     const { il, scratch } = layer;
     const { samples } = observation;
     const needs = new Set(targets.flatMap(neededBy));
-    const heads = Array.from({ length: layer.shape.nHeadKv }, (_, h) => ({
-      row: scratch.row(h),
-      length: scratch.runOf(h).nPast + lengths.prompt,
-      positions: this.#positions(il, h, tokens),
-    }));
+    const heads = () =>
+      Array.from({ length: layer.shape.nHeadKv }, (_, h) => ({
+        row: scratch.row(h),
+        length: scratch.runOf(h).nPast + lengths.prompt,
+        positions: this.#positions(il, h, tokens),
+      }));
     return new PrefillEvidence({
       il: model.hp.compressible.indexOf(il),
       observation,
       nPrompt: lengths.prompt,
       futureRotation: needs.has("queries") ? await this.#futureRotation(il) : undefined,
-      plainKeys: needs.has("plain-keys") ? await plainKeys(model, il, scratch, heads) : undefined,
+      plainKeys: needs.has("plain-keys") ? await plainKeys(model, il, scratch, heads()) : undefined,
       outputErrors: samples && (await outputErrors({ model, samples, layer })),
     });
   }

@@ -357,6 +357,29 @@ describe.each(KERNELS)("with %s", (kernels) => {
       await expect(answer.next()).rejects.toThrow(/exceed the model's context of 128/);
     }));
 
+  it.each([
+    ["streaming-llm", 64, true],
+    ["pyramidkv", 40, true],
+    // Its first layer keeps more than the context holds.
+    ["pyramidkv", 80, false],
+    ["streaming-llm", 120, false],
+  ] as const)("%s at %i never fills the context: %s", (method, kvSize, endless) =>
+    withEngine(kernels, 128, async (engine) => {
+      const name = `every:${EVERY}(rerotate(${method}))`;
+      using session = engine.createSession({ method: name, kvSize });
+      expect(session.endless).toBe(endless);
+      await session.prefill(randomTokens(60));
+      const answer = session.generate({ maxTokens: 300, ignoreEndOfText: true });
+      if (!endless) {
+        await expect(answer.next()).rejects.toThrow(/exceed the model's context of 128/);
+        return;
+      }
+      let pieces = 0;
+      for await (const _ of answer) pieces++;
+      expect(pieces).toBe(300);
+    }),
+  );
+
   it("moved tokens answer as if they had always stood there", () =>
     withEngine(kernels, 2048, async (engine) => {
       // All but the first 20 tokens are kept: in layer 0, keys and values depend on token and position alone.

@@ -178,7 +178,7 @@ export class Recompression extends NativeOwner {
     const positions = layer.positions(h);
     const kept = this.#keptOrder[at]?.[h];
     if (kept === undefined) return { positions, order: positions };
-    return { positions, order: positions.map((p, i) => kept[i] ?? p + this.ring.behind) };
+    return { positions, order: positions.map((p, i) => kept[i] ?? p + this.ring.ahead) };
   }
 
   /** Where decoded tokens do not show what budgets follow, they stay as the prompt's. */

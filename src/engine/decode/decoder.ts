@@ -35,8 +35,8 @@ export class Decoder extends NativeOwner {
   }
 
   /** One step of all of them, a token each; nobody else uses them meanwhile. */
-  step(members: readonly Decoding[], tokens: readonly number[]): Promise<void> {
-    return this.#queue(async () => {
+  async step(members: readonly Decoding[], tokens: readonly number[]): Promise<void> {
+    const { started, computeMs } = await this.#queue(async () => {
       this.assertAlive();
       const started = performance.now();
       const steps: DecodeStep[] = [];
@@ -47,8 +47,10 @@ export class Decoder extends NativeOwner {
       // All have their token, whatever happens to one of them from here on.
       steps.forEach(noteAppended);
       for (const member of members) member.stepped();
-      for (const member of members) await member.endStep(started, computeMs);
+      return { started, computeMs };
     });
+    // Others may decode while these are compressed again.
+    for (const member of members) await member.endStep(started, computeMs);
   }
 
   /** @returns milliseconds spent inside ggml */

@@ -11,7 +11,7 @@ import { unitPairs } from "../../models/blocks/rope.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import type { Stage } from "../../models/placement.ts";
 import { SEGMENTS, SegmentTable } from "./segment-table.ts";
-import type { DecodeGraph, DecodeStep, Sequence, StageData } from "./sequence.ts";
+import type { DecodeGraph, DecodeStep, StageData } from "./sequence.ts";
 
 /** How a graph's memory is divided: its inputs, which are written before every step. */
 interface Inputs {
@@ -69,31 +69,27 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
       Tensor,
       ...Tensor[],
     ];
-    this.#table = new Uint32Array(...this.#words(0));
-    this.#input = new (embeds ? Int32Array : Float32Array)(...this.#words(1));
-    this.#positions = new Int32Array(...this.#words(2));
-    this.#active = new Int32Array(...this.#words(3));
-    shapes.forEach((layer, i) => {
-      new Float32Array(...this.#words(4 + i)).set(unitPairs(layer, columns));
-    });
-    const inputs: Inputs = {
-      input,
-      positions,
-      table,
-      pairs: new Map(ropes.map((rope, i) => [rope, pairs[i] as Tensor])),
-    };
-    const nodes = layers.reduce((sum, { ffn }) => sum + 64 + 4 * ffn.nExpertUsed, 128);
-    const counted = BigInt(hostAddress(active)) as Pointer;
     try {
+      this.#table = new Uint32Array(...this.#words(0));
+      this.#input = new (embeds ? Int32Array : Float32Array)(...this.#words(1));
+      this.#positions = new Int32Array(...this.#words(2));
+      this.#active = new Int32Array(...this.#words(3));
+      shapes.forEach((layer, i) => {
+        new Float32Array(...this.#words(4 + i)).set(unitPairs(layer, columns));
+      });
+      const inputs: Inputs = {
+        input,
+        positions,
+        table,
+        pairs: new Map(ropes.map((rope, i) => [rope, pairs[i] as Tensor])),
+      };
+      const nodes = layers.reduce((sum, { ffn }) => sum + 64 + 4 * ffn.nExpertUsed, 128);
+      const counted = BigInt(hostAddress(active)) as Pointer;
       this.#graph = device.lasting((g) => this.#build(g, inputs), nodes, counted);
     } catch (error) {
       this.#buffer[Symbol.dispose]();
       throw error;
     }
-  }
-
-  fits(sequences: readonly Sequence[]): boolean {
-    return sequences.length <= this.columns;
   }
 
   async step(steps: readonly DecodeStep[], { input, outputs }: StageData): Promise<number> {

@@ -1,11 +1,12 @@
 import type { Graph } from "../../ggml/graph.ts";
+import { ggmlOperations } from "../../ggml/operations/ggml.ts";
+import type { QueryKeyValue } from "../../ggml/operations/nodes.ts";
 import { writeInput, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { rowBytes, TYPES } from "../../ggml/types.ts";
 import { hadamardMatrix } from "../../kvcache/kv-format.ts";
 import { slidOut, type HeadGroup, type LayerCache } from "../../kvcache/layer-cache.ts";
 import { attention, type KvGroup } from "../../models/blocks/attention.ts";
 import { MASKED, VISIBLE } from "../../models/blocks/masks.ts";
-import type { QueryKeyValue } from "../../ggml/operations/nodes.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 
 /** A stretch of the packed mask: groups of equal length and capacity share one. */
@@ -83,7 +84,8 @@ export class MaskedAttention {
     g.expand(g.setRows(layer.v, transformed(perHead(qkv.v)), rows));
     const groups = layer.groups().map((group) => this.#kvGroup(layer, group));
     const q = transformed(graph.rotate(g, il, qkv.q, this.#position));
-    const attended = attention(g, q, groups, { ...shape, n: 1 });
+    // Ours would read rows that the mask hides, and all rows as f16.
+    const attended = attention(g, q, groups, { ...shape, n: 1, operations: ggmlOperations });
     if (matrix === undefined) return attended;
     return g.reshape(transformed(g.reshape(attended, headDim, nHead)), headDim * nHead, 1);
   }

@@ -26,8 +26,6 @@ export interface StageData {
 
 /** Computes some layers of a step: each token is written behind its sequence's cache, and attends to that. */
 export interface DecodeGraph extends Disposable {
-  /** Whether it can compute a step of these sequences. */
-  fits(sequences: readonly Sequence[]): boolean;
   /** @returns milliseconds spent inside ggml */
   step(steps: readonly DecodeStep[], data: StageData): Promise<number>;
 }

@@ -35,10 +35,20 @@ export class Observation extends NativeOwner implements LayerObserver {
     const { hp } = model;
     const needs = new Set<EvidenceKind>(targets.flatMap(neededBy));
     const kinds = (Object.keys(ACCUMULATIONS) as AccumulatedKind[]).filter((k) => needs.has(k));
-    this.windows = new Windows(device, hp, targets, size.lengths);
-    this.sums = new Sums(device, model, kinds, size);
-    if (needs.has("queries")) this.querySums = new QuerySums(device, hp);
-    if (needs.has("outputs")) this.samples = new Samples(device, hp, size.lengths.prompt);
+    const made: Disposable[] = [];
+    const keep = <T extends Disposable>(part: T): T => {
+      made.push(part);
+      return part;
+    };
+    try {
+      this.windows = keep(new Windows(device, hp, targets, size.lengths));
+      this.sums = keep(new Sums(device, model, kinds, size));
+      if (needs.has("queries")) this.querySums = keep(new QuerySums(device, hp));
+      if (needs.has("outputs")) this.samples = keep(new Samples(device, hp, size.lengths.prompt));
+    } catch (error) {
+      for (const part of made) part[Symbol.dispose]();
+      throw error;
+    }
   }
 
   begin(layer: ReadLayer): void {

@@ -1,7 +1,7 @@
 import { PyramidKVError } from "../../errors.ts";
 import type { InputGraph } from "../../ggml/input-graph.ts";
 import type { Graph } from "../../ggml/graph.ts";
-import { NativeOwner } from "../../ggml/owner.ts";
+import { allOrNone, NativeOwner } from "../../ggml/owner.ts";
 import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
 import { hostAddress, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
@@ -17,8 +17,8 @@ export class QueryRing extends NativeOwner {
   /** Positions of the queries held, and their order, by row. */
   readonly #positions: Int32Array;
   readonly #order: Int32Array;
-  /** What later tokens' places in order are behind their positions. */
-  #behind = 0;
+  /** How far the order of later tokens is ahead of their positions. */
+  #ahead = 0;
   #count = 0;
   readonly #addresses: number[] = [];
 
@@ -32,8 +32,8 @@ export class QueryRing extends NativeOwner {
     this.#order = new Int32Array(size);
     const { compressible, headDim, nHead } = model.hp;
     const spec = { type: TYPES.f32, shape: [headDim * nHead, size] };
-    this.#buffers = compressible.map((il) =>
-      (model.layers[il] as ModelLayer).device.allocate([spec]),
+    this.#buffers = allOrNone(
+      compressible.map((il) => () => (model.layers[il] as ModelLayer).device.allocate([spec])),
     );
   }
 
@@ -52,9 +52,9 @@ export class QueryRing extends NativeOwner {
     return this.#count % this.size;
   }
 
-  /** What the order of later tokens is ahead of their positions. */
-  get behind(): number {
-    return this.#behind;
+  /** How far the order of later tokens is ahead of their positions. */
+  get ahead(): number {
+    return this.#ahead;
   }
 
   /** Where the next token's query of a layer is written to in the host's memory; 0 where the layer keeps none. */
@@ -78,19 +78,19 @@ export class QueryRing extends NativeOwner {
   /** Notes that a step wrote its queries. */
   stepped(position: number): void {
     this.#positions[this.nextRow] = position;
-    this.#order[this.nextRow] = position + this.#behind;
+    this.#order[this.nextRow] = position + this.#ahead;
     this.#count++;
   }
 
   clear(): void {
     this.#count = 0;
-    this.#behind = 0;
+    this.#ahead = 0;
   }
 
   /** Notes that all tokens moved by this many positions; their order stays. */
   move(by: number): void {
     this.#positions.forEach((p, i) => (this.#positions[i] = p + by));
-    this.#behind -= by;
+    this.#ahead -= by;
   }
 
   /**

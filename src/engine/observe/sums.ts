@@ -32,7 +32,7 @@ export class Sums extends NativeOwner implements LayerObserver {
   readonly #received: ReadonlyMap<AccumulatedKind, Tensor>;
   /** The queries of the chunk at hand, f32 [headDim, chunk, nHead], where ggml sums their attention afterwards. */
   readonly #queries: Tensor | undefined;
-  readonly #buffers: TensorBuffer[] = [];
+  readonly #buffer: TensorBuffer | undefined;
   #layer: ReadLayer | undefined;
 
   constructor(
@@ -43,19 +43,16 @@ export class Sums extends NativeOwner implements LayerObserver {
   ) {
     super();
     const { headDim, nHead, compressible } = hp;
-    const allocate = (...shape: number[]): Tensor => {
-      const spec = { type: TYPES.f32, shape };
-      const buffer = device.allocate([spec]);
-      this.#buffers.push(buffer);
-      return buffer.tensors[0] as Tensor;
-    };
-    this.#received = new Map(kinds.map((kind) => [kind, allocate(size.rows, nHead)]));
     const { lengths, chunkTokens } = size;
     const gathers = compressible.every((il) => layers[il]?.operations.gather !== undefined);
-    if (kinds.length > 0 && !gathers) {
-      const longest = Math.max(Math.min(lengths.prompt, chunkTokens), lengths.probe);
-      this.#queries = allocate(headDim, longest, nHead);
-    }
+    const longest = Math.max(Math.min(lengths.prompt, chunkTokens), lengths.probe);
+    const shapes = kinds.map(() => [size.rows, nHead]);
+    if (kinds.length > 0 && !gathers) shapes.push([headDim, longest, nHead]);
+    const specs = shapes.map((shape) => ({ type: TYPES.f32, shape }));
+    this.#buffer = specs.length > 0 ? device.allocate(specs) : undefined;
+    const tensors = this.#buffer?.tensors ?? [];
+    this.#received = new Map(kinds.map((kind, i) => [kind, tensors[i] as Tensor]));
+    this.#queries = tensors[kinds.length];
   }
 
   begin(layer: ReadLayer): void {
@@ -235,7 +232,7 @@ export class Sums extends NativeOwner implements LayerObserver {
   }
 
   protected release(): void {
-    for (const buffer of this.#buffers) buffer[Symbol.dispose]();
+    this.#buffer?.[Symbol.dispose]();
   }
 }
 

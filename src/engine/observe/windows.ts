@@ -31,7 +31,7 @@ interface Window {
 /** The observation windows of some targets: the last queries, and the attention that they give to each token. */
 export class Windows extends NativeOwner implements LayerObserver {
   readonly #windows: readonly Window[];
-  readonly #buffers: TensorBuffer[] = [];
+  readonly #buffer: TensorBuffer | undefined;
   /** Scores by window and run: [nKv, nHead of the run]. */
   readonly #scores = new Map<string, Float32Array>();
   #layer: ReadLayer | undefined;
@@ -43,15 +43,16 @@ export class Windows extends NativeOwner implements LayerObserver {
     lengths: PromptLengths,
   ) {
     super();
-    this.#windows = (["prompt", "probe"] as const).flatMap((of) => {
+    const windows = (["prompt", "probe"] as const).flatMap((of) => {
       const alphas = windowAlphas(targets, of, lengths);
       const alpha = Math.max(0, ...alphas);
-      if (alpha === 0) return [];
-      const spec = { type: TYPES.f32, shape: [headDim, alpha, nHead] };
-      const buffer = device.allocate([spec]);
-      this.#buffers.push(buffer);
       const end = lengths.prompt + (of === "probe" ? lengths.lastPiece : 0);
-      return [{ of, alpha, alphas, end, queries: buffer.tensors[0] as Tensor }];
+      return alpha === 0 ? [] : [{ of, alpha, alphas, end }];
+    });
+    const specs = windows.map(({ alpha }) => ({ type: TYPES.f32, shape: [headDim, alpha, nHead] }));
+    this.#buffer = specs.length > 0 ? device.allocate(specs) : undefined;
+    this.#windows = windows.map((window, i) => {
+      return { ...window, queries: this.#buffer?.tensors[i] as Tensor };
     });
   }
 
@@ -134,7 +135,7 @@ export class Windows extends NativeOwner implements LayerObserver {
   }
 
   protected release(): void {
-    for (const buffer of this.#buffers) buffer[Symbol.dispose]();
+    this.#buffer?.[Symbol.dispose]();
   }
 }
 

@@ -12,7 +12,7 @@ const READ_IN_FULL = 0.5;
 export interface Carrying {
   /** The first layer that reads carried tokens alone. */
   readonly from: number;
-  /** Positions among the prompt's tokens. */
+  /** Share of the tokens that are carried, 0 to 1. */
   readonly share: number;
   /** Whose options choose them. */
   readonly target: PrefillTarget;
@@ -23,15 +23,14 @@ export function carryingOf(
   targets: readonly PrefillTarget[],
   { nLayer, layers }: HyperParameters,
 ): Carrying | undefined {
-  const shares = new Set(targets.map((t) => (t.cut ? t.compression.recipe.carries : undefined)));
-  if (shares.size > 1) {
+  if (new Set(targets.map(choiceOf)).size > 1) {
     throw new PyramidKVError(
       "USAGE",
-      "methods that carry different shares of the tokens cannot share a prefill",
+      "methods that carry different tokens cannot share a prefill; read the prompt for each of them alone",
     );
   }
-  const [share] = shares;
   const [target] = targets;
+  const share = target?.cut === true ? target.compression.recipe.carries : undefined;
   if (share === undefined || target === undefined) return undefined;
   if (layers.some(({ window }) => window !== undefined)) {
     throw new PyramidKVError(
@@ -43,6 +42,13 @@ export function carryingOf(
   const from = Math.max(1, Math.round(nLayer * READ_IN_FULL));
   if (!isFirst || from >= nLayer) return undefined;
   return { from, share, target };
+}
+
+/** What decides which tokens a target carries; nothing where it carries all. */
+function choiceOf({ cut, compression: { recipe, options } }: PrefillTarget): string {
+  if (!cut || recipe.carries === undefined) return "";
+  const { alpha, window, sinks, pool: kind, kernel } = options;
+  return JSON.stringify([recipe.carries, alpha, window, sinks, kind, kernel]);
 }
 
 /**

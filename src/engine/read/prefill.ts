@@ -79,7 +79,6 @@ export class PrefillRun extends NativeOwner {
     super();
     const { model, targets, firstPosition, tokens } = job;
     this.#reading = reading;
-    // First what may refuse the request, then memory.
     this.#compressor = new Compressor({
       model,
       targets,
@@ -134,19 +133,11 @@ export class PrefillRun extends NativeOwner {
   }
 
   /**
-   * Reads a chunk through a layer, and cuts the layer after its last chunk; then goes on until so many milliseconds of
-   * `performance.now()`. The caches are filled with the last step.
-   *
-   * @returns whether there is more to do
+   * Reads a chunk through a layer, and cuts the layer after its last chunk. The caches are filled with the last step,
+   * which gives the result.
    */
-  async advance(until = 0): Promise<boolean> {
+  async advance(): Promise<void> {
     this.assertAlive();
-    do await this.#step();
-    while (this.#result === undefined && performance.now() < until);
-    return this.#result === undefined;
-  }
-
-  async #step(): Promise<void> {
     if (this.#result !== undefined) return;
     const layer = this.#next === 0 ? await this.#beginLayer() : (this.#layer as ReadLayer);
     const { model } = this.job;

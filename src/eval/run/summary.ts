@@ -17,6 +17,8 @@ export interface WaySummary {
   /** Tokens kept per layer and kv head; absent of the full cache. */
   readonly kvSize: number | undefined;
   readonly kvType: string;
+  /** Version of the tasks. */
+  readonly version: number;
   readonly mode: ResultRow["mode"];
   readonly cells: readonly CellSummary[];
   /** Mean of the tasks' scores. */
@@ -32,7 +34,14 @@ export interface WaySummary {
 export function summarise(rows: readonly ResultRow[]): WaySummary[] {
   const groups = new Map<string, ResultRow[]>();
   for (const row of rows) {
-    const key = JSON.stringify([row.mode, row.method, row.options, row.kvType, row.weights]);
+    const key = JSON.stringify([
+      row.version,
+      row.mode,
+      row.method,
+      row.options,
+      row.kvType,
+      row.weights,
+    ]);
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [row]);
     else group.push(row);
@@ -47,9 +56,10 @@ export function summarise(rows: readonly ResultRow[]): WaySummary[] {
     });
     const mean = (of: (row: ResultRow) => number) =>
       group.reduce((sum, row) => sum + of(row), 0) / group.length;
-    const { method, mode, kvType, options } = first;
+    const { method, mode, kvType, options, version } = first;
     return {
       method,
+      version,
       mode,
       kvType,
       cells,
@@ -67,14 +77,19 @@ export function summarise(rows: readonly ResultRow[]): WaySummary[] {
 const UNNAMED = ["kvSize", "budgets"];
 
 /** `snapkv, q4_0, alpha 64`: what differs among the lines of a method is named. */
-function nameAmong({ method, kvType, options }: ResultRow, rows: readonly ResultRow[]): string {
+function nameAmong(
+  { method, kvType, options, version }: ResultRow,
+  rows: readonly ResultRow[],
+): string {
   const alike = rows.filter((row) => row.method === method);
   const differing = Object.keys(options).filter(
     (key) =>
       !UNNAMED.includes(key) &&
       new Set(alike.map((row) => JSON.stringify(row.options[key]))).size > 1,
   );
+  const versions = new Set(alike.map((row) => row.version));
   const named = differing.map((key) => `${key} ${String(options[key])}`);
+  if (versions.size > 1) named.push(`version ${version}`);
   return [method, ...(kvType === "f16" ? [] : [kvType]), ...named].join(", ");
 }
 

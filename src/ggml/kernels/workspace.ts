@@ -29,11 +29,13 @@ export class Workspace extends NativeOwner {
   prepare(bytes: number): void {
     this.assertAlive();
     if (this.bytes >= bytes) return;
+    // More than is needed now: what decoding takes grows with its caches, a little at a time.
+    const room = Math.max(bytes, 1.5 * this.bytes);
     this.#memory?.[Symbol.dispose]();
     this.#memory = undefined;
     writeStruct(this.address, "pkv_workspace", { data: null, size: 0 });
     const memory = new TensorBuffer(this.#bufferType, [
-      { type: TYPES.f32, shape: [Math.ceil(bytes / 4)], name: "workspace" },
+      { type: TYPES.f32, shape: [Math.ceil(room / 4)], name: "workspace" },
     ]);
     this.#memory = memory;
     const data = native().ggml.tensorData(memory.tensors[0] as Tensor);
