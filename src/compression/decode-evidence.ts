@@ -1,14 +1,11 @@
 import type { BudgetPolicy } from "./budgets/budget.ts";
-import type { EvidenceKind } from "./evidence.ts";
+import { SUMMED_KINDS, type EvidenceKind } from "./evidence.ts";
 import type { Method } from "./method.ts";
 
 /** What is there to rank by while tokens are decoded. */
 const DECODE_EVIDENCE: readonly EvidenceKind[] = [
   "window",
-  "sums",
-  "far-sums",
-  "sampled-sums",
-  "sampled-far-sums",
+  ...SUMMED_KINDS,
   "keys",
   "plain-keys",
   "values",

@@ -19,10 +19,12 @@ export const EVIDENCE = {
 export type EvidenceKind = keyof typeof EVIDENCE;
 
 /** Attention received, summed over queries. */
-export type SummedKind = "sums" | "far-sums" | "sampled-sums" | "sampled-far-sums";
+export const SUMMED_KINDS = ["sums", "far-sums", "sampled-sums", "sampled-far-sums"] as const;
+export type SummedKind = (typeof SUMMED_KINDS)[number];
 
 /** Evidence that is attention received: one number per token and query head. */
-export type AttentionKind = SummedKind | "window" | "peaks";
+export const ATTENTION_KINDS = ["window", ...SUMMED_KINDS, "peaks"] as const;
+export type AttentionKind = (typeof ATTENTION_KINDS)[number];
 
 /** Mean and covariance of a kv head's queries before rotation, per query head of its group. */
 export interface QueryStatistics {

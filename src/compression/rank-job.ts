@@ -1,12 +1,14 @@
 import { composeRecipe } from "./compose.ts";
-import type {
-  AttentionKind,
-  EvidenceKind,
-  HeadEvidence,
-  LayerEvidence,
-  OutputErrors,
-  QueryStatistics,
-  SummedKind,
+import {
+  ATTENTION_KINDS,
+  SUMMED_KINDS,
+  type AttentionKind,
+  type EvidenceKind,
+  type HeadEvidence,
+  type LayerEvidence,
+  type OutputErrors,
+  type QueryStatistics,
+  type SummedKind,
 } from "./evidence.ts";
 import { METHODS } from "./methods.ts";
 import type { Method } from "./method.ts";
@@ -40,15 +42,6 @@ export interface RankJob {
   readonly heads: readonly HeadData[];
 }
 
-const ATTENTION = [
-  "window",
-  "sums",
-  "far-sums",
-  "sampled-sums",
-  "sampled-far-sums",
-  "peaks",
-] as const;
-const SUMMED = ["sums", "far-sums", "sampled-sums", "sampled-far-sums"] as const;
 /** Kinds of evidence with so many numbers per token that a pass over them takes long. */
 const ROWS: readonly EvidenceKind[] = ["keys", "plain-keys", "values", "queries"];
 
@@ -76,9 +69,9 @@ export function rankJob(
     group: head.group,
     headDim: head.headDim,
     attention: Object.fromEntries(
-      ATTENTION.filter(has).map((kind) => [kind, head.attention(kind)]),
+      ATTENTION_KINDS.filter(has).map((kind) => [kind, head.attention(kind)]),
     ),
-    counted: Object.fromEntries(SUMMED.filter(has).map((kind) => [kind, head.counted(kind)])),
+    counted: Object.fromEntries(SUMMED_KINDS.filter(has).map((kind) => [kind, head.counted(kind)])),
     keys: has("keys") ? head.keys() : undefined,
     plainKeys: has("plain-keys") ? head.plainKeys() : undefined,
     values: has("values") ? head.values() : undefined,

@@ -46,7 +46,6 @@ export function resolveCompression(
   const used = profileOf(given.profile, profile);
   const recipe = recipeFor(given, used);
   const { method } = recipe;
-  requireTogether(recipe);
   const unused = Object.keys(given).filter(
     (name) => !["method", "budgets"].includes(name) && !method.options.includes(name as OptionName),
   );
@@ -87,11 +86,10 @@ function recipeFor(
   checkRecipe(recipe);
   const { method } = recipe;
   const probe = recipe.probe ?? method.probe;
-  return {
-    ...recipe,
-    probe,
-    method: { ...method, score: checkedScore(method), ...(budget && { budget }) },
-  };
+  const checked = { ...method, score: checkedScore(method), ...(budget && { budget }) };
+  const composed = { ...recipe, probe, method: checked };
+  requireTogether(composed);
+  return composed;
 }
 
 function isRecipe(wanted: Method | Recipe): wanted is Recipe {

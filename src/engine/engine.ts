@@ -239,18 +239,18 @@ export class Engine implements AsyncDisposable {
   async decodeTogether(sessions: readonly Session[], tokens: ArrayLike<number>): Promise<void> {
     this.#requireDistinct("decodeTogether", sessions);
     requireList("tokens", tokens);
-    const prompt = Array.from(tokens);
+    const nextTokens = Array.from(tokens);
     requireBatch(sessions.length);
-    if (prompt.length !== sessions.length) {
+    if (nextTokens.length !== sessions.length) {
       throw new PyramidKVError(
         "USAGE",
-        `decodeTogether takes a token for each of its ${sessions.length} sessions, not ${prompt.length}`,
+        `decodeTogether takes a token for each of its ${sessions.length} sessions, not ${nextTokens.length}`,
       );
     }
     if (sessions.length === 0) return;
     await holding(sessions, "exclusively", async () => {
       for (const session of sessions) await session.decodePending();
-      await this.#decoder.step(sessions, prompt);
+      await this.#decoder.step(sessions, nextTokens);
     });
   }
 

@@ -57,7 +57,7 @@ export class Model extends NativeOwner {
 
   /** Whether the heads of every layer are computed by operations of ours. */
   get hasKernels(): boolean {
-    return this.layers.every(({ operations }) => operations.decode !== undefined);
+    return areOurs(this.layers);
   }
 
   get weightBytes(): number {
@@ -78,6 +78,11 @@ export class Model extends NativeOwner {
   protected release(): void {
     this.#store[Symbol.dispose]();
   }
+}
+
+/** Whether the heads of all these layers are computed by operations of ours. */
+export function areOurs(layers: readonly ModelLayer[]): boolean {
+  return layers.every(({ operations }) => operations.decode !== undefined);
 }
 
 /** Throws where the file is one part of several. */

@@ -1,5 +1,5 @@
 import { NativeOwner } from "../../ggml/owner.ts";
-import type { Model } from "../../models/model.ts";
+import { areOurs, type Model } from "../../models/model.ts";
 import type { Stage } from "../../models/placement.ts";
 import { KernelGraph } from "./kernel-graph.ts";
 import { MaskedGraph } from "./masked-graph.ts";
@@ -23,9 +23,7 @@ export class StageDecoder extends NativeOwner {
   ) {
     super();
     const { device, first, end } = stage;
-    const layers = model.layers.slice(first, end);
-    this.#isOurs =
-      device.hasKernels && layers.every(({ operations }) => operations.decode !== undefined);
+    this.#isOurs = device.hasKernels && areOurs(model.layers.slice(first, end));
   }
 
   /** Graphs built so far. */

@@ -88,17 +88,17 @@ export class Received {
 }
 
 function picked({ n, sums, counted }: HeadSums, kept: Int32Array): HeadSums {
-  const of = (layers: Float32Array) => {
-    const group = layers.length / n;
+  const of = (values: Float32Array) => {
+    const group = values.length / n;
     const out = new Float32Array(kept.length * group);
     for (let i = 0; i < group; i++) {
-      kept.forEach((j, at) => (out[i * kept.length + at] = layers[i * n + j] as number));
+      kept.forEach((j, at) => (out[i * kept.length + at] = values[i * n + j] as number));
     }
     return out;
   };
   return {
     n: kept.length,
-    sums: new Map(Array.from(sums, ([kind, layers]) => [kind, of(layers)])),
-    counted: new Map(Array.from(counted, ([kind, layers]) => [kind, of(layers)])),
+    sums: new Map(Array.from(sums, ([kind, values]) => [kind, of(values)])),
+    counted: new Map(Array.from(counted, ([kind, values]) => [kind, of(values)])),
   };
 }

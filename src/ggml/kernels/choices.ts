@@ -14,8 +14,6 @@ export const KERNEL_CHOICES = [
   "neon",
 ] as const;
 
-export type KernelChoice = (typeof KERNEL_CHOICES)[number];
-
 /** The chosen variant; where there is none, ggml's own operations are used, for the reason given. */
 export interface ChosenKernels {
   readonly variant?: KernelVariant;

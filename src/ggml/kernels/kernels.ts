@@ -8,15 +8,15 @@ import {
   type Tensor,
 } from "../tensor-buffer.ts";
 import type { TensorType } from "../types.ts";
-import type {
-  DecodeInputs,
-  HeadsShape,
-  LinearNode,
-  ScoreNode,
-  SoftmaxOptions,
-  Summed,
+import {
+  ROPE_NEOX,
+  type DecodeInputs,
+  type HeadsShape,
+  type LinearNode,
+  type ScoreNode,
+  type SoftmaxOptions,
+  type Summed,
 } from "../operations/nodes.ts";
-import { ROPE_NEOX } from "../operations/nodes.ts";
 import {
   kernelLibrary,
   type KernelLibrary,

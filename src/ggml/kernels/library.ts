@@ -139,10 +139,10 @@ function hasExpectedLayout(functions: ReturnType<typeof bindKernels>): boolean {
   const context = ggml.init({ mem_size: 4096, mem_buffer: null, no_alloc: false });
   try {
     const tensor = ggml.newTensor(context, F32, 4, BigInt64Array.of(5n, 3n, 2n, 7n));
-    const sizes = new BigInt64Array(10);
-    functions.tensorLayout(tensor, sizes);
+    const fields = new BigInt64Array(10);
+    functions.tensorLayout(tensor, fields);
     const expected = [0n, 5n, 3n, 2n, 7n, 4n, 20n, 60n, 120n, ggml.tensorData(tensor)];
-    return expected.every((value, i) => sizes[i] === value);
+    return expected.every((value, i) => fields[i] === value);
   } finally {
     ggml.free(context);
   }

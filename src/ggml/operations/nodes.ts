@@ -94,7 +94,7 @@ export interface KeySums {
 
 /** What of attention is added to what keys received before. */
 export interface Summed {
-  /** as many kinds as the kernels gather at most. */
+  /** What is added, of as many kinds as `KernelLimits.sums` at most. */
   readonly sums?: readonly KeySums[];
   /** The largest is kept in `sums` instead of the sum. */
   readonly peaks?: boolean;
