@@ -30,6 +30,7 @@ export async function loadEngine(flags: ModelFlags, signal?: AbortSignal): Promi
       model,
       ...(flags.kernels === undefined ? {} : { kernels: flags.kernels }),
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+      ...(flags.context === undefined ? {} : { context: flags.context }),
       ...(signal === undefined ? {} : { signal }),
       onWarning: (message) => notes.push(`note: ${message}`),
       onProgress: ({ doneBytes, totalBytes }) => bar.update(doneBytes, totalBytes),

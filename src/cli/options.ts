@@ -86,6 +86,7 @@ export interface ModelFlags {
   readonly model: string;
   readonly kernels?: string;
   readonly threads?: number;
+  readonly context?: number;
   /** Whether what the machine cannot hold is tried all the same. */
   readonly force?: boolean;
 }
@@ -103,7 +104,10 @@ export function addModelChoice(command: Command): Command {
 
 /** The same, and how it is run. */
 export function addModelOptions(command: Command): Command {
-  addOptions(addModelChoice(command), { threads: ENGINE_OPTIONS.threads });
+  addOptions(addModelChoice(command), {
+    threads: ENGINE_OPTIONS.threads,
+    context: ENGINE_OPTIONS.context,
+  });
   return command.option("--force", "try what is predicted to exceed the machine's memory");
 }
 

@@ -34,6 +34,11 @@ export interface EngineOptions {
   /** Prompt tokens per graph in prefill, at most 4,096. By default a prompt is split into equal chunks, as few as possible, of up to 2,048 tokens each; with ggml's operations chunks have 512. */
   readonly chunkTokens?: number;
   /**
+   * Tokens that a session may have, evicted ones included. Defaults to what the model was trained for, which is the most. Models
+   * with two sets of rotation factors (Phi 3) take those for short contexts where it is short enough.
+   */
+  readonly context?: number;
+  /**
    * What computes attention and matmuls: `auto`, our fastest kernels that run here; `ggml`; or a variant by
    * name (`avx2`, `avx512`, `avx512vnni`, `avx512bf16`, `avx512vnnibf16`, `amx`, `neon`). Defaults to `auto`.
    */
@@ -115,7 +120,11 @@ export class Engine implements AsyncDisposable {
     const device = new Device({ threads, kernels: chosen.variant });
     // Side by side: the weights arrive while the vocabulary is checked and libllama reads it.
     const [model, tokenizer] = await Promise.allSettled([
-      Model.load(placedOn(device), file, { onProgress: report("load"), signal }),
+      Model.load(placedOn(device), file, {
+        onProgress: report("load"),
+        signal,
+        context: given.context,
+      }),
       Tokenizer.load(file),
     ]);
     try {

@@ -20,6 +20,12 @@ export const ENGINE_OPTIONS = {
     help: "CPU threads (default: the cores at hand)",
   },
   chunkTokens: { kind: "integer", min: 1, max: MAX_CHUNK },
+  context: {
+    kind: "integer",
+    min: 1,
+    flag: "--context <n>",
+    help: "tokens that prompt and answer may have (default: what the model was trained for)",
+  },
   kernels: {
     kind: "choice",
     of: KERNEL_CHOICES,

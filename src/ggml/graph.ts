@@ -127,6 +127,36 @@ export class Graph extends NativeOwner implements CustomNodes {
   rmsNorm(a: Tensor, epsilon: number): Tensor {
     return this.#ggml.rmsNorm(this.#context, a, epsilon);
   }
+  /** Layer norm: less the mean over `ne[0]`, then of unit variance. */
+  norm(a: Tensor, epsilon: number): Tensor {
+    return this.#ggml.norm(this.#context, a, epsilon);
+  }
+  /** `a · factor + offset` */
+  scale(a: Tensor, factor: number, offset = 0): Tensor {
+    return offset === 0
+      ? this.#ggml.scale(this.#context, a, factor)
+      : this.#ggml.scaleBias(this.#context, a, factor, offset);
+  }
+  floor(a: Tensor): Tensor {
+    return this.#ggml.floor(this.#context, a);
+  }
+  log(a: Tensor): Tensor {
+    return this.#ggml.log(this.#context, a);
+  }
+  silu(a: Tensor): Tensor {
+    return this.#ggml.silu(this.#context, a);
+  }
+  sigmoid(a: Tensor): Tensor {
+    return this.#ggml.sigmoid(this.#context, a);
+  }
+  /** `a` over and over, to f32 [ne0, ne1, ne2]. */
+  repeat(a: Tensor, ne0: number, ne1: number, ne2: number): Tensor {
+    return this.#ggml.repeat4d(this.#context, a, ne0, ne1, ne2, 1);
+  }
+  /** `a [m, nUsed, n]` plus one of the rows of `rows [m, …]` per column, `ids [nUsed, n]`. */
+  addId(a: Tensor, rows: Tensor, ids: Tensor): Tensor {
+    return this.#ggml.addId(this.#context, a, rows, ids);
+  }
   /** `weights [k, m]` times `x [k, n]` → f32 `[m, n]`. */
   mulMat(weights: Tensor, x: Tensor): Tensor {
     return this.#ggml.mulMat(this.#context, weights, x);
@@ -141,6 +171,20 @@ export class Graph extends NativeOwner implements CustomNodes {
   }
   swiglu(gate: Tensor, up: Tensor): Tensor {
     return this.#ggml.swigluSplit(this.#context, gate, up);
+  }
+  /** silu of the first half of each row, times the second half. */
+  swigluHalves(a: Tensor): Tensor {
+    return this.#ggml.swiglu(this.#context, a);
+  }
+  geglu(gate: Tensor, up: Tensor): Tensor {
+    return this.#ggml.gegluSplit(this.#context, gate, up);
+  }
+  /** gate · sigmoid(slope · gate) · (up + 1), the gate at most `limit`, up within ± `limit`. */
+  clampedSwiglu(gate: Tensor, up: Tensor, slope: number, limit: number): Tensor {
+    return this.#ggml.swigluOai(this.#context, gate, up, slope, limit);
+  }
+  gelu(a: Tensor): Tensor {
+    return this.#ggml.gelu(this.#context, a);
   }
   softMax(a: Tensor): Tensor {
     return this.#ggml.softMax(this.#context, a);

@@ -10,6 +10,8 @@ export interface TensorRule {
   readonly name: string;
   readonly shape: readonly number[];
   readonly optional?: boolean;
+  /** Rows that are added as they are, as biases are: f32 alone. */
+  readonly isVectors?: boolean;
   /** Rows of this weight are looked up with the embeddings, so they are kept in plain memory there too. */
   readonly rows?: boolean;
   /** A tensor of the whole model: every layer computes with it, and finds it among its weights. */
@@ -31,15 +33,15 @@ export interface ModelWeights {
 export interface TransformerGraph {
   /** `tokens` i32 [n] → f32 [nEmbd, n]. */
   embed(g: Graph, tokens: Tensor): Tensor;
-  /** `x` f32 [nEmbd, n]. Nodes that the caller does not use cost nothing. */
-  queryKeyValue(g: Graph, il: number, x: Tensor): QueryKeyValue;
+  /** `x` f32 [nEmbd, n] of tokens at these `positions`, i32 [n]. Nodes that the caller does not use cost nothing. */
+  queryKeyValue(g: Graph, il: number, x: Tensor, positions: Tensor): QueryKeyValue;
   /** A layer's queries or keys f32 [headDim, heads, n], rotated to their true `positions` i32 [n]. */
   rotate(g: Graph, il: number, heads: Tensor, positions: Tensor): Tensor;
   /** A layer's rotated keys f32 [headDim, heads, n], rotated further, each token's by its own number of positions, i32 [n]; their length stays. */
   turn(g: Graph, il: number, keys: Tensor, by: Tensor): Tensor;
   /** f32 [nHead]: the logits that take weight which no token gets, where the layer's shape has them. */
   sinkLogits(il: number): Tensor | undefined;
-  /** What attention's result f32 [headDim · nHead, n] adds to the residual stream, biases aside: f32 [nEmbd, n]. */
+  /** What attention's result f32 [headDim · nHead, n] adds to the residual stream, biases and a norm behind it aside: f32 [nEmbd, n]. */
   projectAttention(g: Graph, il: number, attention: Tensor): Tensor;
   /** `attention` f32 [headDim · nHead, n], the attention's result, and `x`, the layer's input → the next `x`. */
   finishLayer(g: Graph, il: number, x: Tensor, attention: Tensor): Tensor;
@@ -52,8 +54,8 @@ export interface Architecture {
   /** `general.architecture` of its files. */
   readonly name: string;
   readonly summary: string;
-  hyperParameters(metadata: Metadata): HyperParameters;
-  modelTensors(hp: HyperParameters): TensorRules;
-  layerTensors(hp: HyperParameters, il: number): TensorRules;
-  graph(hp: HyperParameters, weights: ModelWeights): TransformerGraph;
+  readonly hyperParameters: (metadata: Metadata) => HyperParameters;
+  readonly modelTensors: (hp: HyperParameters) => TensorRules;
+  readonly layerTensors: (hp: HyperParameters, il: number) => TensorRules;
+  readonly graph: (hp: HyperParameters, weights: ModelWeights) => TransformerGraph;
 }

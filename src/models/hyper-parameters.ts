@@ -1,8 +1,9 @@
 import { PyramidKVError } from "../errors.ts";
 import type { RopeParameters } from "../ggml/graph.ts";
 import { required, type Metadata } from "../gguf/metadata.ts";
-import { arrayNumbers } from "../gguf/value.ts";
+import { FileKeys, MAX } from "./file-keys.ts";
 import { compressibleLayers, type FeedForwardShape, type LayerShape } from "./layer-shape.ts";
+import { readRope } from "./rope-keys.ts";
 
 /** The numbers of a model that none of its layers has for itself. */
 export interface ModelNumbers {
@@ -13,6 +14,14 @@ export interface ModelNumbers {
   /** Context that the model was trained for, in tokens. */
   readonly nCtx: number;
   readonly normEpsilon: number;
+  /** Factors on the embeddings, on what a layer's two halves add to the residual stream, and on the logits. */
+  readonly scales: {
+    readonly embedding: number;
+    readonly residual: number;
+    readonly logits: number;
+  };
+  /** Logits of the vocabulary x become softcap · tanh(x / softcap); as they are where there is none. */
+  readonly logitSoftcap?: number | undefined;
 }
 
 /** The numbers that shape a transformer, read from `<architecture>.*` keys and checked. */
@@ -61,32 +70,31 @@ export function modelOf(numbers: ModelNumbers, layers: readonly LayerShape[]): H
   };
 }
 
-/** Upper bounds, far above any published model (Llama 3.1 405B: 126 layers, width 16,384, 128 heads). */
-const MAX = {
-  layers: 512, // libllama's LLAMA_MAX_LAYERS
-  width: 262_144,
-  heads: 1_024,
-  headDim: 1_024,
-  context: 2 ** 28,
-  vocabulary: 2 ** 24,
-  experts: 512, // libllama's LLAMA_MAX_EXPERTS
-};
+/** What most families' files say in the same keys: a family starts from it, and says what is different. */
+export interface CommonNumbers {
+  readonly keys: FileKeys;
+  readonly numbers: ModelNumbers;
+  readonly nLayer: number;
+  /** Width of a dense feed-forward network. */
+  readonly nFfDense: number;
+  /** A layer as llama has it: softmax over all tokens, one gated network with silu, or Mixtral's experts. */
+  readonly layer: LayerShape;
+}
 
-/** Reads the parameters that the llama family shares, all layers alike; `ropeMode` is the architecture's own. */
-export function readHyperParameters(
+/** Reads them; `ropeMode` is the architecture's own. */
+export function readCommon(
   metadata: Metadata,
   architecture: string,
   ropeMode: number,
-): HyperParameters {
-  const key = (name: string) => `${architecture}.${name}`;
-  const whole = (name: string, max: number) =>
-    required(wholePerModel(metadata, key(name), max), key(name));
+): CommonNumbers {
+  const keys = new FileKeys(metadata, architecture);
+  const whole = (name: string, max: number) => keys.required(name, keys.wholePerModel(name, max));
 
   const nLayer = whole("block_count", MAX.layers);
   const nEmbd = whole("embedding_length", MAX.width);
   const nHead = whole("attention.head_count", MAX.heads);
-  const nHeadKv = wholePerModel(metadata, key("attention.head_count_kv"), MAX.heads) ?? nHead;
-  const headDim = readHeadDim(metadata, architecture, nEmbd, nHead);
+  const nHeadKv = keys.wholePerModel("attention.head_count_kv", MAX.heads) ?? nHead;
+  const headDim = readHeadDim(keys, nEmbd, nHead);
   if (nHead % nHeadKv !== 0) {
     throw new PyramidKVError(
       "BAD_FILE",
@@ -94,76 +102,91 @@ export function readHyperParameters(
     );
   }
   const nCtx = whole("context_length", MAX.context);
-  const nExpert = metadata.integer(key("expert_count"), 0, MAX.experts) ?? 0;
-  const nExpertUsed = metadata.integer(key("expert_used_count"), 0, MAX.experts) ?? 0;
-  if (nExpertUsed > nExpert || (nExpert > 0 && nExpertUsed === 0)) {
-    throw new PyramidKVError("BAD_FILE", `${nExpertUsed} of ${nExpert} experts are used per token`);
-  }
-  const ffn: FeedForwardShape = {
-    kind: nExpert > 0 ? "moe" : "dense",
-    nFf: whole("feed_forward_length", MAX.width * 8),
-    nExpert,
-    nExpertUsed,
-  };
   const layer: LayerShape = {
     nHead,
     nHeadKv,
     headDim,
     scale: 1 / Math.sqrt(headDim),
-    rope: readRope(metadata, architecture, headDim, ropeMode, nCtx),
+    rope: readRope(keys, { headDim, mode: ropeMode, nCtx }),
     sinkLogits: false,
-    ffn,
+    ffn: readFeedForward(keys),
   };
-  const epsilon = key("attention.layer_norm_rms_epsilon");
+  const epsilon = ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"] as const;
   const numbers: ModelNumbers = {
     architecture,
     name: metadata.string("general.name") ?? architecture,
     nEmbd,
-    nVocab: readVocabularySize(metadata, architecture),
+    nVocab: readVocabularySize(keys),
     nCtx,
-    normEpsilon: required(positive(metadata, epsilon), epsilon),
+    normEpsilon: keys.required(epsilon[0], keys.positive(epsilon[0]) ?? keys.positive(epsilon[1])),
+    scales: { embedding: 1, residual: 1, logits: 1 },
   };
+  const nFfDense = keys.wholePerModel("feed_forward_length", MAX.feedForward) ?? 0;
+  return { keys, numbers, nLayer, nFfDense, layer };
+}
+
+/** A model whose layers are all alike. */
+export function uniform({ numbers, nLayer, layer }: CommonNumbers): HyperParameters {
   return modelOf(numbers, new Array<LayerShape>(nLayer).fill(layer));
+}
+
+/**
+ * Layers of which some have a sliding window: all but the last of every `period`, unless the file says otherwise.
+ *
+ * @param local what those with a window have for themselves
+ */
+export function withWindows(
+  { keys, nLayer, layer }: Pick<CommonNumbers, "keys" | "nLayer" | "layer">,
+  { window, period }: { readonly window: number | undefined; readonly period: number },
+  local: Partial<LayerShape> = {},
+): LayerShape[] {
+  const windowed = { ...layer, window, ...local };
+  const pattern = keys.windowPattern(nLayer, period);
+  return pattern.map((hasWindow) => (hasWindow && window !== undefined ? windowed : layer));
 }
 
 /** What a file asks for and is not done, in sentences: libllama does not do it either. */
 export function ignoredKeys(
   metadata: Metadata,
-  { architecture, nCtx }: Pick<HyperParameters, "architecture" | "nCtx">,
+  { architecture, nCtx, layers }: Pick<HyperParameters, "architecture" | "nCtx" | "layers">,
 ): string[] {
   const key = `${architecture}.attention.sliding_window`;
   const window = metadata.integer(key, 0, MAX.context) ?? 0;
-  if (window === 0 || window >= nCtx) return [];
+  const isUsed = layers.some((layer) => layer.window !== undefined);
+  if (window === 0 || window >= nCtx || isUsed) return [];
   return [
     `${key} is ${window}: every layer attends to all tokens instead, so longer prompts may be answered otherwise than the model was trained to`,
   ];
 }
 
-/** A number that some files give per layer; layers that differ are refused, not averaged. */
-function wholePerModel(metadata: Metadata, key: string, max: number): number | undefined {
-  const entry = metadata.entries.get(key);
-  if (entry?.type !== "array") return metadata.integer(key, 1, max);
-  const values = new Set(arrayNumbers(entry, key));
-  const [first] = values;
-  if (values.size !== 1 || first === undefined || !(first >= 1 && first <= max)) {
-    throw new PyramidKVError("UNSUPPORTED", `${key} differs between layers`);
+function readFeedForward(keys: FileKeys): FeedForwardShape {
+  const nExpert = keys.whole("expert_count", MAX.experts) ?? 0;
+  const nExpertUsed = keys.whole("expert_used_count", MAX.experts) ?? 0;
+  if (nExpertUsed > nExpert || (nExpert > 0 && nExpertUsed === 0)) {
+    throw new PyramidKVError("BAD_FILE", `${nExpertUsed} of ${nExpert} experts are used per token`);
   }
-  return first;
+  const ofExpert = keys.whole("expert_feed_forward_length", MAX.feedForward) || undefined;
+  const ofLayer = keys.wholePerModel("feed_forward_length", MAX.feedForward);
+  const nFf = nExpert > 0 ? (ofExpert ?? ofLayer) : ofLayer;
+  return {
+    kind: nExpert > 0 ? "moe" : "dense",
+    nFf: keys.required("feed_forward_length", nFf),
+    activation: "silu",
+    nExpert,
+    nExpertUsed,
+    nFfShared: keys.whole("expert_shared_feed_forward_length", MAX.feedForward) ?? 0,
+    routing: {
+      gate: "softmax",
+      renormalises: true,
+      weighsInputs: false,
+      scale: 1,
+    },
+  };
 }
 
-/** A number above 0: ggml aborts on a negative epsilon, and a negative scale has no logarithm. */
-function positive(metadata: Metadata, key: string): number | undefined {
-  const value = metadata.number(key);
-  if (value !== undefined && !(value > 0)) {
-    throw new PyramidKVError("BAD_FILE", `${key} is ${value}, a number above 0 was expected`);
-  }
-  return value;
-}
-
-function readHeadDim(metadata: Metadata, arch: string, nEmbd: number, nHead: number): number {
+function readHeadDim(keys: FileKeys, nEmbd: number, nHead: number): number {
   const fallback = nEmbd / nHead;
-  const read = (name: string) =>
-    metadata.integer(`${arch}.attention.${name}`, 2, MAX.headDim) ?? fallback;
+  const read = (name: string) => keys.whole(`attention.${name}`, MAX.headDim, 2) ?? fallback;
   const [keyLength, valueLength] = [read("key_length"), read("value_length")];
   if (!Number.isInteger(keyLength) || keyLength % 2 !== 0 || keyLength !== valueLength) {
     throw new PyramidKVError(
@@ -174,52 +197,9 @@ function readHeadDim(metadata: Metadata, arch: string, nEmbd: number, nHead: num
   return keyLength;
 }
 
-function readVocabularySize(metadata: Metadata, architecture: string): number {
+function readVocabularySize({ metadata, architecture }: FileKeys): number {
   const size =
     metadata.integer(`${architecture}.vocab_size`, 1, MAX.vocabulary) ??
     metadata.array("tokenizer.ggml.tokens")?.length;
   return required(size, `${architecture}.vocab_size or tokenizer.ggml.tokens`);
-}
-
-/** RoPE with its scaling, as llama.cpp resolves it (`llama_context`, `load_hparams`). */
-function readRope(
-  metadata: Metadata,
-  arch: string,
-  headDim: number,
-  mode: number,
-  nCtx: number,
-): RopeParameters {
-  const number = (name: string) => positive(metadata, `${arch}.rope.${name}`);
-  const dims = metadata.integer(`${arch}.rope.dimension_count`, 1, MAX.headDim) ?? headDim;
-  if (dims > headDim || dims % 2 !== 0) {
-    throw new PyramidKVError(
-      "BAD_FILE",
-      `${arch}.rope.dimension_count is ${dims}, an even number up to the head size ${headDim} was expected`,
-    );
-  }
-  const scaling = metadata.string(`${arch}.rope.scaling.type`) ?? "linear";
-  if (!["none", "linear", "yarn"].includes(scaling)) {
-    throw new PyramidKVError(
-      "UNSUPPORTED",
-      `rope scaling "${scaling}" is not supported; none, linear and yarn are`,
-    );
-  }
-  const factor = number("scaling.factor") ?? number("scale_linear") ?? 1;
-  const freqScale = scaling === "none" ? 1 : 1 / factor;
-  const yarn = scaling === "yarn";
-  // ggml multiplies by 1 + 0.1 ln(factor) under YaRN, and so does the model's own factor: cancel one.
-  const mscale = freqScale >= 1 ? 1 : 1 - 0.1 * Math.log(freqScale);
-  const cancel = yarn ? mscale / (1 - 0.1 * Math.log(freqScale)) : 1;
-  return {
-    dims,
-    mode,
-    nCtxOrig:
-      metadata.integer(`${arch}.rope.scaling.original_context_length`, 1, MAX.context) ?? nCtx,
-    freqBase: number("freq_base") ?? 10_000,
-    freqScale,
-    extFactor: yarn ? 1 : 0,
-    attnFactor: cancel * (number("scaling.attn_factor") ?? 1),
-    betaFast: 32,
-    betaSlow: 1,
-  };
 }

@@ -1,14 +1,40 @@
 import type { RopeParameters } from "../ggml/graph.ts";
 
+/** What a feed-forward network does between its matrices: silu or gelu of the gate times the rest, or as gpt-oss has it, clamped and with a slope of 1.702. */
+export type Activation = "silu" | "gelu" | "swiglu-oai";
+
+/** How a router's logits become the weights of the experts that it chooses. */
+export interface Routing {
+  /** Softmax over all experts, over the chosen ones alone, or each logit's own sigmoid. */
+  readonly gate: "softmax" | "softmax-of-chosen" | "sigmoid";
+  /** The weights of the chosen experts are divided by their sum. */
+  readonly renormalises: boolean;
+  /** The weights multiply what the experts read, not what they give (Llama 4). */
+  readonly weighsInputs: boolean;
+  /** Factor on the weights. */
+  readonly scale: number;
+}
+
 /** A layer's feed-forward network. */
 export interface FeedForwardShape {
   /** One network, or experts of which a router chooses some for each token. */
   readonly kind: "dense" | "moe";
   /** Width within, of one expert where there are several. */
   readonly nFf: number;
+  readonly activation: Activation;
   /** 0 for a dense network. */
   readonly nExpert: number;
   readonly nExpertUsed: number;
+  /** Width of an expert that every token passes besides; 0 where there is none. */
+  readonly nFfShared: number;
+  readonly routing: Routing;
+}
+
+/** How queries grow with their position, so that attention stays sharp over long texts: times 1 + scale · ln(1 + ⌊(position + offset) / every⌋). */
+export interface QueryGrowth {
+  readonly scale: number;
+  readonly every: number;
+  readonly offset: number;
 }
 
 /** The numbers of one layer. In their heads, only layers with a sliding window may differ from the others. */
@@ -19,7 +45,7 @@ export interface LayerShape {
   readonly headDim: number;
   /** Factor on q·k before the softmax. */
   readonly scale: number;
-  /** One of the model's `ropes`, the same object; layers that share it have heads of one size. */
+  /** One of the model's `ropes`, the same object; layers that share it have heads of one size. It rotates 0 dimensions where positions do not matter. */
   readonly rope: RopeParameters;
   /** Tokens that a query sees, its own included (sliding window); all where there is none. */
   readonly window?: number | undefined;
@@ -27,6 +53,7 @@ export interface LayerShape {
   readonly softcap?: number | undefined;
   /** Whether each query head has a learned logit that takes weight which no token gets (gpt-oss). */
   readonly sinkLogits: boolean;
+  readonly queryGrowth?: QueryGrowth | undefined;
   readonly ffn: FeedForwardShape;
 }
 

@@ -10,7 +10,7 @@ import { architectureOf } from "./architectures.ts";
 import { ignoredKeys, type HyperParameters } from "./hyper-parameters.ts";
 import type { LayerShape } from "./layer-shape.ts";
 import { stagesOf, type Placement, type Stage } from "./placement.ts";
-import { planWeights } from "./weight-plan.ts";
+import { planWeights, type PlannedWeight } from "./weight-plan.ts";
 import { WeightStore, type LoadOptions } from "./weights.ts";
 
 /** A layer's numbers, where it is computed, and its sink logits as the tensor that holds them. */
@@ -21,6 +21,11 @@ export interface ModelLayer extends Omit<LayerShape, "sinkLogits"> {
   readonly sinkLogits?: Tensor | undefined;
   /** What its heads are computed with. */
   readonly operations: Operations;
+}
+
+export interface ModelOptions extends LoadOptions {
+  /** Tokens that sequences may have, at most what the model was trained for. */
+  readonly context?: number | undefined;
 }
 
 /** A loaded model: its numbers, its weights, and the graph pieces that use them. */
@@ -65,12 +70,16 @@ export class Model extends NativeOwner {
   }
 
   /** Checks the file against its architecture, then loads its weights. */
-  static async load(placement: Placement, file: GgufFile, options?: LoadOptions): Promise<Model> {
+  static async load(
+    placement: Placement,
+    file: GgufFile,
+    options: ModelOptions = {},
+  ): Promise<Model> {
     requireWhole(file.metadata);
     const architecture = architectureOf(file.metadata);
-    const hp = architecture.hyperParameters(file.metadata);
+    const hp = limited(architecture.hyperParameters(file.metadata), options.context);
     const plan = planWeights(architecture, hp, file.tensors);
-    const warnings = ignoredKeys(file.metadata, hp);
+    const warnings = [...ignoredKeys(file.metadata, hp), ...factorsInUse(hp, plan)];
     const store = await WeightStore.load(placement, file, plan, hp.nLayer, options);
     return new Model(placement, hp, architecture.graph(hp, store.weights), store, warnings);
   }
@@ -83,6 +92,27 @@ export class Model extends NativeOwner {
 /** Whether the heads of all these layers are computed by operations of ours. */
 export function areOurs(layers: readonly ModelLayer[]): boolean {
   return layers.every(({ operations }) => operations.decode !== undefined);
+}
+
+/** The model with a shorter context. */
+function limited(hp: HyperParameters, context: number | undefined): HyperParameters {
+  if (context === undefined) return hp;
+  if (context <= hp.nCtx) return { ...hp, nCtx: context };
+  throw new PyramidKVError(
+    "USAGE",
+    `context is ${context}; the model was trained for ${hp.nCtx} tokens, which is the most`,
+  );
+}
+
+/** Which of two sets of rotation factors is used, in a sentence, where the file has both. */
+function factorsInUse({ nCtx, ropes }: HyperParameters, plan: readonly PlannedWeight[]): string[] {
+  if (!plan.some(({ field }) => field === "longRopeFactors")) return [];
+  const nCtxOrig = ropes[0]?.nCtxOrig ?? nCtx;
+  return nCtx > nCtxOrig
+    ? [
+        `the context is ${nCtx} tokens, so heads are rotated with the factors for long ones; a context of up to ${nCtxOrig} takes those for short ones`,
+      ]
+    : [`the context is ${nCtx} tokens, so heads are rotated with the factors for short ones`];
 }
 
 /** Throws where the file is one part of several. */

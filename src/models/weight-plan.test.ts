@@ -70,8 +70,8 @@ describe("a file that is not what its architecture needs", () => {
     ],
     [
       "unknown RoPE scaling",
-      meta("llama.rope.scaling.type", text("longrope")),
-      /rope scaling "longrope"/,
+      meta("llama.rope.scaling.type", text("dynamic")),
+      /rope scaling "dynamic"/,
     ],
     [
       "a part of a model",

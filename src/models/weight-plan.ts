@@ -60,7 +60,7 @@ function checkTensor(rule: TensorRule, info: TensorInfo): void {
     );
   }
   // Norms, biases and RoPE factors enter element-wise operations, which take f32.
-  const isVector = rule.shape.length === 1;
+  const isVector = rule.shape.length === 1 || rule.isVectors === true;
   if (isVector ? info.type.name !== "f32" : !info.type.weight) {
     throw new PyramidKVError(
       "BAD_FILE",

@@ -5,14 +5,22 @@ import type { GgufHeader } from "../gguf/parse.ts";
 import { locateModel } from "../hub/resolve.ts";
 import { architectureOf } from "../models/architectures.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
-import { compressibleLayers, type LayerShape } from "../models/layer-shape.ts";
+import { compressibleLayers, type FeedForwardShape, type LayerShape } from "../models/layer-shape.ts";
+
+/** The numbers of a layer that its memory follows from. */
+export interface PlannedLayer extends Pick<
+  LayerShape,
+  "nHead" | "nHeadKv" | "headDim" | "window"
+> {
+  readonly ffn: Pick<FeedForwardShape, "kind" | "nFf" | "nExpert" | "nExpertUsed">;
+}
 
 /** The numbers of a model that its memory follows from. */
 export interface ModelShape extends Pick<
   HyperParameters,
   "name" | "nLayer" | "nEmbd" | "nVocab" | "nCtx" | "compressible" | "nHead" | "nHeadKv" | "headDim"
 > {
-  readonly layers: readonly Pick<LayerShape, "nHead" | "nHeadKv" | "headDim" | "window" | "ffn">[];
+  readonly layers: readonly PlannedLayer[];
   readonly weightBytes: number;
 }
 

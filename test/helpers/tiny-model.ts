@@ -6,7 +6,7 @@ import type { Metadata } from "../../src/gguf/metadata.ts";
 import { parseHeader } from "../../src/gguf/parse.ts";
 import type { Architecture } from "../../src/models/architecture.ts";
 import type { HyperParameters } from "../../src/models/hyper-parameters.ts";
-import { llama } from "../../src/models/llama.ts";
+import { llama } from "../../src/models/families/llama.ts";
 import { buildGguf, type GgufInput, type TensorInput } from "./gguf-writer.ts";
 import { normals, seededRandom } from "./random.ts";
 
@@ -26,9 +26,13 @@ export interface TinyOptions {
   readonly biases?: boolean;
   readonly untied?: boolean;
   readonly ropeFactors?: boolean;
+  /** Factors for short contexts and for long ones. */
+  readonly longRopeFactors?: boolean;
   readonly ropeScaling?: "linear" | "yarn";
   /** Dimensions of a head that are rotated; all by default. */
   readonly ropeDims?: number;
+  /** More of the family's own keys, without its name before them. */
+  readonly keys?: Readonly<Record<string, GgufInput>>;
   /** Type of the weight matrices. */
   readonly weights?: "f32" | "q8_0";
   /** A byte-level vocabulary with a chat template, or keys of one; otherwise the file has none. */
@@ -55,14 +59,17 @@ export function tinyModel(o: TinyOptions = {}): TinyModel {
   ].flatMap((of) => Object.entries(of));
   const tensors = rules
     .filter(([field, rule]) => rule.optional !== true || isWanted(field, o))
-    .map(([, { name, shape }]): TensorInput => {
+    .map(([field, rule]): TensorInput => {
+      const { name, shape } = rule;
       if (shape.length === 1) {
         const values = normals(shape[0] ?? 0, 0.1, random).map((x) => x + meanOf(name));
         return { name, shape, type: TYPES.f32.id, data: bytesOf(values) };
       }
       const values = normals(product(shape), 1 / Math.sqrt(shape[0] ?? 1), random);
-      const data = weights === "q8_0" ? quantizeQ8(values) : bytesOf(values);
-      return { name, shape, type: TYPES[weights].id, data };
+      // ggml computes a router's product in f32 only where its weight is.
+      const type = rule.isVectors === true || field === "router" ? "f32" : weights;
+      const data = type === "q8_0" ? quantizeQ8(values) : bytesOf(values);
+      return { name, shape, type: TYPES[type].id, data };
     });
   return { metadata, tensors, hp };
 }
@@ -71,6 +78,8 @@ export function tinyModel(o: TinyOptions = {}): TinyModel {
 function isWanted(field: string, o: TinyOptions): boolean {
   if (field.endsWith("Bias")) return o.biases === true;
   if (field === "ropeFactors") return o.ropeFactors === true;
+  if (field === "longRopeFactors" || field === "shortRopeFactors")
+    return o.longRopeFactors === true;
   return field === "output" && o.untied === true;
 }
 
@@ -102,6 +111,7 @@ function tinyMetadata(name: string, o: TinyOptions): Record<string, GgufInput> {
     "attention.value_length": u32(headDim),
     "rope.dimension_count": u32(o.ropeDims ?? headDim),
     "attention.layer_norm_rms_epsilon": f32(1e-5),
+    "attention.layer_norm_epsilon": f32(1e-5),
     "rope.freq_base": f32(10_000),
     vocab_size: u32(N_VOCAB),
   };
@@ -114,6 +124,7 @@ function tinyMetadata(name: string, o: TinyOptions): Record<string, GgufInput> {
     keys["rope.scaling.factor"] = f32(4);
     keys["rope.scaling.original_context_length"] = u32(512);
   }
+  Object.assign(keys, o.keys);
   return {
     "general.architecture": text(name),
     "general.name": text("tiny"),

@@ -1,8 +1,8 @@
 import { ARCHITECTURES } from "../../src/models/architectures.ts";
 import type { Architecture } from "../../src/models/architecture.ts";
-import { modelOf, readHyperParameters } from "../../src/models/hyper-parameters.ts";
+import { modelOf, uniform, readCommon } from "../../src/models/hyper-parameters.ts";
 import type { LayerShape } from "../../src/models/layer-shape.ts";
-import { llama } from "../../src/models/llama.ts";
+import { llama } from "../../src/models/families/llama.ts";
 
 /**
  * llama with layers that differ as `change` says of each: windows, soft-caps, sink logits, rotations of their own. In
@@ -14,7 +14,7 @@ export function variant(
   const architecture: Architecture = {
     ...llama,
     hyperParameters(metadata) {
-      const hp = readHyperParameters(metadata, llama.name, 0);
+      const hp = uniform(readCommon(metadata, llama.name, 0));
       return modelOf(
         hp,
         hp.layers.map((layer, il) => ({ ...layer, ...change(layer, il) })),

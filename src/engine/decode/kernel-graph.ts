@@ -83,7 +83,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
         table,
         pairs: new Map(ropes.map((rope, i) => [rope, pairs[i] as Tensor])),
       };
-      const nodes = layers.reduce((sum, { ffn }) => sum + 64 + 4 * ffn.nExpertUsed, 128);
+      const nodes = layers.reduce((sum, { ffn }) => sum + 96 + 4 * ffn.nExpertUsed, 128);
       const counted = BigInt(hostAddress(active)) as Pointer;
       this.#graph = device.lasting((g) => this.#build(g, inputs), nodes, counted);
     } catch (error) {
@@ -129,7 +129,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     let x = embeds ? model.graph.embed(g, inputs.input) : inputs.input;
     this.#layers.forEach((layer, i) => {
       const il = first + i;
-      const qkv = joinHeads(g, model.graph.queryKeyValue(g, il, x));
+      const qkv = joinHeads(g, model.graph.queryKeyValue(g, il, x, inputs.positions));
       const view = (words: number, rows: number, offset: number) =>
         g.view3d(inputs.table, [words, SEGMENTS, rows], [4 * words, 4 * words * SEGMENTS], offset);
       const attended = decodeOf(layer).node(

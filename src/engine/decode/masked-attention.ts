@@ -19,7 +19,6 @@ interface MaskSlot {
 
 /** Decoding with ggml's operations: rows are written at indices that are inputs, and read through masks. */
 export class MaskedAttention {
-  readonly #position: Tensor;
   readonly #rowIndices: Tensor;
   readonly #maskTensor: Tensor;
   readonly #rows: Int32Array;
@@ -41,13 +40,14 @@ export class MaskedAttention {
     /** Caches of the layers from `first` on. */
     private readonly layers: readonly LayerCache[],
     private readonly first: number,
+    /** The new token's: i32 [1]. */
+    private readonly position: Tensor,
   ) {
     let nHeads = 0;
     this.#firstHeads = layers.map(({ heads }) => (nHeads += heads.length) - heads.length);
     this.#rows = new Int32Array(nHeads);
     this.#lengths = this.#heads.map(({ length }) => length);
     this.#mask = this.#layOutMasks();
-    this.#position = g.input({ type: TYPES.i32, shape: [1] });
     this.#rowIndices = g.input({ type: TYPES.i32, shape: [this.#rows.length] });
     this.#maskTensor = g.input({ type: TYPES.f16, shape: [this.#mask.length] });
     for (const { headDim, format } of layers) {
@@ -79,11 +79,11 @@ export class MaskedAttention {
     const matrix = this.#hadamards.get(headDim)?.tensor;
     // To what the cache holds, and back.
     const transformed = (t: Tensor) => (matrix === undefined ? t : g.mulMat(matrix, t));
-    const k = transformed(graph.rotate(g, il, qkv.k, this.#position));
+    const k = transformed(graph.rotate(g, il, qkv.k, this.position));
     g.expand(g.setRows(layer.k, perHead(k), rows));
     g.expand(g.setRows(layer.v, transformed(perHead(qkv.v)), rows));
     const groups = layer.groups().map((group) => this.#kvGroup(layer, group));
-    const q = transformed(graph.rotate(g, il, qkv.q, this.#position));
+    const q = transformed(graph.rotate(g, il, qkv.q, this.position));
     // Ours would read rows that the mask hides, and all rows as f16.
     const attended = attention(g, q, groups, { ...shape, n: 1, operations: ggmlOperations });
     if (matrix === undefined) return attended;
@@ -91,7 +91,7 @@ export class MaskedAttention {
   }
 
   /** Points each head at its next free row and makes that row visible. */
-  prepare(position: number): void {
+  prepare(): void {
     this.#heads.forEach(({ row, length }, i) => {
       this.#rows[i] = row + length;
       this.#lengths[i] = length + 1;
@@ -101,7 +101,6 @@ export class MaskedAttention {
       const unseen = slidOut(slot.length, slot.window);
       if (unseen > 0) this.#mask[slot.offset + unseen - 1] = MASKED;
     }
-    writeInput(this.#position, Int32Array.of(position));
     writeInput(this.#rowIndices, this.#rows);
     writeInput(this.#maskTensor, this.#mask);
     for (const { tensor, values } of this.#hadamards.values()) writeInput(tensor, values);

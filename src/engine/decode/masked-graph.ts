@@ -22,6 +22,8 @@ interface Parts {
   readonly states: readonly SequenceState[];
   /** Tokens i32 [n], or hidden states f32 [nEmbd, n]. */
   readonly input: Tensor;
+  /** i32 [n] */
+  readonly positions: Tensor;
   /** Logits f32 [nVocab, n], or hidden states. */
   readonly output: Tensor;
 }
@@ -42,7 +44,7 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
     const n = sequences.length;
     const layers = model.layers.slice(stage.first, stage.end);
     const perLayer = layers.map(
-      ({ ffn, nHeadKv }) => 64 + 4 * ffn.nExpertUsed + n * (16 + 8 * nHeadKv),
+      ({ ffn, nHeadKv }) => 96 + 4 * ffn.nExpertUsed + n * (16 + 8 * nHeadKv),
     );
     const nodes = perLayer.reduce((a, b) => a + b, 64 + 16 * n);
     this.#graph = stage.device.lasting((g) => build(g, model, stage, sequences), nodes);
@@ -78,8 +80,12 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
   #prepare(steps: readonly DecodeStep[], hidden: Float32Array | undefined): number {
     const input = hidden ?? Int32Array.from(steps, ({ token }) => token);
     writeInput(this.#graph.parts.input, input);
-    this.#graph.parts.states.forEach(({ attention, ring, ringRow }, i) => {
-      attention.prepare((steps[i] as DecodeStep).position);
+    writeInput(
+      this.#graph.parts.positions,
+      Int32Array.from(steps, ({ position }) => position),
+    );
+    this.#graph.parts.states.forEach(({ attention, ring, ringRow }) => {
+      attention.prepare();
       if (ringRow !== undefined) writeInput(ringRow, Int32Array.of(ring?.nextRow ?? 0));
     });
     return 0;
@@ -100,20 +106,21 @@ function build(
   const input = embeds
     ? g.input({ type: TYPES.i32, shape: [n] })
     : g.input({ type: TYPES.f32, shape: [model.hp.nEmbd, n] });
-  const states = sequences.map(({ cache, ring }): SequenceState => {
+  const positions = g.input({ type: TYPES.i32, shape: [n] });
+  const states = sequences.map(({ cache, ring }, i): SequenceState => {
     const layers = cache.layers.slice(first, end);
     const ringRow = ring && g.input({ type: TYPES.i32, shape: [1] });
     return {
       cache,
       ring,
       layers,
-      attention: new MaskedAttention(g, model, layers, first),
+      attention: new MaskedAttention(g, model, layers, first, g.view1d(positions, 1, 4 * i)),
       ringRow,
     };
   });
   let x = embeds ? model.graph.embed(g, input) : input;
   for (let il = first; il < end; il++) {
-    const batch = model.graph.queryKeyValue(g, il, x);
+    const batch = model.graph.queryKeyValue(g, il, x, positions);
     const attended = states.map(({ ring, attention, ringRow }, i) => {
       const qkv = headsOfToken(g, batch, i);
       ring?.capture(g, il, qkv.q, ringRow as Tensor);
@@ -121,7 +128,7 @@ function build(
     });
     x = model.graph.finishLayer(g, il, x, sideBySide(g, attended));
   }
-  return { input, states, output: g.output(givesLogits ? model.graph.logits(g, x) : x) };
+  return { input, positions, states, output: g.output(givesLogits ? model.graph.logits(g, x) : x) };
 }
 
 /** Columns as one tensor, joined in pairs. */

@@ -33,7 +33,7 @@ async function maskedStep(
     const position = g.constant(TYPES.i32, [1], Int32Array.of(N));
     let x = graph.embed(g, g.constant(TYPES.i32, [1], Int32Array.of(token)));
     for (let il = 0; il < hp.nLayer; il++) {
-      const qkv = graph.queryKeyValue(g, il, x);
+      const qkv = graph.queryKeyValue(g, il, x, position);
       const layer = full.layers[il] as LayerCache;
       const rows = g.constant(
         TYPES.i32,

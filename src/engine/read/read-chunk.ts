@@ -27,7 +27,8 @@ export async function readChunk(
   await layer.shape.device.run(
     (g) => {
       const input = rows(g, reader, chunk, 0, chunk.n);
-      const qkv = model.graph.queryKeyValue(g, layer.il, input);
+      const positions = reader.rotation.positions(g, chunk);
+      const qkv = model.graph.queryKeyValue(g, layer.il, input, positions);
       for (const observer of observers) observer.onQueries?.(g, qkv.q, chunk);
       const q = reader.rotation.store(g, layer.il, qkv, chunk, layer.scratch.newRows(g, chunk));
       for (const observer of observers) observer.onRotated?.(g, q, chunk);
@@ -129,5 +130,5 @@ function usedSpan(
 function mostNodes({ observers }: ChunkReader, { shape }: ReadLayer, chunk: Chunk): number {
   const observed = observers.map((observer) => observer.nodesPerHead?.(chunk) ?? 0);
   const perHead = 16 + observed.reduce((a, b) => a + b, 0);
-  return 192 + shape.nHeadKv * perHead + 4 * shape.ffn.nExpertUsed;
+  return 224 + shape.nHeadKv * perHead + 4 * shape.ffn.nExpertUsed;
 }

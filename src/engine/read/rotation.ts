@@ -21,7 +21,8 @@ export class Rotation extends NativeOwner {
 
   private constructor(
     private readonly model: Model,
-    private readonly positions: Int32Array,
+    /** True positions, in the order of the rows. */
+    private readonly places: Int32Array,
   ) {
     super();
   }
@@ -51,7 +52,7 @@ export class Rotation extends NativeOwner {
     const layer = this.#layer(il);
     return device.run((g) => {
       const pairs = g.constant(TYPES.f32, [layer.headDim, 1, n], unitPairs(layer, n));
-      const positions = g.constant(TYPES.i32, [n], this.positions.slice(first, first + n));
+      const positions = g.constant(TYPES.i32, [n], this.places.slice(first, first + n));
       const turned = g.reshape(graph.rotate(g, il, pairs, positions), layer.headDim, n);
       g.expand(g.copy(turned, this.#rows(g, il, first, n)));
       return () => undefined;
@@ -68,6 +69,11 @@ export class Rotation extends NativeOwner {
     return this.model.layers[il] as ModelLayer;
   }
 
+  /** The true positions of a chunk's tokens: i32 [n]. */
+  positions(g: InputGraph, { row, n }: Chunk): Tensor {
+    return g.constant(TYPES.i32, [n], this.places.slice(row, row + n));
+  }
+
   /**
    * Adds the nodes of one chunk in one layer. `k` and `v` are f16 [headDim, n, nHeadKv].
    *
@@ -77,14 +83,14 @@ export class Rotation extends NativeOwner {
     g: InputGraph,
     il: number,
     qkv: QueryKeyValue,
-    { row: first, n }: Chunk,
+    chunk: Chunk,
     { k, v }: { readonly k: Tensor; readonly v: Tensor },
   ): Tensor {
     this.assertAlive();
     const layer = this.#layer(il);
-    const positions = g.constant(TYPES.i32, [n], this.positions.slice(first, first + n));
+    const positions = this.positions(g, chunk);
     const rotated = (heads: Tensor) => this.model.graph.rotate(g, il, heads, positions);
-    const table = () => this.#rows(g, il, first, n);
+    const table = () => this.#rows(g, il, chunk.row, chunk.n);
     return layer.operations.rotate(g, { qkv, rotated, table, k, v }, layer);
   }
 

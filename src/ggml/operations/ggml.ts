@@ -15,7 +15,7 @@ export const ggmlOperations: Operations = {
   rotatesByTable: false,
 
   linear(g, { x, weights, biases, norm, gated, residual }) {
-    const h = norm === undefined ? x : rmsNorm(g, x, norm);
+    const h = norm === undefined ? x : normed(g, x, norm);
     const products = weights.map((weight, i) => {
       const y = g.mulMat(weight, h);
       const bias = biases[i];
@@ -39,9 +39,10 @@ export const ggmlOperations: Operations = {
   scores: (g, node) => countedScores(g, node, { distance: 0, peaks: false }),
 };
 
-/** RMS norm over `ne[0]` times its weight. */
-export function rmsNorm(g: Graph, x: Tensor, { weight, epsilon }: Norm): Tensor {
-  return g.mul(g.rmsNorm(x, epsilon), weight);
+/** `x` after a norm. */
+export function normed(g: Graph, x: Tensor, { weight, bias, epsilon }: Norm): Tensor {
+  if (bias === undefined) return g.mul(g.rmsNorm(x, epsilon), weight);
+  return g.add(g.mul(g.norm(x, epsilon), weight), bias);
 }
 
 /** The attention that keys receive from so far away, or the most of it: f32 [nKv, 1, nHead]. */

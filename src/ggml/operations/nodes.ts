@@ -1,9 +1,11 @@
 import type { Tensor } from "../tensor-buffer.ts";
 
-/** RMS norm over `ne[0]`, times a weight. */
+/** A norm over `ne[0]`, times a weight: of the root mean square, or, where there is a bias, a layer norm. */
 export interface Norm {
   /** f32 [k] */
   readonly weight: Tensor;
+  /** f32 [k] */
+  readonly bias?: Tensor | undefined;
   readonly epsilon: number;
 }
 

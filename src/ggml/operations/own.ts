@@ -1,7 +1,7 @@
 import type { Graph } from "../graph.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import { tensorShape, type Tensor } from "../tensor-buffer.ts";
-import { ggmlOperations } from "./ggml.ts";
+import { ggmlOperations, normed } from "./ggml.ts";
 import type { LinearParts, QueryKeyValue } from "./nodes.ts";
 import type { Operations } from "./operations.ts";
 
@@ -11,7 +11,11 @@ export function ownOperations(kernels: Kernels): Operations {
     queryTile: 1,
     rotatesByTable: true,
 
-    linear(g, node) {
+    linear(g, given) {
+      const { norm } = given;
+      // Ours norm by the root mean square on the way.
+      const isOurs = norm?.bias === undefined;
+      const node = isOurs ? given : { ...given, x: normed(g, given.x, norm), norm: undefined };
       const n = tensorShape(node.x)[1] as number;
       if (!kernels.takes(node.weights, n)) return ggmlOperations.linear(g, node);
       const result = kernels.linear(g, node);

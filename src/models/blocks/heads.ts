@@ -1,29 +1,63 @@
 import type { Graph } from "../../ggml/graph.ts";
 import type { Norm, QueryKeyValue } from "../../ggml/operations/nodes.ts";
+import { normed } from "../../ggml/operations/ggml.ts";
 import { tensorShape, tensorStrides, type Tensor } from "../../ggml/tensor-buffer.ts";
-import type { LayerShape } from "../layer-shape.ts";
-import { linearParts, type Weight } from "./linear.ts";
+import { TYPES } from "../../ggml/types.ts";
+import type { LayerShape, QueryGrowth } from "../layer-shape.ts";
+import { linearParts, type LinearOptions, type Weight } from "./linear.ts";
 
-/** Queries, keys and values of `norm(x)`, cut into heads. */
+/** Queries, keys and values of `norm(x)`, cut into heads; `weights` are those three, or one for all of them. */
 export function projectHeads(
   g: Graph,
   x: Tensor,
-  norm: Norm,
-  weights: { readonly q: Weight; readonly k: Weight; readonly v: Weight },
+  { norm }: Pick<LinearOptions, "norm">,
+  weights: readonly Weight[],
   { headDim, nHead, nHeadKv }: Pick<LayerShape, "headDim" | "nHead" | "nHeadKv">,
 ): QueryKeyValue {
-  const { parts, joined } = linearParts(g, [weights.q, weights.k, weights.v], x, { norm });
+  const products = linearParts(g, weights, x, { norm });
   const n = tensorShape(x)[1] as number;
   const head = headDim * 4;
+  const joined = weights.length === 1 ? products.parts[0] : products.joined;
   const total = joined === undefined ? 0 : (tensorShape(joined)[0] as number) * 4;
-  const heads = (part: number, count: number) => {
-    const tensor = parts[part] as Tensor;
-    return joined === undefined
-      ? g.reshape(tensor, headDim, count, n)
-      : g.view3d(tensor, [headDim, count, n], [head, total], 0);
+  const heads = (part: number, first: number, count: number) => {
+    if (joined === undefined) {
+      return g.reshape(products.parts[part] as Tensor, headDim, count, n);
+    }
+    return g.view3d(joined, [headDim, count, n], [head, total], first * head);
   };
-  const split = { q: heads(0, nHead), k: heads(1, nHeadKv), v: heads(2, nHeadKv) };
+  const split = {
+    q: heads(0, 0, nHead),
+    k: heads(1, nHead, nHeadKv),
+    v: heads(2, nHead + nHeadKv, nHeadKv),
+  };
   return joined === undefined ? split : { ...split, joined };
+}
+
+/**
+ * Heads f32 [headDim, heads, n] after a norm of each head by itself, or, where its weight is as long as all of them, of a
+ * token's heads together (OLMo 2).
+ */
+export function normHeads(g: Graph, heads: Tensor, norm: Norm): Tensor {
+  const [headDim, count, n] = tensorShape(heads) as [number, number, number];
+  const width = tensorShape(norm.weight)[0] as number;
+  if (width === headDim) return normed(g, heads, norm);
+  const token = tensorStrides(heads)[2] as number;
+  return g.reshape(normed(g, g.view2d(heads, width, n, token, 0), norm), headDim, count, n);
+}
+
+/** Queries f32 [headDim, nHead, n], longer the later they are: `positions` i32 [n]. */
+export function growQueries(
+  g: Graph,
+  queries: Tensor,
+  positions: Tensor,
+  { scale, every, offset }: QueryGrowth,
+): Tensor {
+  const n = tensorShape(queries)[2] as number;
+  // Halfway between two positions, so that rounding reaches no other step.
+  const middle = (offset + 0.5) / every;
+  const steps = g.floor(g.scale(g.cast(positions, TYPES.f32), 1 / every, middle));
+  const factors = g.scale(g.log(g.scale(steps, 1, 1)), scale, 1);
+  return g.mul(queries, g.reshape(factors, 1, 1, n));
 }
 
 /** What token `i` of those attends with. */

@@ -22,9 +22,9 @@ export function matrix({ layers, operations }: ModelWeights, il: number, name: s
 
 export interface LinearOptions {
   /** Applied to the input before. */
-  readonly norm?: Norm;
+  readonly norm?: Norm | undefined;
   /** f32 [m, n], added to the result. */
-  readonly residual?: Tensor;
+  readonly residual?: Tensor | undefined;
 }
 
 /** `weight [k, m]` × `x [k, n]` → f32 [m, n]. Dense matmuls are made in this file; experts choose and multiply for themselves. */

@@ -1,47 +1,94 @@
 import type { Graph } from "../../ggml/graph.ts";
-import type { FeedForwardShape } from "../layer-shape.ts";
+import type { FeedForwardShape, Routing } from "../layer-shape.ts";
 import { tensorShape, type Tensor } from "../../ggml/tensor-buffer.ts";
+import { denseFfn, gated, type FfnWeights } from "./ffn.ts";
 import { linear, type Weight } from "./linear.ts";
+
+/** One matrix for each expert: [k, m, nExpert], and its bias f32 [m, nExpert]. */
+type Experts = Pick<Weight, "weight" | "bias">;
 
 export interface MoeWeights {
   /** [nEmbd, nExpert] */
   readonly router: Weight;
-  /** [nEmbd, nFf, nExpert] */
-  readonly gate: Tensor;
-  /** [nEmbd, nFf, nExpert] */
-  readonly up: Tensor;
-  /** [nFf, nEmbd, nExpert] */
-  readonly down: Tensor;
+  readonly gate: Experts;
+  readonly up: Experts;
+  readonly down: Experts;
+  /** What every token passes besides. */
+  readonly shared?: FfnWeights | undefined;
+  /** [nEmbd, 1]: the sigmoid of its product weighs what the shared expert gives. */
+  readonly sharedRouter?: Weight | undefined;
 }
 
 /** Smallest normal f16: keeps the weights' sum away from 0, as llama.cpp does. */
 const MIN_WEIGHT_SUM = 2 ** -14;
 
-/** Softmax-routed mixture of gated experts, weights of the chosen ones renormalised (Mixtral). */
+/** A mixture of gated experts: `x` f32 [nEmbd, n], normed → f32 [nEmbd, n]. */
 export function moeFfn(g: Graph, x: Tensor, w: MoeWeights, s: FeedForwardShape): Tensor {
   const [nEmbd, n] = tensorShape(x) as [number, number];
-  const probabilities = g.softMax(routed(g, w.router, x)); // [nExpert, n]
-  const chosen = g.argsortTopK(probabilities, s.nExpertUsed); // i32 [nExpertUsed, n]
-  const picked = g.getRows(g.reshape(probabilities, 1, s.nExpert, n), chosen); // [1, used, n]
-  const flat = g.reshape(picked, s.nExpertUsed, n);
-  const sum = g.clamp(g.sumRows(flat), MIN_WEIGHT_SUM, Infinity);
-  const weights = g.reshape(g.div(flat, sum), 1, s.nExpertUsed, n);
-  g.expand(weights);
+  const { nExpertUsed, routing, activation } = s;
+  const { chosen, weights } = choose(g, routed(g, w.router, x), s);
 
   const column = g.reshape(x, nEmbd, 1, n);
-  const up = g.mulMatId(w.up, column, chosen); // [nFf, used, n]
-  const gate = g.mulMatId(w.gate, column, chosen);
-  const outputs = g.mul(g.mulMatId(w.down, g.swiglu(gate, up), chosen), weights); // [nEmbd, used, n]
+  const input = routing.weighsInputs
+    ? g.mul(g.repeat(column, nEmbd, nExpertUsed, n), weights)
+    : column;
+  const of = ({ weight, bias }: Experts, h: Tensor): Tensor => {
+    const y = g.mulMatId(weight, h, chosen); // [m, used, n]
+    return bias === undefined ? y : g.addId(y, bias, chosen);
+  };
+  const up = of(w.up, input);
+  const gate = of(w.gate, input);
+  const given = of(w.down, gated(g, gate, up, activation)); // [nEmbd, used, n]
+  const outputs = routing.weighsInputs ? given : g.mul(given, weights);
   g.expand(outputs);
 
-  const expert = (i: number) =>
-    g.view2d(outputs, nEmbd, n, s.nExpertUsed * nEmbd * 4, i * nEmbd * 4);
+  const expert = (i: number) => g.view2d(outputs, nEmbd, n, nExpertUsed * nEmbd * 4, i * nEmbd * 4);
   let total = expert(0);
-  for (let i = 1; i < s.nExpertUsed; i++) total = g.add(total, expert(i));
-  return s.nExpertUsed === 1 ? g.contiguous(total) : total;
+  for (let i = 1; i < nExpertUsed; i++) total = g.add(total, expert(i));
+  if (nExpertUsed === 1) total = g.contiguous(total);
+  return w.shared === undefined ? total : g.add(total, sharedExpert(g, x, w, w.shared, activation));
+}
+
+/** Which experts read each token, i32 [used, n], and how much of what they give counts, f32 [1, used, n]. */
+function choose(g: Graph, logits: Tensor, s: FeedForwardShape) {
+  const { nExpert, nExpertUsed, routing } = s;
+  const n = tensorShape(logits)[1] as number;
+  const probabilities = probabilitiesOf(g, logits, routing); // [nExpert, n]
+  // A sigmoid keeps the order, and Llama 4 is chosen by its logits.
+  const ranked = routing.gate === "sigmoid" ? logits : probabilities;
+  const chosen = g.argsortTopK(ranked, nExpertUsed); // i32 [used, n]
+  const picked = g.getRows(g.reshape(probabilities, 1, nExpert, n), chosen); // [1, used, n]
+  let flat = g.reshape(picked, nExpertUsed, n);
+  if (routing.gate === "softmax-of-chosen") flat = g.softMax(flat);
+  if (routing.renormalises) flat = g.div(flat, g.clamp(g.sumRows(flat), MIN_WEIGHT_SUM, Infinity));
+  if (routing.scale !== 1) flat = g.scale(flat, routing.scale);
+  const weights = g.reshape(flat, 1, nExpertUsed, n);
+  g.expand(weights);
+  return { chosen, weights };
+}
+
+function probabilitiesOf(g: Graph, logits: Tensor, { gate }: Routing): Tensor {
+  if (gate === "softmax") return g.softMax(logits);
+  return gate === "sigmoid" ? g.sigmoid(logits) : logits;
+}
+
+function sharedExpert(
+  g: Graph,
+  x: Tensor,
+  { sharedRouter }: MoeWeights,
+  shared: FfnWeights,
+  activation: FeedForwardShape["activation"],
+): Tensor {
+  const y = denseFfn(g, x, shared, activation);
+  if (sharedRouter === undefined) return y;
+  const logit = routed(g, sharedRouter, x);
+  // Its sigmoid, rounded as libllama's is.
+  return g.mul(y, g.div(g.silu(logit), logit));
 }
 
 /** Router logits, always in f32. ggml may sum several columns in another order than one; where that must not be, our kernels compute them. */
 function routed(g: Graph, router: Weight, x: Tensor): Tensor {
-  return g.columns === undefined ? g.mulMat(router.weight, x) : linear(g, router, x);
+  if (g.columns !== undefined) return linear(g, router, x);
+  const logits = g.mulMat(router.weight, x);
+  return router.bias === undefined ? logits : g.add(logits, router.bias);
 }

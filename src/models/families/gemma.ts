@@ -1,0 +1,44 @@
+import type { Architecture } from "../architecture.ts";
+import {
+  attentionTensors,
+  ffnTensors,
+  modelTensors,
+  namesOf,
+  normTensor,
+} from "../blocks/tensors.ts";
+import { readCommon, uniform, type CommonNumbers } from "../hyper-parameters.ts";
+import type { LayerShape } from "../layer-shape.ts";
+import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
+import { transformerGraph } from "../transformer.ts";
+
+/** Gemma 1: as llama, with embeddings times √width and a gate of gelu (arXiv 2403.08295). */
+export const gemma: Architecture = {
+  name: "gemma",
+  summary: "Gemma 1",
+  hyperParameters(metadata) {
+    const common = readCommon(metadata, "gemma", ROPE_NEOX);
+    return uniform(asGemma(common));
+  },
+  modelTensors,
+  layerTensors({ nEmbd, layers }, il) {
+    const name = namesOf(il);
+    const shape = layers[il] as LayerShape;
+    return {
+      ...normTensor(nEmbd, "attnNorm", name("attn_norm")),
+      ...attentionTensors(nEmbd, shape, name, { biases: false }),
+      ...normTensor(nEmbd, "ffnNorm", name("ffn_norm")),
+      ...ffnTensors(nEmbd, shape.ffn, name, { biases: false }),
+    };
+  },
+  graph: transformerGraph,
+};
+
+/** What all Gemmas have: embeddings times √width, and gelu. */
+export function asGemma(common: CommonNumbers): CommonNumbers {
+  const { numbers, layer } = common;
+  return {
+    ...common,
+    numbers: { ...numbers, scales: { ...numbers.scales, embedding: Math.sqrt(numbers.nEmbd) } },
+    layer: { ...layer, ffn: { ...layer.ffn, activation: "gelu" } },
+  };
+}

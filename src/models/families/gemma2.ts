@@ -1,0 +1,55 @@
+import type { Architecture } from "../architecture.ts";
+import {
+  attentionTensors,
+  ffnTensors,
+  modelTensors,
+  namesOf,
+  normTensor,
+} from "../blocks/tensors.ts";
+import { modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
+import type { LayerShape } from "../layer-shape.ts";
+import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
+import { transformerGraph } from "../transformer.ts";
+import { asGemma } from "./gemma.ts";
+
+/** The 27B alone divides by the width of a head as the embeddings are cut; its files say it nowhere else. */
+const LAYERS_OF_27B = 46;
+
+/**
+ * Gemma 2: norms before and behind each half of a layer, soft-caps on the logits of attention and of the vocabulary, a
+ * sliding window in every second layer (arXiv 2408.00118).
+ */
+export const gemma2: Architecture = {
+  name: "gemma2",
+  summary: "Gemma 2",
+  hyperParameters(metadata) {
+    const common = asGemma(readCommon(metadata, "gemma2", ROPE_NEOX));
+    const { keys, numbers, nLayer } = common;
+    const { headDim, nHead } = common.layer;
+    const layer: LayerShape = {
+      ...common.layer,
+      scale: 1 / Math.sqrt(nLayer === LAYERS_OF_27B ? numbers.nEmbd / nHead : headDim),
+      softcap: keys.positiveOrNone("attn_logit_softcapping") ?? 50,
+    };
+    const logitSoftcap = keys.positiveOrNone("final_logit_softcapping") ?? 30;
+    const window = keys.window() ?? 4096;
+    const freqBase = keys.positive("rope.freq_base_swa") ?? layer.rope.freqBase;
+    const local = freqBase === layer.rope.freqBase ? {} : { rope: { ...layer.rope, freqBase } };
+    const layers = withWindows({ keys, nLayer, layer }, { window, period: 2 }, local);
+    return modelOf({ ...numbers, logitSoftcap }, layers);
+  },
+  modelTensors,
+  layerTensors({ nEmbd, layers }, il) {
+    const name = namesOf(il);
+    const shape = layers[il] as LayerShape;
+    return {
+      ...normTensor(nEmbd, "attnNorm", name("attn_norm")),
+      ...attentionTensors(nEmbd, shape, name, { biases: false }),
+      ...normTensor(nEmbd, "attnPostNorm", name("post_attention_norm")),
+      ...normTensor(nEmbd, "ffnNorm", name("ffn_norm")),
+      ...ffnTensors(nEmbd, shape.ffn, name, { biases: false }),
+      ...normTensor(nEmbd, "ffnPostNorm", name("post_ffw_norm")),
+    };
+  },
+  graph: transformerGraph,
+};

@@ -1,0 +1,43 @@
+import type { Architecture } from "../architecture.ts";
+import { headNormTensors, modelTensors, namesOf } from "../blocks/tensors.ts";
+import { modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
+import type { LayerShape } from "../layer-shape.ts";
+import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
+import { transformerGraph } from "../transformer.ts";
+import { asGemma } from "./gemma.ts";
+import { gemma2 } from "./gemma2.ts";
+
+/** The 27B alone divides by the width of a head as the embeddings are cut; its files say it nowhere else. */
+const LAYERS_OF_27B = 62;
+
+/**
+ * Gemma 3: as Gemma 2 without soft-caps, with norms of each query and key; five layers with a sliding window and a rotation
+ * of their own to one that sees all (arXiv 2503.19786).
+ */
+export const gemma3: Architecture = {
+  name: "gemma3",
+  summary: "Gemma 3 (text)",
+  hyperParameters(metadata) {
+    const common = asGemma(readCommon(metadata, "gemma3", ROPE_NEOX));
+    const { keys, numbers, nLayer } = common;
+    const { headDim, nHead, rope } = common.layer;
+    const scale = 1 / Math.sqrt(nLayer === LAYERS_OF_27B ? numbers.nEmbd / nHead : headDim);
+    const layer: LayerShape = { ...common.layer, scale };
+    const freqBase = keys.positive("rope.freq_base_swa") ?? 10_000;
+    const local = { rope: { ...rope, freqBase, freqScale: 1 } };
+    const layers = withWindows(
+      { keys, nLayer, layer },
+      { window: keys.window(), period: 6 },
+      local,
+    );
+    const logitSoftcap = keys.positiveOrNone("final_logit_softcapping");
+    return modelOf({ ...numbers, logitSoftcap }, layers);
+  },
+  modelTensors,
+  layerTensors(hp, il) {
+    const { layers } = hp;
+    const shape = layers[il] as LayerShape;
+    return { ...gemma2.layerTensors(hp, il), ...headNormTensors(shape, namesOf(il)) };
+  },
+  graph: transformerGraph,
+};

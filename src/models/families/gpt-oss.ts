@@ -1,0 +1,52 @@
+import type { Architecture } from "../architecture.ts";
+import {
+  attentionTensors,
+  ffnTensors,
+  modelTensors,
+  namesOf,
+  normTensor,
+} from "../blocks/tensors.ts";
+import { modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
+import type { LayerShape } from "../layer-shape.ts";
+import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
+import { transformerGraph } from "../transformer.ts";
+
+/**
+ * gpt-oss: experts with biases, a clamped gate, a sliding window in every second layer, and for each query head a learned
+ * sink logit, so that attention to tokens sums to less than 1 (arXiv 2508.10925).
+ */
+export const gptOss: Architecture = {
+  name: "gpt-oss",
+  summary: "gpt-oss (20B, 120B)",
+  hyperParameters(metadata) {
+    const common = readCommon(metadata, "gpt-oss", ROPE_NEOX);
+    const { keys, numbers, nLayer } = common;
+    const { ffn, rope } = common.layer;
+    const layer: LayerShape = {
+      ...common.layer,
+      sinkLogits: true,
+      ffn: {
+        ...ffn,
+        activation: "swiglu-oai",
+        routing: { ...ffn.routing, gate: "softmax-of-chosen", renormalises: false },
+      },
+    };
+    const freqBase = keys.positive("rope.freq_base_swa") ?? rope.freqBase;
+    const local = freqBase === rope.freqBase ? {} : { rope: { ...rope, freqBase } };
+    const window = keys.required("attention.sliding_window", keys.window());
+    return modelOf(numbers, withWindows({ keys, nLayer, layer }, { window, period: 2 }, local));
+  },
+  modelTensors,
+  layerTensors({ nEmbd, layers }, il) {
+    const name = namesOf(il);
+    const shape = layers[il] as LayerShape;
+    return {
+      ...normTensor(nEmbd, "attnNorm", name("attn_norm")),
+      ...attentionTensors(nEmbd, shape, name, { biases: true }),
+      // It comes behind attention in name only: it norms what the experts read.
+      ...normTensor(nEmbd, "ffnNorm", name("post_attention_norm")),
+      ...ffnTensors(nEmbd, shape.ffn, name, { biases: true }),
+    };
+  },
+  graph: transformerGraph,
+};

@@ -1,0 +1,71 @@
+import { PyramidKVError } from "../errors.ts";
+import type { RopeParameters } from "../ggml/graph.ts";
+import { MAX, type FileKeys } from "./file-keys.ts";
+
+/** Pairs side by side, as llama has them. */
+export const ROPE_NORM = 0;
+
+/** No rotation. */
+export const NO_ROPE: RopeParameters = {
+  dims: 0,
+  mode: ROPE_NORM,
+  nCtxOrig: 1,
+  freqBase: 1,
+  freqScale: 1,
+  extFactor: 0,
+  attnFactor: 1,
+  betaFast: 0,
+  betaSlow: 0,
+};
+
+const SCALINGS = ["none", "linear", "yarn", "longrope"];
+
+/** RoPE with its scaling, as llama.cpp resolves it (`llama_context`, `load_hparams`). */
+export function readRope(
+  keys: FileKeys,
+  {
+    headDim,
+    mode,
+    nCtx,
+  }: { readonly headDim: number; readonly mode: number; readonly nCtx: number },
+): RopeParameters {
+  const number = (name: string) => keys.positive(`rope.${name}`);
+  const dims = keys.whole("rope.dimension_count", MAX.headDim, 1) ?? headDim;
+  if (dims > headDim || dims % 2 !== 0) {
+    throw new PyramidKVError(
+      "BAD_FILE",
+      `${keys.key("rope.dimension_count")} is ${dims}, an even number up to the head size ${headDim} was expected`,
+    );
+  }
+  const scaling = keys.text("rope.scaling.type") ?? "linear";
+  if (!SCALINGS.includes(scaling)) {
+    throw new PyramidKVError(
+      "UNSUPPORTED",
+      `rope scaling "${scaling}" is not supported; ${SCALINGS.join(", ")} are`,
+    );
+  }
+  const factor =
+    keys.positiveOrNone("rope.scaling.factor") ?? keys.positiveOrNone("rope.scale_linear") ?? 1;
+  const freqScale = scaling === "none" ? 1 : 1 / factor;
+  const isYarn = scaling === "yarn";
+  return {
+    dims,
+    mode,
+    nCtxOrig: keys.whole("rope.scaling.original_context_length", MAX.context, 1) ?? nCtx,
+    freqBase: number("freq_base") ?? 10_000,
+    freqScale,
+    extFactor: isYarn ? 1 : 0,
+    attnFactor:
+      (isYarn ? yarnLength(keys, 1 / freqScale) : 1) * (number("scaling.attn_factor") ?? 1),
+    betaFast: number("scaling.yarn_beta_fast") ?? 32,
+    betaSlow: number("scaling.yarn_beta_slow") ?? 1,
+  };
+}
+
+/** What YaRN multiplies queries and keys by, without what ggml multiplies by itself: 1 + 0.1 ln(factor). */
+function yarnLength(keys: FileKeys, factor: number): number {
+  const length = (weight: number) => (factor <= 1 ? 1 : 1 + 0.1 * weight * Math.log(factor));
+  const ofAll = keys.positiveOrNone("rope.scaling.yarn_log_multiplier");
+  const wanted = ofAll === undefined ? length(1) : length(1) / length(ofAll);
+  return wanted / (1 + 0.1 * Math.log(factor));
+}
