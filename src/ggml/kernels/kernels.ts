@@ -7,7 +7,7 @@ import {
   type BufferType,
   type Tensor,
 } from "../tensor-buffer.ts";
-import type { TensorType } from "../types.ts";
+import { TYPES, type TensorType } from "../types.ts";
 import {
   ROPE_NEOX,
   type DecodeInputs,
@@ -61,6 +61,9 @@ export interface KernelAttention extends ScoreNode, Summed {
 /** Lanes of AVX-512. */
 const WIDE = 16;
 
+/** Weights whose values we unpack more slowly than ggml multiplies them with a token in 8 bits. */
+const SLOW_ALONE: ReadonlySet<string> = new Set([TYPES.q4_K.name, TYPES.q6_K.name]);
+
 /** Our own operations (`native/`), as nodes of a graph. One for each engine, with its threads. */
 export class Kernels extends NativeOwner {
   readonly workspace: Workspace;
@@ -94,14 +97,19 @@ export class Kernels extends NativeOwner {
     return this.variant.lanes < WIDE;
   }
 
-  /** Whether a linear operation on `n` columns is ours: its weights are readable, and we are faster. */
-  takes(weights: readonly Tensor[], n: number): boolean {
+  /** Whether a linear operation on `n` columns of a graph is ours: its weights are readable, and we are faster. */
+  takes(g: CustomNodes, weights: readonly Tensor[], n: number): boolean {
+    const isFew = n <= this.limits.fewColumns;
     // With fewer lanes, ggml's 8-bit products read the weights of a token faster than floats do.
-    if (n <= this.limits.fewColumns && this.variant.lanes < WIDE) return false;
+    if (isFew && this.variant.lanes < WIDE) return false;
+    // A decode step takes each of its columns as it would take one.
+    const readsOften = isFew || g.columns !== undefined;
+    const isFast = (type: TensorType) => !readsOften || !SLOW_ALONE.has(type.name);
     return weights.every((w) => {
       const type = tensorType(w);
       const [k = 0] = tensorShape(w);
-      return type !== undefined && this.readsWeights(type, k) && isInHostMemory(w);
+      if (type === undefined || !this.readsWeights(type, k)) return false;
+      return isFast(type) && isInHostMemory(w);
     });
   }
 

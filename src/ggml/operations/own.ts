@@ -17,7 +17,7 @@ export function ownOperations(kernels: Kernels): Operations {
       const isOurs = norm?.bias === undefined;
       const node = isOurs ? given : { ...given, x: normed(g, given.x, norm), norm: undefined };
       const n = tensorShape(node.x)[1] as number;
-      if (!kernels.takes(node.weights, n)) return ggmlOperations.linear(g, node);
+      if (!kernels.takes(g, node.weights, n)) return ggmlOperations.linear(g, node);
       const result = kernels.linear(g, node);
       if (node.gated || node.weights.length === 1) return { parts: [result] };
       return partsOf(g, result, node.weights);
