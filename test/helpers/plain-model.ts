@@ -1,5 +1,7 @@
 import type { LayerShape } from "../../src/models/layer-shape.ts";
 import { dot, plainWeights } from "./plain-attention.ts";
+import { plainFeedForward } from "./plain-ffn.ts";
+import { rotated } from "./plain-rope.ts";
 import type { TinyModel } from "./tiny-model.ts";
 
 /** A kv head's rows, oldest first: rotated keys, and values. */
@@ -9,7 +11,7 @@ export interface PlainRows {
 }
 
 /**
- * A tiny dense model of llama's layers in plain loops and f64, its layers of any shape: logits after every token.
+ * A tiny model of any family in plain loops and f64, its layers of any shape: logits after every token.
  * Keys and values are not rounded.
  */
 export function plainLogits(model: TinyModel, tokens: ArrayLike<number>): number[][] {
@@ -19,6 +21,51 @@ export function plainLogits(model: TinyModel, tokens: ArrayLike<number>): number
   return Array.from(tokens, (token, position) => plainStep(model, rows, token, position));
 }
 
+/** A model's tensors as plain functions, by their names in the file. */
+export class PlainWeights {
+  readonly #tensors: Map<string, Float32Array>;
+
+  constructor(
+    tensors: TinyModel["tensors"],
+    private readonly epsilon: number,
+  ) {
+    const floats = ({ data }: TinyModel["tensors"][number]) =>
+      new Float32Array(data.buffer, data.byteOffset, data.length / 4);
+    this.#tensors = new Map(tensors.map((tensor) => [tensor.name, floats(tensor)]));
+  }
+
+  has(name: string): boolean {
+    return this.#tensors.has(`${name}.weight`);
+  }
+
+  /** A tensor's values, or those of its part `i` of `n`. */
+  values(name: string, i = 0, n = 1): Float32Array | undefined {
+    const all = this.#tensors.get(name);
+    return all?.subarray((all.length / n) * i, (all.length / n) * (i + 1));
+  }
+
+  /** W x + bias, of expert `i` of `n`. */
+  times(name: string, x: readonly number[], i = 0, n = 1): number[] {
+    const w = this.values(`${name}.weight`, i, n) as Float32Array;
+    const bias = this.values(`${name}.bias`, i, n);
+    return Array.from(
+      { length: w.length / x.length },
+      (_, row) => dot(w.subarray(row * x.length, (row + 1) * x.length), x) + (bias?.[row] ?? 0),
+    );
+  }
+
+  /** `x` after the norm of this name; as it is where there is none. */
+  norm(name: string, x: readonly number[]): number[] {
+    const w = this.values(`${name}.weight`);
+    if (w === undefined) return [...x];
+    const bias = this.values(`${name}.bias`);
+    const mean = bias === undefined ? 0 : x.reduce((a, b) => a + b, 0) / x.length;
+    const centred = x.map((v) => v - mean);
+    const root = Math.sqrt(dot(centred, centred) / x.length + this.epsilon);
+    return centred.map((v, i) => (v / root) * (w[i] as number) + (bias?.[i] ?? 0));
+  }
+}
+
 /** One token more behind the rows of each layer and kv head, which its own joins: its logits. */
 export function plainStep(
   { hp, tensors }: TinyModel,
@@ -26,75 +73,88 @@ export function plainStep(
   token: number,
   position: number,
 ): number[] {
-  const weight = (name: string): Float32Array | undefined => {
-    const found = tensors.find((t) => t.name === name);
-    return (
-      found && new Float32Array(found.data.buffer, found.data.byteOffset, found.data.length / 4)
-    );
-  };
-  const matrix = (name: string, x: number[]): number[] => {
-    const w = weight(name) as Float32Array;
-    return Array.from({ length: w.length / x.length }, (_, row) =>
-      dot(w.subarray(row * x.length, (row + 1) * x.length), x),
-    );
-  };
-  const norm = (name: string, x: number[]): number[] => {
-    const w = weight(name) as Float32Array;
-    const root = Math.sqrt(dot(x, x) / x.length + hp.normEpsilon);
-    return x.map((v, i) => (v / root) * (w[i] as number));
-  };
-  const embedding = weight("token_embd.weight") as Float32Array;
-  let hidden = Array.from(embedding.subarray(token * hp.nEmbd, (token + 1) * hp.nEmbd));
+  const weights = new PlainWeights(tensors, hp.normEpsilon);
+  const { scales, nEmbd } = hp;
+  const embedding = weights.values("token_embd.weight") as Float32Array;
+  let hidden = Array.from(
+    embedding.subarray(token * nEmbd, (token + 1) * nEmbd),
+    (x) => x * scales.embedding,
+  );
   hp.layers.forEach((layer, il) => {
-    const name = (part: string) => `blk.${il}.${part}.weight`;
-    const input = norm(name("attn_norm"), hidden);
-    const heads = (part: string) => {
-      const all = matrix(name(part), input);
-      return Array.from({ length: all.length / layer.headDim }, (_, h) =>
-        all.slice(h * layer.headDim, (h + 1) * layer.headDim),
-      );
-    };
-    const values = heads("attn_v");
-    heads("attn_k").forEach((key, h) => {
-      rows[il]?.[h]?.keys.push(rotated(key, position, layer));
-      rows[il]?.[h]?.values.push(values[h] as number[]);
+    const name = (part: string) => `blk.${il}.${part}`;
+    const input = weights.norm(name("attn_norm"), hidden);
+    const attended = attend(weights, name, layer, rows[il] ?? [], {
+      input,
+      position,
+      nCtx: hp.nCtx,
     });
-    const sinkLogits = layer.sinkLogits ? weight(name("attn_sinks")) : undefined;
-    const attended = heads("attn_q").flatMap((head, h) => {
-      const query = rotated(head, position, layer);
-      const kvHead = Math.floor((h * layer.nHeadKv) / layer.nHead);
-      const { keys, values } = rows[il]?.[kvHead] as PlainRows;
-      const softmax = { ...layer, sinkLogit: sinkLogits?.[h] };
-      const weights = plainWeights(query, keys, keys.length - 1, softmax);
-      return query.map((_, d) =>
-        weights.reduce((sum, w, j) => sum + w * (values[j]?.[d] as number), 0),
-      );
-    });
-    const y = added(hidden, matrix(name("attn_output"), attended));
-    const inner = norm(name("ffn_norm"), y);
-    const up = matrix(name("ffn_up"), inner);
-    const gated = matrix(name("ffn_gate"), inner).map(
-      (g, f) => (g / (1 + Math.exp(-g))) * (up[f] as number),
-    );
-    hidden = added(y, matrix(name("ffn_down"), gated));
+    // gpt-oss calls the norm of its experts' input so.
+    const isBehind = weights.has(name("ffn_norm")) || weights.has(name("post_ffw_norm"));
+    const half = weights.times(name("attn_output"), attended);
+    const first = isBehind ? weights.norm(name("post_attention_norm"), half) : half;
+    const y = added(hidden, first, scales.residual);
+    const inner = weights.norm(name(isBehind ? "ffn_norm" : "post_attention_norm"), y);
+    const second = plainFeedForward(weights, name, layer.ffn, inner);
+    hidden = added(y, weights.norm(name("post_ffw_norm"), second), scales.residual);
   });
-  return matrix("token_embd.weight", norm("output_norm.weight", hidden));
+  const output = weights.has("output") ? "output" : "token_embd";
+  const cap = hp.logitSoftcap ?? Infinity;
+  return weights
+    .times(output, weights.norm("output_norm", hidden))
+    .map((x) => x * scales.logits)
+    .map((x) => (cap === Infinity ? x : cap * Math.tanh(x / cap)));
 }
 
-/** RoPE on neighbouring pairs, or on pairs half of the rotated dimensions apart. */
-function rotated(head: readonly number[], position: number, { rope }: LayerShape): number[] {
-  const out = [...head];
-  const half = rope.dims / 2;
-  for (let pair = 0; pair < half; pair++) {
-    const [d0, d1] = rope.mode === 0 ? [2 * pair, 2 * pair + 1] : [pair, pair + half];
-    const angle = position * rope.freqScale * rope.freqBase ** ((-2 * pair) / rope.dims);
-    const [a, b] = [head[d0] as number, head[d1] as number];
-    out[d0] = a * Math.cos(angle) - b * Math.sin(angle);
-    out[d1] = a * Math.sin(angle) + b * Math.cos(angle);
-  }
-  return out;
+/** What a token's heads attend to, its own row among the others. */
+function attend(
+  weights: PlainWeights,
+  name: (part: string) => string,
+  layer: LayerShape,
+  rows: readonly PlainRows[],
+  { input, position, nCtx }: { input: readonly number[]; position: number; nCtx: number },
+): number[] {
+  const { headDim, nHead, nHeadKv, queryGrowth } = layer;
+  const cut = (all: readonly number[]) =>
+    Array.from({ length: all.length / headDim }, (_, h) =>
+      all.slice(h * headDim, (h + 1) * headDim),
+    );
+  const joined = weights.has(name("attn_qkv")) && weights.times(name("attn_qkv"), input);
+  const heads = (part: "q" | "k" | "v") => {
+    const first = { q: 0, k: nHead, v: nHead + nHeadKv }[part] * headDim;
+    const count = part === "q" ? nHead : nHeadKv;
+    const all = joined
+      ? joined.slice(first, first + count * headDim)
+      : weights.times(name(`attn_${part}`), input);
+    const norm = name(`attn_${part}_norm`);
+    const width = weights.values(`${norm}.weight`)?.length;
+    return width === headDim
+      ? cut(all).map((head) => weights.norm(norm, head))
+      : cut(weights.norm(norm, all));
+  };
+  const isLong = nCtx > layer.rope.nCtxOrig;
+  const factors =
+    weights.values("rope_freqs.weight") ??
+    weights.values(`rope_factors_${isLong ? "long" : "short"}.weight`);
+  const turn = (head: readonly number[]) => rotated(head, position, layer.rope, factors);
+  const values = heads("v");
+  heads("k").forEach((key, h) => {
+    rows[h]?.keys.push(turn(key));
+    rows[h]?.values.push(values[h] as number[]);
+  });
+  const { scale = 0, every = 1, offset = 0 } = queryGrowth ?? {};
+  const growth = 1 + scale * Math.log(1 + Math.floor((position + offset) / every));
+  const sinkLogits = layer.sinkLogits ? weights.values(name("attn_sinks.weight")) : undefined;
+  return heads("q").flatMap((head, h) => {
+    const query = turn(head).map((x) => x * growth);
+    const { keys, values } = rows[Math.floor((h * nHeadKv) / nHead)] as PlainRows;
+    const softmax = { ...layer, sinkLogit: sinkLogits?.[h] };
+    const shares = plainWeights(query, keys, keys.length - 1, softmax);
+    return query.map((_, d) =>
+      shares.reduce((sum, w, j) => sum + w * (values[j]?.[d] as number), 0),
+    );
+  });
 }
 
-function added(a: readonly number[], b: readonly number[]): number[] {
-  return a.map((x, i) => x + (b[i] as number));
+function added(a: readonly number[], b: readonly number[], scale: number): number[] {
+  return a.map((x, i) => x + scale * (b[i] as number));
 }

@@ -5,7 +5,7 @@ import type { Session } from "../../src/engine/session.ts";
 import type { KvCache } from "../../src/kvcache/kv-cache.ts";
 import { tolerance } from "./kernels.ts";
 import { plainStep, type PlainRows } from "./plain-model.ts";
-import { tinyModel, type TinyOptions } from "./tiny-model.ts";
+import { tinyModel, type TinyModel, type TinyOptions } from "./tiny-model.ts";
 
 /**
  * Decodes a token and holds its logits against plain loops over the rows that the cache holds: whatever was evicted,
@@ -16,7 +16,7 @@ export async function expectStep(
   { token, model, kernels }: { token: number; model: TinyOptions; kernels: string },
 ): Promise<void> {
   const rows = rowsOf(session.cache);
-  const expected = plainStep(tinyModel(model), rows, token, session.nPast);
+  const expected = plainStep(modelOf(model), rows, token, session.nPast);
   await session.decode(token);
   const worst = session.logits.reduce(
     (most, x, i) => Math.max(most, Math.abs(x - (expected[i] ?? NaN))),
@@ -24,6 +24,15 @@ export async function expectStep(
   );
   // ggml's own attention of a single query sums in f16.
   expect(worst).toBeLessThan(tolerance(kernels, kernels === "ggml" ? 0.03 : 2e-3));
+}
+
+const models = new WeakMap<TinyOptions, TinyModel>();
+
+/** Made once for the same options: it takes longer than a step. */
+function modelOf(options: TinyOptions): TinyModel {
+  const known = models.get(options) ?? tinyModel(options);
+  models.set(options, known);
+  return known;
 }
 
 /** A f16 cache's rows, by layer and kv head. */
