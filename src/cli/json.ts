@@ -105,6 +105,8 @@ export interface MethodsJson {
 /** What `pyramidkv models list --json` prints. */
 export type ModelsJson = readonly {
   readonly name: string;
+  /** Its architecture. */
+  readonly family: string;
   readonly summary: string;
   /** `owner/repo[:quant]`, where it comes from the hub. */
   readonly hub: string;

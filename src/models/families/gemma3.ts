@@ -17,6 +17,7 @@ const LAYERS_OF_27B = 62;
 export const gemma3: Architecture = {
   name: "gemma3",
   summary: "Gemma 3 (text)",
+  provedOn: "Gemma 3 270M",
   hyperParameters(metadata) {
     const common = asGemma(readCommon(metadata, "gemma3", ROPE_NEOX));
     const { keys, numbers, nLayer } = common;

@@ -15,6 +15,7 @@ import { transformerGraph } from "../transformer.ts";
 export const glm4: Architecture = {
   name: "glm4",
   summary: "GLM 4 (0414)",
+  provedOn: "random weights",
   hyperParameters: (metadata) => uniform(readCommon(metadata, "glm4", ROPE_NORM)),
   modelTensors,
   layerTensors({ nEmbd, layers }, il) {

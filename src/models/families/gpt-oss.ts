@@ -18,6 +18,7 @@ import { transformerGraph } from "../transformer.ts";
 export const gptOss: Architecture = {
   name: "gpt-oss",
   summary: "gpt-oss (20B, 120B)",
+  provedOn: "random weights",
   hyperParameters(metadata) {
     const common = readCommon(metadata, "gpt-oss", ROPE_NEOX);
     const { keys, numbers, nLayer } = common;

@@ -10,6 +10,7 @@ function familyOf(name: string, summary: string): Architecture {
   return {
     name,
     summary,
+    provedOn: "random weights",
     hyperParameters(metadata) {
       const common = readCommon(metadata, name, ROPE_NORM);
       const { keys, numbers } = common;

@@ -19,6 +19,7 @@ import { transformerGraph } from "../transformer.ts";
 export const llama: Architecture = {
   name: "llama",
   summary: "Llama 1-3, SmolLM, TinyLlama, Mistral, Mixtral",
+  provedOn: "SmolLM2 135M",
   hyperParameters: (metadata) => uniform(readCommon(metadata, "llama", ROPE_NORM)),
   modelTensors: (hp) => ({ ...modelTensors(hp), ...ropeFactors(hp) }),
   layerTensors({ nEmbd, layers }, il) {

@@ -8,6 +8,7 @@ import { llama } from "./llama.ts";
 export const mistral3: Architecture = {
   name: "mistral3",
   summary: "Ministral 3",
+  provedOn: "random weights",
   hyperParameters(metadata) {
     const common = readCommon(metadata, "mistral3", ROPE_NORM);
     const { keys, layer } = common;

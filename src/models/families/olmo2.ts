@@ -16,6 +16,7 @@ import { transformerGraph } from "../transformer.ts";
 export const olmo2: Architecture = {
   name: "olmo2",
   summary: "OLMo 2, 3",
+  provedOn: "random weights",
   hyperParameters(metadata) {
     const { keys, numbers, nLayer, layer } = readCommon(metadata, "olmo2", ROPE_NEOX);
     const rope = { ...layer.rope, freqScale: 1, extFactor: 0, attnFactor: 1 };

@@ -19,6 +19,7 @@ import { transformerGraph } from "../transformer.ts";
 export const phi3: Architecture = {
   name: "phi3",
   summary: "Phi 3, 4",
+  provedOn: "random weights",
   hyperParameters: (metadata) => uniform(readCommon(metadata, "phi3", ROPE_NEOX)),
   modelTensors: (hp) => ({ ...modelTensors(hp), ...longRopeFactors(hp) }),
   layerTensors({ nEmbd, layers }, il) {

@@ -15,6 +15,7 @@ import { transformerGraph } from "../transformer.ts";
 export const qwen2: Architecture = {
   name: "qwen2",
   summary: "Qwen 1.5, 2, 2.5",
+  provedOn: "Qwen2.5 Coder 0.5B and 1.5B",
   hyperParameters: (metadata) => uniform(readCommon(metadata, "qwen2", ROPE_NEOX)),
   modelTensors,
   layerTensors({ nEmbd, layers }, il) {

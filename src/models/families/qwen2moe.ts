@@ -15,6 +15,7 @@ import { transformerGraph } from "../transformer.ts";
 export const qwen2moe: Architecture = {
   name: "qwen2moe",
   summary: "Qwen 1.5 and 2 with experts (A2.7B, 57B-A14B)",
+  provedOn: "random weights",
   hyperParameters(metadata) {
     const common = readCommon(metadata, "qwen2moe", ROPE_NEOX);
     const { ffn } = common.layer;

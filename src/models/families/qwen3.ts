@@ -16,6 +16,7 @@ import { transformerGraph } from "../transformer.ts";
 export const qwen3: Architecture = {
   name: "qwen3",
   summary: "Qwen 3",
+  provedOn: "random weights",
   hyperParameters: (metadata) => uniform(readCommon(metadata, "qwen3", ROPE_NEOX)),
   modelTensors,
   layerTensors({ nEmbd, layers }, il) {

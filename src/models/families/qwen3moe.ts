@@ -8,5 +8,6 @@ export const qwen3moe: Architecture = {
   ...qwen3,
   name: "qwen3moe",
   summary: "Qwen 3 with experts (30B-A3B, 235B-A22B)",
+  provedOn: "random weights",
   hyperParameters: (metadata) => uniform(readCommon(metadata, "qwen3moe", ROPE_NEOX)),
 };

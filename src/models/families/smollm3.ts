@@ -9,6 +9,7 @@ import { llama } from "./llama.ts";
 export const smollm3: Architecture = {
   name: "smollm3",
   summary: "SmolLM 3",
+  provedOn: "random weights",
   hyperParameters(metadata) {
     const { numbers, nLayer, layer } = readCommon(metadata, "smollm3", ROPE_NORM);
     const unrotated = { ...layer, rope: NO_ROPE };

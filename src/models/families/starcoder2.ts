@@ -15,6 +15,7 @@ import { transformerGraph } from "../transformer.ts";
 export const starcoder2: Architecture = {
   name: "starcoder2",
   summary: "StarCoder 2",
+  provedOn: "random weights",
   hyperParameters(metadata) {
     const common = readCommon(metadata, "starcoder2", ROPE_NEOX);
     const { layer } = common;
