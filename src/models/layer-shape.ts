@@ -53,6 +53,8 @@ export interface LayerShape {
   readonly softcap?: number | undefined;
   /** Whether each query head has a learned logit that takes weight which no token gets (gpt-oss). */
   readonly sinkLogits: boolean;
+  /** Factor on queries before they are rotated, where it is not in `scale`: whoever rounds queries rounds them with it. */
+  readonly queryFactor?: number | undefined;
   readonly queryGrowth?: QueryGrowth | undefined;
   readonly ffn: FeedForwardShape;
 }

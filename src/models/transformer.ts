@@ -4,7 +4,7 @@ import type { Graph, RopeParameters } from "../ggml/graph.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { ModelWeights, TransformerGraph, Weights } from "./architecture.ts";
 import { denseFfn } from "./blocks/ffn.ts";
-import { growQueries, normHeads, projectHeads } from "./blocks/heads.ts";
+import { growQueries, normHeads, projectHeads, scaleHeads } from "./blocks/heads.ts";
 import { linear, matrix, type Weight } from "./blocks/linear.ts";
 import { moeFfn } from "./blocks/moe.ts";
 import type { HyperParameters } from "./hyper-parameters.ts";
@@ -84,13 +84,15 @@ export function transformerGraph(hp: HyperParameters, weights: ModelWeights): Tr
 
     queryKeyValue(g, il, x, positions): QueryKeyValue {
       const w = layer(il);
-      const { queryGrowth } = shape(il);
+      const { queryFactor = 1, queryGrowth } = shape(il);
       const names = w.qkv === undefined ? ["q", "k", "v"] : ["qkv"];
       const matrices = names.map((name) => weight(il, name));
       const heads = projectHeads(g, x, { norm: norm(w, "attnNorm") }, matrices, shape(il));
       const [qNorm, kNorm] = [norm(w, "qNorm"), norm(w, "kNorm")];
-      if (qNorm === undefined && kNorm === undefined && queryGrowth === undefined) return heads;
-      const q = qNorm === undefined ? heads.q : normHeads(g, heads.q, qNorm);
+      const isPlain = queryFactor === 1 && queryGrowth === undefined;
+      if (qNorm === undefined && kNorm === undefined && isPlain) return heads;
+      const normedQ = qNorm === undefined ? heads.q : normHeads(g, heads.q, qNorm);
+      const q = queryFactor === 1 ? normedQ : scaleHeads(g, normedQ, queryFactor);
       const k = kNorm === undefined ? heads.k : normHeads(g, heads.k, kNorm);
       const grown = queryGrowth === undefined ? q : growQueries(g, q, positions, queryGrowth);
       return { q: grown, k, v: heads.v };

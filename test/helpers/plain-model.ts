@@ -113,7 +113,7 @@ function attend(
   rows: readonly PlainRows[],
   { input, position, nCtx }: { input: readonly number[]; position: number; nCtx: number },
 ): number[] {
-  const { headDim, nHead, nHeadKv, queryGrowth } = layer;
+  const { headDim, nHead, nHeadKv, queryFactor = 1, queryGrowth } = layer;
   const cut = (all: readonly number[]) =>
     Array.from({ length: all.length / headDim }, (_, h) =>
       all.slice(h * headDim, (h + 1) * headDim),
@@ -145,7 +145,7 @@ function attend(
   const growth = 1 + scale * Math.log(1 + Math.floor((position + offset) / every));
   const sinkLogits = layer.sinkLogits ? weights.values(name("attn_sinks.weight")) : undefined;
   return heads("q").flatMap((head, h) => {
-    const query = turn(head).map((x) => x * growth);
+    const query = turn(head).map((x) => x * growth * queryFactor);
     const { keys, values } = rows[Math.floor((h * nHeadKv) / nHead)] as PlainRows;
     const softmax = { ...layer, sinkLogit: sinkLogits?.[h] };
     const shares = plainWeights(query, keys, keys.length - 1, softmax);

@@ -45,6 +45,14 @@ export function normHeads(g: Graph, heads: Tensor, norm: Norm): Tensor {
   return g.reshape(normed(g, g.view2d(heads, width, n, token, 0), norm), headDim, count, n);
 }
 
+/** Heads f32 [headDim, heads, n] times a factor. */
+export function scaleHeads(g: Graph, heads: Tensor, factor: number): Tensor {
+  const [headDim, count] = tensorShape(heads) as [number, number];
+  // ggml scales what lies in one piece, and would end the process.
+  const isWhole = tensorStrides(heads)[2] === headDim * count * 4;
+  return g.scale(isWhole ? heads : g.contiguous(heads), factor);
+}
+
 /** Queries f32 [headDim, nHead, n], longer the later they are: `positions` i32 [n]. */
 export function growQueries(
   g: Graph,

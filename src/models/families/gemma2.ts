@@ -29,7 +29,8 @@ export const gemma2: Architecture = {
     const { headDim, nHead } = common.layer;
     const layer: LayerShape = {
       ...common.layer,
-      scale: 1 / Math.sqrt(nLayer === LAYERS_OF_27B ? numbers.nEmbd / nHead : headDim),
+      scale: 1,
+      queryFactor: 1 / Math.sqrt(nLayer === LAYERS_OF_27B ? numbers.nEmbd / nHead : headDim),
       softcap: keys.positiveOrNone("attn_logit_softcapping") ?? 50,
     };
     const logitSoftcap = keys.positiveOrNone("final_logit_softcapping") ?? 30;

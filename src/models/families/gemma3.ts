@@ -22,8 +22,8 @@ export const gemma3: Architecture = {
     const common = asGemma(readCommon(metadata, "gemma3", ROPE_NEOX));
     const { keys, numbers, nLayer } = common;
     const { headDim, nHead, rope } = common.layer;
-    const scale = 1 / Math.sqrt(nLayer === LAYERS_OF_27B ? numbers.nEmbd / nHead : headDim);
-    const layer: LayerShape = { ...common.layer, scale };
+    const queryFactor = 1 / Math.sqrt(nLayer === LAYERS_OF_27B ? numbers.nEmbd / nHead : headDim);
+    const layer: LayerShape = { ...common.layer, scale: 1, queryFactor };
     const freqBase = keys.positive("rope.freq_base_swa") ?? 10_000;
     const local = { rope: { ...rope, freqBase, freqScale: 1 } };
     const layers = withWindows(

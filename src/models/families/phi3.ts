@@ -20,7 +20,11 @@ export const phi3: Architecture = {
   name: "phi3",
   summary: "Phi 3, 4",
   provedOn: "random weights",
-  hyperParameters: (metadata) => uniform(readCommon(metadata, "phi3", ROPE_NEOX)),
+  hyperParameters(metadata) {
+    const common = readCommon(metadata, "phi3", ROPE_NEOX);
+    const { layer } = common;
+    return uniform({ ...common, layer: { ...layer, scale: 1, queryFactor: layer.scale } });
+  },
   modelTensors: (hp) => ({ ...modelTensors(hp), ...longRopeFactors(hp) }),
   layerTensors({ nEmbd, layers }, il) {
     const name = namesOf(il);
