@@ -98,6 +98,12 @@ export function bindGgml(lib: Library) {
     custom4d: f<[P, number, number, number, number, number, readonly P[], number, P, number, P], P>(
       "void* ggml_custom_4d(void*,int,int64_t,int64_t,int64_t,int64_t,void**,int,void*,int,void*)",
     ),
+    quantizeChunk: f<
+      [number, Float32Array, Uint8Array, number, number, number, Float32Array],
+      number
+    >(
+      "size_t ggml_quantize_chunk(int,const float*,_Out_ void*,int64_t,int64_t,int64_t,const float*)",
+    ),
     typeTraits: f<[number], P>("void* ggml_get_type_traits(int)"),
     // graphs
     newGraph: f<[P, number, boolean], P>("void* ggml_new_graph_custom(void*,size_t,bool)"),

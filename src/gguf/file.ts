@@ -3,19 +3,69 @@ import { PyramidKVError } from "../errors.ts";
 import { NeedMoreBytes } from "./cursor.ts";
 import { LIMITS } from "./limits.ts";
 import { parseHeader, type GgufHeader } from "./parse.ts";
+import { joinParts, partCount, partNames } from "./split.ts";
 
 /** Llama 3's header has 8 MB, SmolLM2's 2 MB: most headers need one or two reads. */
 const FIRST_READ = 4 * 1024 * 1024;
 
-/** An open GGUF file: its checked header, and a handle to read tensors from. */
-export interface GgufFile extends GgufHeader, AsyncDisposable {
+/** One file of a model, open to read tensors from. */
+export interface GgufPart {
   readonly path: string;
   readonly size: number;
   readonly handle: FileHandle;
 }
 
-/** Opens and checks a GGUF file; throws `BAD_FILE` with one sentence that says what is wrong. */
+/** An open GGUF model: its checked header, and the files that hold its tensors, one for most. */
+export interface GgufFile extends GgufHeader, AsyncDisposable {
+  /** Of its first part. */
+  readonly path: string;
+  /** Bytes of all parts. */
+  readonly size: number;
+  readonly parts: readonly [GgufPart, ...GgufPart[]];
+}
+
+interface OpenedPart extends GgufPart {
+  readonly header: GgufHeader;
+}
+
+/**
+ * Opens and checks a GGUF model by its file, or by one of its parts (`…-00001-of-00003.gguf`), which lie beside each other.
+ *
+ * @throws `BAD_FILE` with one sentence that says what is wrong
+ */
 export async function openGguf(path: string): Promise<GgufFile> {
+  const opened: OpenedPart[] = [];
+  const close = async () => {
+    for (const { handle } of opened) await handle.close();
+  };
+  try {
+    const [firstPath, ...others] = partNames(path) as [string, ...string[]];
+    opened.push(await openPart(firstPath));
+    const [{ header }] = opened as [OpenedPart];
+    const count = withPath(firstPath, () => partCount(header));
+    if (count > 1 && count !== others.length + 1) {
+      throw new PyramidKVError(
+        "BAD_FILE",
+        `${path}: it is one of ${count} parts (split.count), whose names end with -00001-of-${String(count).padStart(5, "0")}.gguf and so on; name them so, or join them with llama-gguf-split --merge`,
+      );
+    }
+    if (count > 1) for (const other of others) opened.push(await openPart(other));
+    const joined =
+      count > 1 ? withPath(path, () => joinParts(opened.map((o) => o.header))) : header;
+    return {
+      ...joined,
+      path: firstPath,
+      size: opened.reduce((sum, { size }) => sum + size, 0),
+      parts: opened as [OpenedPart, ...OpenedPart[]],
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openPart(path: string): Promise<OpenedPart> {
   const handle = await openFile(path);
   try {
     const stat = await handle.stat();
@@ -29,20 +79,24 @@ export async function openGguf(path: string): Promise<GgufFile> {
       return bytes.subarray(0, bytesRead);
     };
     const header = await readHeader(read, stat.size);
-    return {
-      ...header,
-      path,
-      size: stat.size,
-      handle,
-      [Symbol.asyncDispose]: () => handle.close(),
-    };
+    return { header, path, size: stat.size, handle };
   } catch (error) {
     await handle.close();
-    if (error instanceof PyramidKVError) {
-      throw new PyramidKVError(error.code, `${path}: ${error.message}`, { cause: error });
-    }
-    throw error;
+    throw namingPath(path, error);
   }
+}
+
+function withPath<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw namingPath(path, error);
+  }
+}
+
+function namingPath(path: string, error: unknown): unknown {
+  if (!(error instanceof PyramidKVError)) return error;
+  return new PyramidKVError(error.code, `${path}: ${error.message}`, { cause: error });
 }
 
 async function openFile(path: string): Promise<FileHandle> {

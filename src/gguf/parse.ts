@@ -14,6 +14,8 @@ export interface TensorInfo {
   /** Absolute byte offset in the file. */
   readonly offset: number;
   readonly bytes: number;
+  /** Which part of the model holds it, where there are several; 0 for the first. */
+  readonly part: number;
 }
 
 export interface GgufHeader {
@@ -115,7 +117,8 @@ function readTensorInfo(cursor: Cursor, index: number): TensorInfo {
     );
   }
   const offset = cursor.u64(`the offset of ${name}`, Number.MAX_SAFE_INTEGER);
-  return { name, type, shape, offset, bytes: rowBytes(type, width) * (elements / width) };
+  const bytes = rowBytes(type, width) * (elements / width);
+  return { name, type, shape, offset, bytes, part: 0 };
 }
 
 function placeTensor(

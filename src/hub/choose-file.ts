@@ -13,14 +13,15 @@ export interface HubModel {
 const PREFERRED = ["Q4_K_M", "Q4_0", "Q4_1", "Q8_0", "F16", "BF16"];
 
 const GGUF = /\.gguf$/i;
-const SHARD = /-\d{5}-of-\d{5}\.gguf$/i;
+const PART = /-\d{5}-of-\d{5}\.gguf$/i;
+const FIRST_PART = /-00001-of-\d{5}\.gguf$/i;
 /** What lies beside a model: projectors, statistics for quantizing, drafts, adapters. */
 const BESIDE = /(^|[-._/])(mmproj|imatrix|draft|mtp|eagle\d*|lora|adapter)(?=[-._/]|$)/i;
 /** How weights are stored, at the end of a file's name: `Q4_K_M`, `UD-Q4_K_XL`, `IQ2_XXS`, `bf16`, `MXFP4`. */
 const QUANT = /(?:^|[-._/])((?:UD-)?(?:I?Q\d\w*|TQ\d_\d|BF16|FP?16|FP?32|MXFP4\w*))\.gguf$/i;
 
 /**
- * The file that a model's name asks for.
+ * The file that a model's name asks for; of a model in parts, the first one.
  *
  * @throws `USAGE` with the files there are
  */
@@ -30,7 +31,8 @@ export function chooseFile<T>(
   pathOf: (file: T) => string,
 ): T {
   const weights = files.filter((file) => GGUF.test(pathOf(file)));
-  const whole = weights.filter((file) => !SHARD.test(pathOf(file)));
+  const isStart = (path: string) => !PART.test(path) || FIRST_PART.test(path);
+  const whole = weights.filter((file) => isStart(pathOf(file)));
   const models = whole.filter((file) => !BESIDE.test(pathOf(file)));
   const byQuant = (quant: string) =>
     shortest(
@@ -43,19 +45,19 @@ export function chooseFile<T>(
       ? (PREFERRED.map(byQuant).find((file) => file !== undefined) ?? onlyOne(models))
       : (byQuant(quant) ?? byName(quant, whole, pathOf));
   if (found !== undefined) return found;
-  throw new PyramidKVError("USAGE", refusal(model, weights.map(pathOf), models.map(pathOf)));
+  throw new PyramidKVError("USAGE", refusal(model, models.map(pathOf)));
 }
 
 /** `Q4_K_M` of `model-Q4_K_M.gguf`. */
 function quantOf(path: string): string | undefined {
-  return QUANT.exec(path)?.[1];
+  return QUANT.exec(path.replace(PART, ".gguf"))?.[1];
 }
 
 /** The file whose name, or the end of it from a separator on, is `name`. */
 function byName<T>(name: string, files: readonly T[], pathOf: (file: T) => string): T | undefined {
   const wanted = name.replace(GGUF, "").toLowerCase();
   const endsSo = (file: T) => {
-    const stem = basename(pathOf(file)).replace(GGUF, "").toLowerCase();
+    const stem = basename(pathOf(file)).replace(PART, "").replace(GGUF, "").toLowerCase();
     if (stem === wanted) return true;
     // A known way to store weights has been looked for as a whole: BF16 is no F16.
     return (
@@ -73,21 +75,10 @@ function shortest<T>(files: readonly T[], pathOf: (file: T) => string): T | unde
   return [...files].sort((a, b) => pathOf(a).length - pathOf(b).length)[0];
 }
 
-function refusal(
-  { repo, quant }: HubModel,
-  paths: readonly string[],
-  models: readonly string[],
-): string {
-  const shards = paths.filter((path) => SHARD.test(path));
+function refusal({ repo, quant }: HubModel, models: readonly string[]): string {
   const names = models.map((path) => quantOf(path) ?? path);
   const near = quant === undefined ? "" : suggestion(quant, names);
   const what = quant === undefined ? "that is preferred" : `for "${quant}"`;
   const files = models.join(", ") || "none";
-  const isSplit = shards.some(
-    (path) => quant === undefined || path.toLowerCase().includes(quant.toLowerCase()),
-  );
-  const split = isSplit
-    ? `; ${shards[0]} and the like are parts of one model, which cannot be loaded: join them with llama-gguf-split --merge and give the file's path`
-    : "";
-  return `${repo} has no .gguf ${what}${near}; its files: ${files}${split}`;
+  return `${repo} has no .gguf ${what}${near}; its files: ${files}`;
 }

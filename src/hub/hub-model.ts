@@ -3,6 +3,7 @@ import { dirname, join, relative } from "node:path";
 import { getRepoFolderName, HubApiError, listFiles, type ListFileEntry } from "@huggingface/hub";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import { makeFolder } from "../files.ts";
+import { partNames } from "../gguf/split.ts";
 import { hubCacheFolder } from "../user-folders.ts";
 import { authorization, hubToken, hubUrl } from "./address.ts";
 import { chooseFile, type HubModel } from "./choose-file.ts";
@@ -23,31 +24,61 @@ export async function fetchHubModel(model: HubModel, options: FetchOptions): Pro
   const cached = await cachedHubModel(model);
   if (cached !== undefined) return cached;
 
-  const files = await listAll(model.repo, options.signal);
-  const file = chooseFile(model, files, (f) => f.path);
-  if (file.lfs === undefined) {
-    throw new PyramidKVError("UNSUPPORTED", `${model.repo}/${file.path} has no SHA-256 on the hub`);
+  const listed = await listAll(model.repo, options.signal);
+  const files = partsOf(model, listed).map((file) => withHash(model, file));
+  const commit = await headCommit(model.repo, options.signal);
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  let before = 0;
+  for (const file of files) {
+    const done = before;
+    const onProgress = (bytes: number) => options.onProgress?.(done + bytes, total);
+    await fetchFile(model, file, commit, { ...options, onProgress });
+    before += file.bytes;
   }
   const folder = repoFolder(model.repo);
-  const commit = await headCommit(model.repo, options.signal);
-  const blob = join(folder, "blobs", file.lfs.oid);
-  const snapshot = join(folder, "snapshots", commit, file.path);
+  await makeFolder(join(folder, "refs"));
+  await writeFile(join(folder, "refs", REVISION), commit);
+  return join(folder, "snapshots", commit, (files[0] as HashedFile).path);
+}
+
+interface HashedFile {
+  readonly path: string;
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** The model's files on the hub: one, or all parts in order. */
+function partsOf(model: HubModel, listed: readonly ListFileEntry[]): ListFileEntry[] {
+  const first = chooseFile(model, listed, (f) => f.path);
+  return partNames(first.path).map((path) => {
+    const file = listed.find((f) => f.path === path);
+    if (file !== undefined) return file;
+    throw new PyramidKVError("BAD_FILE", `${model.repo} has ${first.path}, but not ${path}`);
+  });
+}
+
+function withHash({ repo }: HubModel, { path, lfs }: ListFileEntry): HashedFile {
+  if (lfs !== undefined) return { path, sha256: lfs.oid, bytes: lfs.size };
+  throw new PyramidKVError("UNSUPPORTED", `${repo}/${path} has no SHA-256 on the hub`);
+}
+
+/** Fetches a file into the cache's folder of its commit, unless it is there. */
+async function fetchFile(
+  { repo }: HubModel,
+  { path, sha256, bytes }: HashedFile,
+  commit: string,
+  options: FetchOptions,
+): Promise<void> {
+  const folder = repoFolder(repo);
+  const blob = join(folder, "blobs", sha256);
+  const snapshot = join(folder, "snapshots", commit, path);
   if (!(await exists(blob))) {
-    options.onNote?.(`fetching ${model.repo}/${file.path} from ${hubUrl()}`);
-    await download({
-      ...options,
-      url: fileUrl(model.repo, file.path),
-      headers: authorization(),
-      path: blob,
-      bytes: file.lfs.size,
-      sha256: file.lfs.oid,
-    });
+    options.onNote?.(`fetching ${repo}/${path} from ${hubUrl()}`);
+    const url = fileUrl(repo, path);
+    await download({ ...options, url, headers: authorization(), path: blob, bytes, sha256 });
   }
   await makeFolder(dirname(snapshot));
   if (!(await exists(snapshot))) await linkOrCopy(blob, snapshot);
-  await makeFolder(join(folder, "refs"));
-  await writeFile(join(folder, "refs", REVISION), commit);
-  return snapshot;
 }
 
 /** A model's file on the hub, of which only what is asked for is fetched. */
@@ -58,15 +89,17 @@ export interface RemoteFile {
   read(size: number): Promise<Uint8Array>;
 }
 
-/** A hub model's file, without fetching it. */
-export async function remoteHubModel(model: HubModel, signal?: AbortSignal): Promise<RemoteFile> {
-  const file = chooseFile(model, await listAll(model.repo, signal), (f) => f.path);
-  const url = fileUrl(model.repo, file.path);
-  return {
-    name: `${model.repo}/${file.path}`,
-    bytes: file.size,
-    read: (size) => fetchStart({ url, headers: authorization(), size, signal }),
-  };
+/** A hub model's file, or its parts, without fetching them. */
+export async function remoteHubModel(
+  model: HubModel,
+  signal?: AbortSignal,
+): Promise<readonly RemoteFile[]> {
+  return partsOf(model, await listAll(model.repo, signal)).map(({ path, size: bytes }) => ({
+    name: `${model.repo}/${path}`,
+    bytes,
+    read: (size) =>
+      fetchStart({ url: fileUrl(model.repo, path), headers: authorization(), size, signal }),
+  }));
 }
 
 /** The path of a hub model that is in the cache already; no network is asked. */
@@ -77,7 +110,8 @@ export async function cachedHubModel(model: HubModel): Promise<string | undefine
     const snapshot = join(folder, "snapshots", commit);
     const file = chooseFile(model, await readdir(snapshot, { recursive: true }), (f) => f);
     // A link to what is gone is no file.
-    return (await exists(join(snapshot, file))) ? join(snapshot, file) : undefined;
+    const areHere = await Promise.all(partNames(file).map((name) => exists(join(snapshot, name))));
+    return areHere.every(Boolean) ? join(snapshot, file) : undefined;
   } catch {
     return undefined;
   }

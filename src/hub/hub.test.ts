@@ -4,12 +4,13 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { sendFile, StandInServer } from "../../test/helpers/hub-server.ts";
@@ -21,7 +22,7 @@ import { fetchWheelModel } from "./wheel.ts";
 import type { WheelSource } from "./wheels.ts";
 import { chooseFile } from "./choose-file.ts";
 import { download } from "./download.ts";
-import { resolveModel } from "./resolve.ts";
+import { cachedModel, resolveModel } from "./resolve.ts";
 
 const content = Buffer.from(normals(50_000, 1, seededRandom(3)).buffer);
 const sha256 = createHash("sha256").update(content).digest("hex");
@@ -237,6 +238,20 @@ describe("a model on the hub", () => {
     expect(server.requests).toHaveLength(asked);
   });
 
+  it("is fetched with all of its parts", async () => {
+    const parts = ["tiny-Q4_0-00001-of-00002.gguf", "tiny-Q4_0-00002-of-00002.gguf"];
+    await using server = await StandInServer.start(hub(parts));
+    vi.stubEnv("HF_ENDPOINT", server.url);
+    const path = await resolveModel("someone/tiny");
+    expect(path).toMatch(/tiny-Q4_0-00001-of-00002\.gguf$/);
+    for (const part of parts) {
+      expect(readFileSync(join(dirname(path), part)).equals(content)).toBe(true);
+    }
+    expect(await cachedModel("someone/tiny")).toBe(path);
+    rmSync(join(dirname(path), parts[1] as string));
+    expect(await cachedModel("someone/tiny")).toBeUndefined();
+  });
+
   it("takes the preferred file where none is named", async () => {
     await using server = await StandInServer.start(hub());
     vi.stubEnv("HF_ENDPOINT", server.url);
@@ -330,6 +345,12 @@ describe("the file of a repository", () => {
     [["X.Q4_1.GGUF", "README.md"], undefined, "X.Q4_1.GGUF"],
     [["mmproj-F16.gguf", "imatrix.gguf", "odd-name.gguf"], undefined, "odd-name.gguf"],
     [["x-q4_k_m.gguf", "x-q8_0.gguf"], undefined, "x-q4_k_m.gguf"],
+    [
+      ["a/x-Q4_K_M-00002-of-00002.gguf", "a/x-Q4_K_M-00001-of-00002.gguf", "imatrix.gguf"],
+      "Q4_K_M",
+      "a/x-Q4_K_M-00001-of-00002.gguf",
+    ],
+    [["x-Q4_K_M-00001-of-00002.gguf", "x-Q4_K_M.gguf"], "Q4_K_M", "x-Q4_K_M.gguf"],
     [["x-draft-Q8_0.gguf"], "x-draft-Q8_0", "x-draft-Q8_0.gguf"],
     [["x-instruct.gguf", "x-base.gguf"], "base", "x-base.gguf"],
   ])("of %j for %j is %j", (files, quant, expected) => {
@@ -339,11 +360,6 @@ describe("the file of a repository", () => {
   it.each([
     [["x-BF16.gguf"], "F16", /no .gguf for "F16"; did you mean BF16\?; its files: x-BF16.gguf/],
     [["x-UD-Q4_K_M.gguf"], "Q4_K_M", /did you mean UD-Q4_K_M/],
-    [
-      ["x-Q4_K_M-00001-of-00002.gguf", "x-Q4_K_M-00002-of-00002.gguf", "imatrix.gguf"],
-      "Q4_K_M",
-      /its files: none; x-Q4_K_M-00001-of-00002.gguf and the like are parts .* --merge/,
-    ],
     [["imatrix.gguf"], undefined, /no .gguf that is preferred; its files: none/],
     [["a.gguf", "b.gguf"], undefined, /its files: a.gguf, b.gguf/],
   ])("of %j for %j is none", (files, quant, message) => {

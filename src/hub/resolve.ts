@@ -43,14 +43,14 @@ export interface LocateOptions {
 }
 
 /**
- * Where a model is, without fetching it: a path, or its file on the hub.
+ * Where a model is, without fetching it: a path, or its file on the hub, all parts of it.
  *
  * @throws `USAGE` on an unknown name, `NETWORK` where the hub cannot be asked
  */
 export async function locateModel(
   name: string,
   { signal, alsoKnown = [] }: LocateOptions = {},
-): Promise<string | RemoteFile> {
+): Promise<string | readonly RemoteFile[]> {
   const alias = findAlias(name);
   if (alias !== undefined) {
     return (await cachedModel(name)) ?? remoteHubModel(requireHubName(alias.hub), signal);

@@ -8,12 +8,12 @@ const LENGTH = 16;
  * Names a model by the weights of its last norm, which are f32 in every quantization: so all files of one
  * training share it, and a fine-tune has its own.
  */
-export async function fingerprint({ tensors, handle }: GgufFile): Promise<string> {
+export async function fingerprint({ tensors, parts }: GgufFile): Promise<string> {
   const norm = tensors.get("output_norm.weight");
   const hash = createHash("sha256").update(`${tensors.size}`);
   if (norm !== undefined) {
     const bytes = new Uint8Array(norm.bytes);
-    await handle.read(bytes, 0, bytes.length, norm.offset);
+    await parts[norm.part]?.handle.read(bytes, 0, bytes.length, norm.offset);
     hash.update(norm.type.name).update(bytes);
   }
   return hash.digest("hex").slice(0, LENGTH);

@@ -3,7 +3,6 @@ import type { Device } from "../ggml/device.ts";
 import type { Operations } from "../ggml/operations/operations.ts";
 import { NativeOwner } from "../ggml/owner.ts";
 import type { GgufFile } from "../gguf/file.ts";
-import type { Metadata } from "../gguf/metadata.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { TransformerGraph } from "./architecture.ts";
 import { architectureOf } from "./architectures.ts";
@@ -75,7 +74,6 @@ export class Model extends NativeOwner {
     file: GgufFile,
     options: ModelOptions = {},
   ): Promise<Model> {
-    requireWhole(file.metadata);
     const architecture = architectureOf(file.metadata);
     const hp = limited(architecture.hyperParameters(file.metadata), options.context);
     const plan = planWeights(architecture, hp, file.tensors);
@@ -113,16 +111,4 @@ function factorsInUse({ nCtx, ropes }: HyperParameters, plan: readonly PlannedWe
         `the context is ${nCtx} tokens, so heads are rotated with the factors for long ones; a context of up to ${nCtxOrig} takes those for short ones`,
       ]
     : [`the context is ${nCtx} tokens, so heads are rotated with the factors for short ones`];
-}
-
-/** Throws where the file is one part of several. */
-function requireWhole(metadata: Metadata): void {
-  metadata.requireType("split.count", "u16");
-  const parts = metadata.integer("split.count", 0, 65_535) ?? 1;
-  if (parts <= 1) return;
-  const part = (metadata.integer("split.no", 0, parts - 1) ?? 0) + 1;
-  throw new PyramidKVError(
-    "UNSUPPORTED",
-    `this is part ${part} of ${parts} (split.count); join them with llama-gguf-split --merge and give the whole file`,
-  );
 }

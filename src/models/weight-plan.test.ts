@@ -76,7 +76,7 @@ describe("a file that is not what its architecture needs", () => {
     [
       "a part of a model",
       meta("split.count", { type: "u16", value: 3 }),
-      /this is part 1 of 3 \(split.count\); join them with llama-gguf-split/,
+      /it is one of 3 parts \(split.count\), whose names end with -00001-of-00003.gguf/,
     ],
     ["parts of another type", meta("split.count", u32(1)), /split.count is of type u32, u16 was/],
     ["experts that are not there", meta("llama.expert_used_count", u32(2)), /2 of 0 experts/],

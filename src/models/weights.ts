@@ -10,7 +10,8 @@ import {
   type Tensor,
   type TensorSpec,
 } from "../ggml/tensor-buffer.ts";
-import type { GgufFile } from "../gguf/file.ts";
+import type { GgufFile, GgufPart } from "../gguf/file.ts";
+import type { TensorInfo } from "../gguf/parse.ts";
 import type { ModelWeights } from "./architecture.ts";
 import type { Placement } from "./placement.ts";
 import type { PlannedWeight } from "./weight-plan.ts";
@@ -34,6 +35,13 @@ interface PlacedWeight {
   readonly field: string;
   readonly layers: readonly number[];
   readonly memory: WeightMemory;
+}
+
+/** Weights of one part of the model that go to one memory. */
+interface WeightGroup {
+  readonly memory: WeightMemory;
+  readonly part: number;
+  readonly placed: PlacedWeight[];
 }
 
 type WeightBuffer = TensorBuffer | MappedTensors;
@@ -67,8 +75,8 @@ export class WeightStore extends NativeOwner {
     const buffers: WeightBuffer[] = [];
     const reads: (() => Promise<number>)[] = [];
     try {
-      for (const [memory, placed] of placeAll(placement, plan, nLayer)) {
-        const mapped = memory.isHost ? mapWeights(file, placed) : undefined;
+      for (const { memory, part, placed } of placeAll(placement, plan, nLayer)) {
+        const mapped = memory.isHost ? mapWeights(file, placed, part) : undefined;
         const buffer = mapped ?? memory.allocate(placed.map(tensorSpec));
         buffers.push(buffer);
         placed.forEach(({ weight, field, layers: owners }, i) => {
@@ -110,10 +118,14 @@ function placeAll(
   placement: Placement,
   plan: readonly PlannedWeight[],
   nLayer: number,
-): Map<WeightMemory, PlacedWeight[]> {
-  const groups = new Map<WeightMemory, PlacedWeight[]>();
+): WeightGroup[] {
+  const groups: WeightGroup[] = [];
   const add = (placed: PlacedWeight) => {
-    groups.set(placed.memory, [...(groups.get(placed.memory) ?? []), placed]);
+    const { memory, weight } = placed;
+    const { part } = weight.info;
+    const found = groups.find((group) => group.memory === memory && group.part === part);
+    if (found === undefined) groups.push({ memory, part, placed: [placed] });
+    else found.placed.push(placed);
   };
   for (const weight of plan) {
     const { rule, field } = weight;
@@ -153,12 +165,17 @@ function weightMemory(device: Device, { info }: PlannedWeight): WeightMemory {
 }
 
 /** Plain weights where they lie in the file; undefined where it cannot be mapped or is not aligned. */
-function mapWeights(file: GgufFile, placed: readonly PlacedWeight[]): MappedTensors | undefined {
+function mapWeights(
+  file: GgufFile,
+  placed: readonly PlacedWeight[],
+  part: number,
+): MappedTensors | undefined {
   const offsets = placed.map((p) => p.weight.info.offset);
   if (offsets.some((offset) => offset % TENSOR_ALIGNMENT !== 0)) return undefined;
-  const mapping = MappedFile.open(file.handle.fd, file.size);
+  const { handle, size } = file.parts[part] as GgufPart;
+  const mapping = MappedFile.open(handle.fd, size);
   if (mapping === undefined) return undefined;
-  return new MappedTensors(mapping, file.size, placed.map(tensorSpec), offsets);
+  return new MappedTensors(mapping, size, placed.map(tensorSpec), offsets);
 }
 
 /** Reads a weight straight into its memory, in pieces. */
@@ -170,7 +187,7 @@ function readsInto(
   const pieces: (() => Promise<number>)[] = [];
   for (let at = 0; at < info.bytes; at += READ_BYTES) {
     const piece = into.subarray(at, Math.min(at + READ_BYTES, info.bytes));
-    pieces.push(() => readFully(file, piece, info.offset + at));
+    pieces.push(() => readFully(partOf(file, info), piece, info.offset + at));
   }
   return pieces;
 }
@@ -182,12 +199,16 @@ async function readAndRepack(
   tensor: Tensor,
 ): Promise<number> {
   const bytes = new Uint8Array(info.bytes);
-  await readFully(file, bytes, info.offset);
+  await readFully(partOf(file, info), bytes, info.offset);
   await writeTensorAsync(tensor, bytes);
   return info.bytes;
 }
 
-async function readFully(file: GgufFile, into: Uint8Array, position: number): Promise<number> {
+function partOf({ parts }: GgufFile, { part }: TensorInfo): GgufPart {
+  return parts[part] as GgufPart;
+}
+
+async function readFully(file: GgufPart, into: Uint8Array, position: number): Promise<number> {
   for (let done = 0; done < into.length;) {
     const { bytesRead } = await file.handle.read(into, done, into.length - done, position + done);
     if (bytesRead === 0) {

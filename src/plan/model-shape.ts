@@ -2,16 +2,18 @@ import { TYPES, type TensorType } from "../ggml/types.ts";
 import { PyramidKVError } from "../errors.ts";
 import { openGguf, readHeader } from "../gguf/file.ts";
 import type { GgufHeader } from "../gguf/parse.ts";
+import { joinParts } from "../gguf/split.ts";
 import { locateModel } from "../hub/resolve.ts";
 import { architectureOf } from "../models/architectures.ts";
 import type { HyperParameters } from "../models/hyper-parameters.ts";
-import { compressibleLayers, type FeedForwardShape, type LayerShape } from "../models/layer-shape.ts";
+import {
+  compressibleLayers,
+  type FeedForwardShape,
+  type LayerShape,
+} from "../models/layer-shape.ts";
 
 /** The numbers of a layer that its memory follows from. */
-export interface PlannedLayer extends Pick<
-  LayerShape,
-  "nHead" | "nHeadKv" | "headDim" | "window"
-> {
+export interface PlannedLayer extends Pick<LayerShape, "nHead" | "nHeadKv" | "headDim" | "window"> {
   readonly ffn: Pick<FeedForwardShape, "kind" | "nFf" | "nExpert" | "nExpertUsed">;
 }
 
@@ -116,10 +118,13 @@ export async function shapeOfModel(name: string, signal?: AbortSignal): Promise<
   const place = await locateModel(name, { signal, alsoKnown: Object.keys(PUBLISHED) });
   if (typeof place !== "string") {
     try {
-      return shapeOf(await readHeader((size) => place.read(size), place.bytes));
+      const headers = await Promise.all(
+        place.map((part) => readHeader((size) => part.read(size), part.bytes)),
+      );
+      return shapeOf(headers.length === 1 ? (headers[0] as GgufHeader) : joinParts(headers));
     } catch (error) {
       if (!(error instanceof PyramidKVError) || error.code === "ABORTED") throw error;
-      throw new PyramidKVError(error.code, `${place.name}: ${error.message}`, { cause: error });
+      throw new PyramidKVError(error.code, `${place[0]?.name}: ${error.message}`, { cause: error });
     }
   }
   await using file = await openGguf(place);

@@ -1,6 +1,6 @@
 import type { FeedForwardShape } from "../../src/models/layer-shape.ts";
 import { dot } from "./plain-attention.ts";
-import type { PlainWeights } from "./plain-model.ts";
+import type { PlainWeights } from "./plain-weights.ts";
 
 type Naming = (part: string) => string;
 

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { TYPES } from "../../src/ggml/types.ts";
+import { native } from "../../src/ggml/native.ts";
+import { rowBytes, TYPES, type TensorType } from "../../src/ggml/types.ts";
 import type { Metadata } from "../../src/gguf/metadata.ts";
 import { parseHeader } from "../../src/gguf/parse.ts";
 import type { Architecture } from "../../src/models/architecture.ts";
@@ -34,7 +35,7 @@ export interface TinyOptions {
   /** More of the family's own keys, without its name before them. */
   readonly keys?: Readonly<Record<string, GgufInput>>;
   /** Type of the weight matrices. */
-  readonly weights?: "f32" | "q8_0";
+  readonly weights?: keyof typeof TYPES;
   /** A byte-level vocabulary with a chat template, or keys of one; otherwise the file has none. */
   readonly vocabulary?: boolean | Readonly<Record<string, GgufInput>>;
   readonly seed?: number;
@@ -68,7 +69,7 @@ export function tinyModel(o: TinyOptions = {}): TinyModel {
       const values = normals(product(shape), 1 / Math.sqrt(shape[0] ?? 1), random);
       // ggml computes a router's product in f32 only where its weight is.
       const type = rule.isVectors === true || field === "router" ? "f32" : weights;
-      const data = type === "q8_0" ? quantizeQ8(values) : bytesOf(values);
+      const data = quantized(values, shape[0] ?? 1, TYPES[type]);
       return { name, shape, type: TYPES[type].id, data };
     });
   return { metadata, tensors, hp };
@@ -148,6 +149,23 @@ export class TestFolder implements Disposable {
     return this.file(name, buildGguf(metadata, tensors));
   }
 
+  /** The same in parts, as llama-gguf-split makes them: their paths. */
+  tinyParts(n: number, options: TinyOptions = {}, name = "tiny"): string[] {
+    const { metadata, tensors } = tinyModel(options);
+    const padded = (i: number) => String(i).padStart(5, "0");
+    return Array.from({ length: n }, (_, i) => {
+      const keys: Record<string, GgufInput> = {
+        ...(i === 0 ? metadata : {}),
+        "split.no": { type: "u16", value: i },
+        "split.count": { type: "u16", value: n },
+        "split.tensors.count": { type: "i32", value: tensors.length },
+      };
+      const size = Math.ceil(tensors.length / n);
+      const file = buildGguf(keys, tensors.slice(i * size, (i + 1) * size));
+      return this.file(`${name}-${padded(i + 1)}-of-${padded(n)}.gguf`, file);
+    });
+  }
+
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true });
   }
@@ -191,17 +209,13 @@ function byteVocabulary(): Record<string, GgufInput> {
   };
 }
 
-/** q8_0: blocks of 32 values, a f16 scale and 32 bytes. */
-function quantizeQ8(values: Float32Array): Uint8Array {
-  const out = new DataView(new ArrayBuffer((values.length / 32) * 34));
-  for (let b = 0; b * 32 < values.length; b++) {
-    const block = values.subarray(b * 32, b * 32 + 32);
-    const max = block.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
-    const scale = 2 ** Math.ceil(Math.log2(max / 127)); // a power of two is exact in f16
-    out.setUint16(b * 34, (Math.log2(scale) + 15) << 10, true);
-    block.forEach((x, i) => out.setInt8(b * 34 + 2 + i, Math.round(x / scale)));
-  }
-  return new Uint8Array(out.buffer);
+/** Rows of `width` values as ggml rounds them, all values of the same weight. */
+function quantized(values: Float32Array, width: number, type: TensorType): Uint8Array {
+  if (type.name === "f32") return bytesOf(values);
+  const out = new Uint8Array(rowBytes(type, width) * (values.length / width));
+  const importance = new Float32Array(width).fill(1);
+  native().ggml.quantizeChunk(type.id, values, out, 0, values.length / width, width, importance);
+  return out;
 }
 
 function bytesOf(values: Float32Array): Uint8Array {
