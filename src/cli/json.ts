@@ -61,7 +61,10 @@ export interface MemoryJson {
 
 /** What `pyramidkv plan --json` prints; all bytes are predicted. */
 export interface PlanJson {
-  readonly model: Omit<ModelJson, "architecture" | "context">;
+  readonly model: Omit<ModelJson, "architecture" | "context"> & {
+    /** Layers that methods act on: all but those with a sliding window. */
+    readonly compressibleLayers: number;
+  };
   readonly setting: Partial<ResolvedOptions> & {
     readonly method: string;
     readonly kvType: string;
@@ -129,6 +132,10 @@ export interface InspectJson {
     readonly headDim: number;
     readonly context: number;
     readonly vocabulary: number;
+    /** Layers that methods act on: all but those with a sliding window. */
+    readonly compressibleLayers: number;
+    /** Tokens that layers with a sliding window see; null where there is none. */
+    readonly window: number | null;
   } | null;
   /** How many tensors there are of each type. */
   readonly tensors: Readonly<Record<string, number>>;

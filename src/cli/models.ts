@@ -89,13 +89,24 @@ async function inspect(model: string, flags: { json?: boolean }): Promise<void> 
     ["file", `${file.path} (${formatBytes(file.size)})`],
     ["name", result.name ?? "-"],
     ["architecture", architecture ?? "-"],
-    ...Object.entries(result.parameters ?? {}).map(([k, v]): [string, string] => [k, String(v)]),
+    ...Object.entries(result.parameters ?? {})
+      .filter(([, v]) => v !== null)
+      .map(([k, v]): [string, string] => [WORDS[k] ?? k, String(v)]),
     ["tensors", [...types].map(([type, n]) => `${n} × ${type}`).join(", ")],
     ["tokenizer", result.tokenizer ?? "-"],
     ["chat template", result.chatTemplate ? "yes" : "no"],
   ];
   print(table(["", ""], rows).split("\n").slice(1).join("\n"));
 }
+
+/** Names of parameters that are not one word. */
+const WORDS: Readonly<Record<string, string>> = {
+  kvHeads: "kv heads",
+  headDim: "head size",
+  expertsUsed: "experts used",
+  compressibleLayers: "layers that methods act on",
+  window: "tokens that the others see",
+};
 
 /** The numbers of a supported model; null for one that only can be looked at. */
 function hyperParameters({ metadata }: Awaited<ReturnType<typeof openGguf>>) {
@@ -110,6 +121,8 @@ function hyperParameters({ metadata }: Awaited<ReturnType<typeof openGguf>>) {
       headDim: hp.headDim,
       context: hp.nCtx,
       vocabulary: hp.nVocab,
+      compressibleLayers: hp.compressible.length,
+      window: hp.layers.find(({ window }) => window !== undefined)?.window ?? null,
       ...(ffn?.kind === "moe" ? { experts: ffn.nExpert, expertsUsed: ffn.nExpertUsed } : {}),
     };
   } catch (error) {

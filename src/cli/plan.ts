@@ -116,7 +116,14 @@ function asJson({ model, setting, ...rest }: Plan) {
   const { nLayer, nHead, nHeadKv, headDim } = model;
   const method = { method: compression.method.name, ...effectiveOptions(compression) };
   return {
-    model: { name: model.name, layers: nLayer, heads: nHead, kvHeads: nHeadKv, headDim },
+    model: {
+      name: model.name,
+      layers: nLayer,
+      heads: nHead,
+      kvHeads: nHeadKv,
+      headDim,
+      compressibleLayers: model.compressible.length,
+    },
     setting: { ...method, kvType: kvType.name, ...numbers },
     ...rest,
   };
@@ -152,6 +159,13 @@ function printPlan(result: Plan, place: string): void {
   print(`${table(["", "full", method.name], lines)}\n`);
   const held = `${(rate * 100).toFixed(2)} % of the full cache`;
   const guess = FORESIGHT[compressed.kv.foresight];
+  const { layers, compressible } = model;
+  if (compressible.length < layers.length) {
+    const windows = new Set(layers.flatMap(({ window }) => window ?? []));
+    print(
+      `${method.name} acts on ${compressible.length} of ${layers.length} layers; the others see the last ${[...windows].join(" or ")} tokens and keep no more\n`,
+    );
+  }
   print(`kept   ${sparkline(compressed.kv.layers.map((l) => l.kept))}  ${held}${guess}\n`);
   if (fit !== undefined) {
     const yes = (fits: boolean) => (fits ? "fits" : "does not fit");
