@@ -92,19 +92,19 @@ export interface ModelFlags {
 }
 
 /** Which model, and which operations: what memory depends on. */
-export function addModelChoice(command: Command): Command {
+export function addModelChoice(command: Command, byDefault = DEFAULT_MODEL): Command {
   const option = new Option(
     "-m, --model <model>",
     `path of a .gguf, owner/repo[:quant] on the hub, or one of: ${Object.keys(ALIASES).join(", ")}`,
   );
-  const usual = environmentVariable("PYRAMIDKV_MODEL") ?? DEFAULT_MODEL;
+  const usual = environmentVariable("PYRAMIDKV_MODEL") ?? byDefault;
   command.addOption(option.default(usual, `${usual}; PYRAMIDKV_MODEL sets another`));
   return addOptions(command, { kernels: ENGINE_OPTIONS.kernels });
 }
 
 /** The same, and how it is run. */
-export function addModelOptions(command: Command): Command {
-  addOptions(addModelChoice(command), {
+export function addModelOptions(command: Command, byDefault = DEFAULT_MODEL): Command {
+  addOptions(addModelChoice(command, byDefault), {
     threads: ENGINE_OPTIONS.threads,
     context: ENGINE_OPTIONS.context,
   });
