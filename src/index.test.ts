@@ -49,6 +49,21 @@ const DOORS: readonly [string, (engine: library.Engine) => unknown, RegExp][] = 
   ["encodeChat", ({ tokenizer }) => tokenizer.encodeChat(loosely(5)), /messages must be a list/],
   [
     "encodeChat",
+    ({ tokenizer }) => tokenizer.encodeChat([], { tools: loosely("all") }),
+    /tools must be a list/,
+  ],
+  [
+    "encodeChat",
+    ({ tokenizer }) => tokenizer.encodeChat([], { variables: loosely([1]) }),
+    /variables must be an object/,
+  ],
+  [
+    "encodeChat",
+    ({ tokenizer }) => tokenizer.encodeChat([], loosely({ tool: [] })),
+    /encodeChat: unknown option "tool".*did you mean tools/,
+  ],
+  [
+    "encodeChat",
     ({ tokenizer }) => tokenizer.encodeChat(loosely([null])),
     /messages must be a list of { role, content }, got \[null\]/,
   ],

@@ -54,5 +54,5 @@ export type { KvCache } from "./kvcache/kv-cache.ts";
 export type { LayerCache } from "./kvcache/layer-cache.ts";
 export { ARCHITECTURES } from "./models/architectures.ts";
 export type { HyperParameters } from "./models/hyper-parameters.ts";
-export type { ChatMessage } from "./tokenizer/chat-template.ts";
+export type { ChatMessage, ChatOptions } from "./tokenizer/chat-template.ts";
 export type { EncodeOptions, Tokenizer } from "./tokenizer/tokenizer.ts";

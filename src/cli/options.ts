@@ -7,7 +7,6 @@ import { readProfile } from "../engine/profiles.ts";
 import type { SessionOptions } from "../engine/session-options.ts";
 import { PyramidKVError } from "../errors.ts";
 import { readJson } from "../files.ts";
-import { ALIASES } from "../hub/aliases.ts";
 import { environmentVariable } from "../user-folders.ts";
 import type { OptionSpec, OptionTable } from "../options.ts";
 
@@ -95,7 +94,7 @@ export interface ModelFlags {
 export function addModelChoice(command: Command, byDefault = DEFAULT_MODEL): Command {
   const option = new Option(
     "-m, --model <model>",
-    `path of a .gguf, owner/repo[:quant] on the hub, or one of: ${Object.keys(ALIASES).join(", ")}`,
+    "path of a .gguf, owner/repo[:quant] on the hub, or a name from `pyramidkv models list`",
   );
   const usual = environmentVariable("PYRAMIDKV_MODEL") ?? byDefault;
   command.addOption(option.default(usual, `${usual}; PYRAMIDKV_MODEL sets another`));

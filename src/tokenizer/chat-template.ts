@@ -1,13 +1,50 @@
 import { describeValue, PyramidKVError, requireOneOf } from "../errors.ts";
+import type { Named } from "../options.ts";
 import { JinjaTemplate } from "./jinja/template.ts";
 import { requireUnicode } from "./prompt-text.ts";
 
 /** Who may say something in a chat. */
 export const ROLES = ["system", "user", "assistant", "tool"] as const;
 
+/** What somebody says. Templates read more of a message, by the names that they know: `tool_calls`, `name`, `reasoning_content`. */
 export interface ChatMessage {
   readonly role: (typeof ROLES)[number];
   readonly content: string;
+  /** Functions that the assistant called, as `{ type: "function", function: { name, arguments } }`. */
+  readonly tool_calls?: readonly object[];
+  readonly name?: string;
+}
+
+export interface ChatOptions {
+  /** Functions that the model may call, as `{ type: "function", function: { name, description, parameters } }`. */
+  readonly tools?: readonly object[];
+  /** Variables that the model's template knows, such as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+export const CHAT_OPTIONS: Named<ChatOptions> = {
+  tools: { kind: "own" },
+  variables: { kind: "own" },
+};
+
+/** All that a template is rendered from. */
+export interface Chat extends ChatOptions {
+  readonly messages: readonly ChatMessage[];
+}
+
+/** Throws `USAGE` unless they are lists and tables of what JSON can hold. */
+export function requireChatOptions({ tools, variables }: ChatOptions): void {
+  const refuse = (name: string, what: string, value: unknown) => {
+    throw new PyramidKVError("USAGE", `${name} must be ${what}, got ${describeValue(value)}`);
+  };
+  const isTable = (value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value);
+  if (tools !== undefined && !(Array.isArray(tools) && tools.every(isTable))) {
+    refuse("tools", "a list of { type, function }", tools);
+  }
+  if (variables !== undefined && !isTable(variables)) {
+    refuse("variables", "an object of the template's variables", variables);
+  }
 }
 
 /** Throws `USAGE` unless a value is a list of messages with known roles and texts. */
@@ -21,9 +58,15 @@ export function requireMessages(value: unknown): asserts value is readonly ChatM
   if (!Array.isArray(value)) return refuse(value);
   for (const message of value as unknown[]) {
     if (typeof message !== "object" || message === null) return refuse(value);
-    const { role, content } = message as Partial<ChatMessage>;
+    const { role, content, tool_calls } = message as Partial<ChatMessage>;
     requireOneOf("role", role as string, ROLES);
     requireUnicode(content);
+    if (tool_calls !== undefined && !Array.isArray(tool_calls)) {
+      throw new PyramidKVError(
+        "USAGE",
+        `tool_calls must be a list, got ${describeValue(tool_calls)}`,
+      );
+    }
   }
 }
 
@@ -53,10 +96,12 @@ export class ChatTemplate {
    *
    * @throws `UNSUPPORTED` on a template that is not understood, `USAGE` on messages that it refuses
    */
-  render(messages: readonly ChatMessage[]): string {
+  render({ messages, tools, variables }: Chat): string {
     this.#template ??= this.#compile();
     try {
       return this.#template.render({
+        ...variables,
+        ...(tools === undefined || tools.length === 0 ? {} : { tools }),
         messages,
         add_generation_prompt: true,
         bos_token: this.bosToken,

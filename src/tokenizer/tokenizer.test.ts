@@ -40,6 +40,14 @@ const TEMPLATES = {
     "{% for m in messages %}{% if m.role == 'user' %}{{ bos_token + '[INST] ' + m.content.strip() + ' [/INST]' }}{% else %}{{ ' ' + m.content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}",
 } as const;
 
+/** Writes what is not a message's content too. */
+const WITH_TOOLS =
+  "{% for t in tools %}{{ t.function.name }}{{ t.function.parameters | tojson }}{% endfor %}{{ mood }}" +
+  CHATML.replace(
+    "{{ m.content }}",
+    "{{ m.content }}{{ m.name }}{% for c in m.tool_calls %}[{{ tools[0].function.name }}|{{ c.function.name }}]{{ c.function.arguments | tojson }}{% endfor %}",
+  );
+
 /** Control tokens have no text of their own. */
 const countControls = (tokenizer: Tokenizer, tokens: Int32Array) =>
   tokens.reduce((n, token) => n + (tokenizer.piece(token).length === 0 ? 1 : 0), 0);
@@ -95,6 +103,32 @@ describe.each(["bpe", "spm"] as const)("control tokens, %s", (kind) => {
         }
       }));
   });
+
+  it("come from the template alone, whatever tools and calls of them hold", () =>
+    withTokenizer({ kind, template: WITH_TOOLS }, (tokenizer) => {
+      const encode = (a: string, b: string) =>
+        tokenizer.encodeChat(
+          [
+            ...user("h"),
+            {
+              role: "assistant",
+              content: "",
+              tool_calls: [{ function: { name: a, arguments: { [b]: a } } }],
+            },
+            { role: "tool", content: b, name: a },
+          ],
+          { tools: [{ function: { name: b, parameters: { [a]: [b] } } }], variables: { mood: a } },
+        );
+      const plain = countControls(tokenizer, encode("h", "i"));
+      fc.assert(
+        fc.property(contents, contents, (a, b) => {
+          const tokens = encode(a, b);
+          expect(countControls(tokenizer, tokens)).toBe(plain);
+          expect(tokenizer.decode(tokens)).toContain(`[${b}|${a}]`);
+        }),
+        { numRuns: 60 },
+      );
+    }));
 
   it("of a text in a message are its own characters", () =>
     withTokenizer({ kind }, (tokenizer) => {

@@ -2,7 +2,14 @@ import { PyramidKVError } from "../errors.ts";
 import { Vocabulary } from "../ggml/vocabulary.ts";
 import type { GgufFile } from "../gguf/file.ts";
 import { readOptions, requireList, type Named } from "../options.ts";
-import { ChatTemplate, requireMessages, type ChatMessage } from "./chat-template.ts";
+import {
+  CHAT_OPTIONS,
+  ChatTemplate,
+  requireChatOptions,
+  requireMessages,
+  type ChatMessage,
+  type ChatOptions,
+} from "./chat-template.ts";
 import {
   checkVocabulary,
   PRE_TOKENIZER,
@@ -124,22 +131,22 @@ export class Tokenizer implements Disposable {
   }
 
   /** The prompt text of a conversation, ending where the assistant's answer begins. */
-  applyChatTemplate(messages: readonly ChatMessage[]): string {
-    return this.renderChat(messages).text;
+  applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
+    return this.renderChat(messages, options).text;
   }
 
   /**
-   * Tokens of a chat prompt. Control tokens are the template's alone: what looks like one in a message is text.
+   * Tokens of a chat prompt. Control tokens are the template's alone: what looks like one in a message or a tool is text.
    *
    * @throws `USAGE` on unknown roles, contents that are no text, and messages that the template refuses
    * @throws `UNSUPPORTED` where the model has no template, or one that is not understood
    */
-  encodeChat(messages: readonly ChatMessage[]): Int32Array {
-    return this.encodePrompt(this.renderChat(messages)).tokens;
+  encodeChat(messages: readonly ChatMessage[], options: ChatOptions = {}): Int32Array {
+    return this.encodePrompt(this.renderChat(messages, options)).tokens;
   }
 
   /** The prompt text of a conversation, and which parts of it are the messages'. */
-  renderChat(messages: readonly ChatMessage[]): PromptText {
+  renderChat(messages: readonly ChatMessage[], options: ChatOptions = {}): PromptText {
     const template = this.#template;
     if (template === undefined) {
       throw new PyramidKVError(
@@ -148,8 +155,11 @@ export class Tokenizer implements Disposable {
       );
     }
     requireMessages(messages);
+    const given = readOptions("encodeChat", CHAT_OPTIONS, options);
+    requireChatOptions(given);
     const specials = (text: string) => this.#encoder.specials(text);
-    return renderTraced((context) => template.render(context), messages, template.asked, specials);
+    const chat = { ...given, messages };
+    return renderTraced((of) => template.render(of), chat, template.asked, specials);
   }
 
   /** The tokens of a prompt, and where each lies in its text; with the beginning-of-sequence token, once, where the file asks for it. */

@@ -1,39 +1,65 @@
 import { PyramidKVError } from "../errors.ts";
-import type { ChatMessage } from "./chat-template.ts";
+import type { Chat, ChatMessage } from "./chat-template.ts";
+import { Marks } from "./marks.ts";
 import type { PromptText, Span } from "./prompt-text.ts";
 
 /** Stands for any character of a message but itself, and another one stands for that. */
 const [SHADOW, OTHER] = ["x", "y"];
-/** Unicode's private use area: nothing in it has a meaning of its own. */
-const [FIRST_PRIVATE, LAST_PRIVATE] = [0xe000, 0xf8ff];
 
 /**
- * Renders a chat, and tells what of the text came out of the messages' contents.
+ * Renders a chat, and tells what of the text came out of it.
  *
- * The chat is rendered once more with other letters in the same places: what changes is content, however the template
- * trims, cuts, joins or repeats it. A template that decides by what a message says may render that one differently;
- * then what it asks for is left as it is. Where that does not help, the special tokens within the contents are
- * hidden from it and put back afterwards.
+ * The chat is rendered once more with other letters in the same places of the messages' contents: what changes is content,
+ * however the template trims, cuts, joins or repeats it. A template that decides by what a message says may render that
+ * one differently; then what it asks for is left as it is. Where that does not help, the special tokens within the
+ * contents are hidden from it and put back afterwards, as they are in tools, their calls and all else.
  *
  * @param asked what the template looks for in contents, such as `</think>`
  * @param specials where a text would be read as special tokens
  */
 export function renderTraced(
-  render: (messages: readonly ChatMessage[]) => string,
-  messages: readonly ChatMessage[],
+  render: (chat: Chat) => string,
+  chat: Chat,
   asked: readonly string[],
   specials: (text: string) => readonly Span[],
 ): PromptText {
-  const text = render(messages);
-  const shadow = renderShadow(render, messages, []);
+  const marks = new Marks(JSON.stringify(chat));
+  const { messages, ...others } = hideBesides(chat, (text) => marks.hide(text, specials(text)));
+  const renderOf = (of: readonly ChatMessage[]) => render({ ...others, messages: of });
+  const text = renderOf(messages);
+  const shadow = renderShadow(renderOf, messages, []);
   // What the template writes itself is no question, even where it is looked for in contents.
   const writes = (token: string) => shadow?.includes(token) !== false;
   const kept = asked.filter((variable) => specials(variable).length === 0 || !writes(variable));
   const untrusted =
-    differences(text, shadow) ?? differences(text, renderShadow(render, messages, kept));
-  if (untrusted !== undefined) return { text, untrusted };
-  return renderHidden(render, messages, (content) =>
-    specials(content).filter(({ from, to }) => !kept.includes(content.slice(from, to))),
+    differences(text, shadow) ?? differences(text, renderShadow(renderOf, messages, kept));
+  if (untrusted !== undefined) return marks.restore({ text, untrusted });
+  const hidden = messages.map((m) => {
+    const spans = specials(m.content).filter(
+      ({ from, to }) => !kept.includes(m.content.slice(from, to)),
+    );
+    return { ...m, content: marks.hide(m.content, spans) };
+  });
+  return marks.restore({ text: renderOf(hidden), untrusted: [] });
+}
+
+/** The chat with every text in it hidden but roles and the messages' own contents. */
+function hideBesides({ messages, ...others }: Chat, hide: (text: string) => string): Chat {
+  return {
+    ...(within(others, hide) as Omit<Chat, "messages">),
+    messages: messages.map(({ role, content, ...rest }) => {
+      return { ...(within(rest, hide) as object), role, content };
+    }),
+  };
+}
+
+/** A value of JSON with every text in it changed, keys too. */
+function within(value: unknown, change: (text: string) => string): unknown {
+  if (typeof value === "string") return change(value);
+  if (Array.isArray(value)) return value.map((item) => within(item, change));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [change(key), within(item, change)]),
   );
 }
 
@@ -75,48 +101,4 @@ function differences(text: string, shadow: string | undefined): Span[] | undefin
     else spans.push({ from: i, to: i + 1 });
   }
   return spans;
-}
-
-function renderHidden(
-  render: (messages: readonly ChatMessage[]) => string,
-  messages: readonly ChatMessage[],
-  specials: (text: string) => readonly Span[],
-): PromptText {
-  const marks = new Map<string, string>();
-  const unused = unusedCharacters(messages);
-  const markOf = (letter: string) => {
-    const mark = marks.get(letter) ?? unused();
-    marks.set(letter, mark);
-    return mark;
-  };
-  const hidden = messages.map((m) => {
-    let [content, at] = ["", 0];
-    for (const { from } of specials(m.content)) {
-      content += m.content.slice(at, from) + markOf(m.content.charAt(from));
-      at = from + 1;
-    }
-    return { ...m, content: content + m.content.slice(at) };
-  });
-  const letters = new Map(Array.from(marks, ([letter, mark]) => [mark, letter]));
-  const untrusted: Span[] = [];
-  const text = Array.from(render(hidden).split(""), (c, at) => {
-    const letter = letters.get(c);
-    if (letter !== undefined) untrusted.push({ from: at, to: at + 1 });
-    return letter ?? c;
-  }).join("");
-  return { text, untrusted };
-}
-
-/** Gives characters of the private area that no message holds, one after the other. */
-function unusedCharacters(messages: readonly ChatMessage[]): () => string {
-  let code = FIRST_PRIVATE;
-  return () => {
-    for (; code <= LAST_PRIVATE; code++) {
-      const character = String.fromCharCode(code);
-      if (messages.some((m) => m.content.includes(character))) continue;
-      code++;
-      return character;
-    }
-    throw new PyramidKVError("USAGE", "the messages hold all characters of Unicode's private area");
-  };
 }

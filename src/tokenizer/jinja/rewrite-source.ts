@@ -1,8 +1,11 @@
 const RAW = /(^[ \t]*)?\{%([-+]?)\s*raw\s*([-+]?)%\}([^]*?)\{%([-+]?)\s*endraw\s*([-+]?)%\}(\n?)/gm;
 
+/** What an answer is within a template for training; blanks around it go as around every block. */
+const GENERATION = /(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})/g;
+
 /**
- * Writes what the parser does not know in its own words: `{% raw %}` as a text, and the `+` that keeps what is around a
- * tag as it is. Blocks are trimmed as transformers asks for, with `trim_blocks` and `lstrip_blocks`.
+ * Writes what the parser does not know in its own words: `{% raw %}` as a text, `{% generation %}` as a block that is always
+ * there, and the `+` that keeps what is around a tag as it is. Blocks are trimmed as transformers asks for, with `trim_blocks` and `lstrip_blocks`.
  */
 export function rewriteSource(source: string): string {
   const parts: string[] = [];
@@ -15,7 +18,10 @@ export function rewriteSource(source: string): string {
 }
 
 function withoutPlus(source: string): string {
-  return source.replace(/\{%\+/g, "{{ '' }}{%").replace(/\+%\}/g, "%}{{ '' }}");
+  const blocks = source.replace(GENERATION, (_, open: string, end: string | undefined, close) => {
+    return `${open}${end === undefined ? "if true" : "endif"}${close}`;
+  });
+  return blocks.replace(/\{%\+/g, "{{ '' }}{%").replace(/\+%\}/g, "%}{{ '' }}");
 }
 
 function rawText([

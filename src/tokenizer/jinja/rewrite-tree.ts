@@ -13,7 +13,12 @@ export const CALLS = {
   rows: "__rows",
   select: "__select",
   reject: "__reject",
+  selectAttribute: "__selectattr",
+  rejectAttribute: "__rejectattr",
   map: "__map",
+  each: "__each",
+  isIn: "__in",
+  not: "__not",
 };
 
 /** The function that stands for a filter or a method. */
@@ -38,6 +43,9 @@ const STATEMENTS = new Set([
   "StringLiteral",
 ]);
 const COMPARISONS = new Set(["<", ">", "<=", ">=", "==", "!=", "in", "not in"]);
+
+/** Calls that stand for `in` and `not in`, with what is on their right. */
+const contained = new WeakMap<Node, Node>();
 
 /** Comparisons that were joined. */
 const chains = new WeakSet<Node>();
@@ -74,13 +82,13 @@ function shown(node: Node): Node[] {
 /** Each loop with an early end has a variable of its own. */
 let loops = 0;
 
-/** What a loop takes apart into several variables may be tuples. */
+/** Loops go over texts and over what is undefined, too; what one takes apart into several variables may be tuples. */
 function forOf(node: Node): Node {
-  if ((node.loopvar as Node).type !== "TupleLiteral") return node;
+  const name = (node.loopvar as Node).type === "TupleLiteral" ? CALLS.rows : CALLS.each;
   const iterable = node.iterable as Node;
   const isFiltered = iterable.type === "SelectExpression";
-  const rows = call(CALLS.rows, [isFiltered ? (iterable.lhs as Node) : iterable]);
-  node.iterable = isFiltered ? copyOf(iterable, { lhs: rows }) : rows;
+  const items = call(name, [isFiltered ? (iterable.lhs as Node) : iterable]);
+  node.iterable = isFiltered ? copyOf(iterable, { lhs: items }) : items;
   return node;
 }
 
@@ -94,6 +102,8 @@ function filterCall(node: Node): Node {
     return call(CALLS.map, [operand, ...args]);
   if (name === "select") return call(CALLS.select, [operand, ...args]);
   if (name === "reject") return call(CALLS.reject, [operand, ...args]);
+  if (name === "selectattr") return call(CALLS.selectAttribute, [operand, ...args]);
+  if (name === "rejectattr") return call(CALLS.rejectAttribute, [operand, ...args]);
   if (name === undefined || !Object.hasOwn(FILTERS, name)) return node;
   return call(functionName("filter", name), [operand, ...args]);
 }
@@ -120,18 +130,30 @@ function binary(node: Node): Node {
   const [left, right] = [node.left as Node, node.right as Node];
   const name = OPERATORS[operator];
   if (name !== undefined) return call(name, [left, right]);
-  if (!COMPARISONS.has(operator) || !isComparison(left)) return node;
+  if (!COMPARISONS.has(operator)) return node;
+  if (!isComparison(left)) return comparison(node, operator, left);
   // `a < b < c` is `a < b and b < c`.
   const last = chains.has(left) ? (left.right as Node) : left;
   const both = copyOf(node, {
     operator: { type: "Identifier", value: "and" },
-    right: copyOf(node, { left: last.right }),
+    right: comparison(node, operator, contained.get(last) ?? (last.right as Node)),
   });
   chains.add(both);
   return both;
 }
 
+/** The comparison of `node` with this on its left; whether something is in something is a call of ours. */
+function comparison(node: Node, operator: string, left: Node): Node {
+  if (operator !== "in" && operator !== "not in") return copyOf(node, { left });
+  const right = node.right as Node;
+  const isIn = call(CALLS.isIn, [left, right]);
+  const made = operator === "in" ? isIn : call(CALLS.not, [isIn]);
+  contained.set(made, right);
+  return made;
+}
+
 function isComparison(node: Node): boolean {
+  if (contained.has(node)) return true;
   if (node.type !== "BinaryExpression") return false;
   return chains.has(node) || COMPARISONS.has((node.operator as { value: string }).value);
 }

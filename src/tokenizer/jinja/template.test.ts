@@ -12,6 +12,38 @@ const url = new URL("../../../test/golden/jinja-features.json", import.meta.url)
 const { context, cases } = JSON.parse(readFileSync(url, "utf8")) as Golden;
 const NOW = new Date(2026, 0, 5, 3, 4, 6);
 
+interface Chats {
+  readonly chats: readonly {
+    readonly messages: readonly object[];
+    readonly tools?: readonly object[];
+    readonly variables?: Record<string, unknown>;
+  }[];
+  readonly templates: readonly {
+    readonly name: string;
+    readonly source: string;
+    readonly texts: readonly (string | { readonly error: string })[];
+  }[];
+}
+const families = JSON.parse(
+  readFileSync(new URL("../../../test/golden/chat-templates.json", import.meta.url), "utf8"),
+) as Chats;
+
+/** With tools, calls of them and what they give, system messages, several turns. */
+describe.each(families.templates)("the template of $name", ({ source, texts }) => {
+  it.each(texts.map((text, i) => [i, text] as const))(
+    "renders chat %i as Python's does",
+    (i, text) => {
+      const { messages, tools, variables } = families.chats[i] as Chats["chats"][number];
+      const given = tools === undefined ? {} : { tools };
+      const special = { add_generation_prompt: true, bos_token: "<s>", eos_token: "</s>" };
+      const render = () =>
+        new JinjaTemplate(source).render({ ...variables, ...given, messages, ...special }, NOW);
+      if (typeof text === "string") expect(render()).toBe(text);
+      else expect(render).toThrow(text.error);
+    },
+  );
+});
+
 describe("a Jinja template", () => {
   it.each(cases)("renders %s as Python's Jinja does", (template, rendered) => {
     expect(new JinjaTemplate(template).render(context, NOW)).toBe(rendered);

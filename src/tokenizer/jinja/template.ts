@@ -1,5 +1,5 @@
 import { Environment, Interpreter, parse, tokenize, type Node, type Scope } from "./interpreter.ts";
-import { Arguments, itemsOf } from "./arguments.ts";
+import { Arguments, attributeOf, itemsOf } from "./arguments.ts";
 import { FILTERS, type Filter } from "./filters.ts";
 import { callMethod, METHOD_NAMES } from "./methods.ts";
 import { percentFormat } from "./python-format.ts";
@@ -8,6 +8,7 @@ import { rewriteSource } from "./rewrite-source.ts";
 import { PARENTHESES, rewriteTokens } from "./rewrite-tokens.ts";
 import { CALLS, functionName, rewriteTree } from "./rewrite-tree.ts";
 import {
+  contains,
   functionValue,
   isList,
   isMapping,
@@ -19,6 +20,7 @@ import {
   realValue,
   strOf,
   textValue,
+  truthValue,
   undefinedValue,
   wholeValue,
   type Value,
@@ -109,11 +111,26 @@ const FUNCTIONS: Readonly<Record<string, Value>> = {
   [CALLS.reject]: functionValue(([operand = undefinedValue(), ...test], scope) =>
     listValue(itemsIn(operand).filter((item) => !passes(item, test, scope))),
   ),
+  [CALLS.selectAttribute]: functionValue(([operand = undefinedValue(), name, ...test], scope) =>
+    listValue(itemsIn(operand).filter((item) => passes(partOf(item, name), test, scope))),
+  ),
+  [CALLS.rejectAttribute]: functionValue(([operand = undefinedValue(), name, ...test], scope) =>
+    listValue(itemsIn(operand).filter((item) => !passes(partOf(item, name), test, scope))),
+  ),
+  [CALLS.each]: functionValue(([operand = undefinedValue()]) =>
+    isList(operand) || isMapping(operand) ? operand : listValue(itemsIn(operand)),
+  ),
+  [CALLS.isIn]: functionValue(([item, container]) =>
+    truthValue(contains(container as Value, item as Value)),
+  ),
+  [CALLS.not]: functionValue(([value]) => truthValue(!isTrue(value as Value))),
   [CALLS.rows]: functionValue(([operand = undefinedValue()]) =>
     listValue(itemsIn(operand).map((item) => (isList(item) ? listValue(item.value) : item))),
   ),
   dict: functionValue((args) => mappingValue(new Arguments("dict", args).byName)),
 };
+
+const partOf = (item: Value, name: Value | undefined) => attributeOf(item, strOf(name as Value));
 
 const itemsIn = (value: Value): readonly Value[] =>
   value.type === "UndefinedValue" ? [] : itemsOf(value, textValue);
@@ -131,6 +148,7 @@ function filtered(item: Value, name: string, args: readonly Value[], scope: Scop
 /** Whether a value passes a test; without one, whether it counts as true. */
 function passes(item: Value, [name, ...args]: readonly Value[], scope: Scope): boolean {
   if (name === undefined) return isTrue(item);
+  if (strOf(name) === "in") return contains(args[0] as Value, item);
   const test = scope.tests.get(strOf(name));
   if (test === undefined) throw new Error(`unknown test: ${strOf(name)}`);
   return test(item, ...args);

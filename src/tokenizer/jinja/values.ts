@@ -61,6 +61,44 @@ export function isTrue(value: Value): boolean {
   return Boolean(value.value);
 }
 
+/** Python's `in`: an item of a list, a part of a text, a key of a mapping. */
+export function contains(container: Value, item: Value): boolean {
+  if (isList(container)) return container.value.some((other) => areEqual(other, item));
+  if (isText(container)) {
+    if (isText(item)) return container.value.includes(item.value);
+    throw new Error(`a text is looked for in a text, not ${item.type}`);
+  }
+  if (isMapping(container)) return isText(item) && container.value.has(item.value);
+  if (container.type === "UndefinedValue") return false;
+  throw new Error(`${container.type} has no items`);
+}
+
+/** Python's `==`: numbers by their value, lists and mappings by what they hold. */
+function areEqual(a: Value, b: Value): boolean {
+  const asNumber = ({ type, value }: Value) => (type === "BooleanValue" ? Number(value) : value);
+  const isNumeric = (v: Value) => isNumber(v) || v.type === "BooleanValue";
+  if (isNumeric(a) && isNumeric(b)) return asNumber(a) === asNumber(b);
+  if (isList(a) && isList(b)) {
+    const { value } = b;
+    return (
+      a.type === b.type &&
+      a.value.length === value.length &&
+      a.value.every((item, i) => areEqual(item, value[i] as Value))
+    );
+  }
+  if (isMapping(a) && isMapping(b)) {
+    const { value } = b;
+    return (
+      a.value.size === value.size &&
+      [...a.value].every(([key, item]) => {
+        const other = value.get(key);
+        return other !== undefined && areEqual(item, other);
+      })
+    );
+  }
+  return a.type === b.type && a.value === b.value;
+}
+
 /** A value as Python's `str` writes it; Jinja writes what is undefined as nothing. */
 export function strOf(value: Value): string {
   if (isText(value)) return value.value;
