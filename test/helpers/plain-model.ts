@@ -1,5 +1,5 @@
 import type { LayerShape } from "../../src/models/layer-shape.ts";
-import { dot, plainWeights } from "./plain-attention.ts";
+import { plainWeights } from "./plain-attention.ts";
 import { plainFeedForward } from "./plain-ffn.ts";
 import { rotated } from "./plain-rope.ts";
 import { PlainWeights } from "./plain-weights.ts";
