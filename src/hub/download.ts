@@ -219,7 +219,7 @@ export function explain(status: number): string {
   return status === 404 ? "404: not found" : String(status);
 }
 
-async function sizeOf(path: string): Promise<number> {
+export async function sizeOf(path: string): Promise<number> {
   try {
     return (await stat(path)).size;
   } catch {

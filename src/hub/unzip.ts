@@ -1,18 +1,19 @@
 import { createWriteStream } from "node:fs";
-import { rm } from "node:fs/promises";
+import { rm, truncate } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { openPromise } from "yauzl";
 import { PyramidKVError } from "../errors.ts";
 import { cannotWrite } from "../files.ts";
-import { reasonOf } from "./download.ts";
+import { reasonOf, sizeOf } from "./download.ts";
 
-/** Takes one file out of an archive, behind what `into` holds where it is to be appended; nothing stays of one that cannot be unpacked. Throws `BAD_FILE`. */
+/** Takes one file out of an archive, behind what `into` holds where it is to be appended; nothing of it stays where it cannot be unpacked. Throws `BAD_FILE`. */
 export async function extract(
   archive: string,
   entryName: string,
   into: string,
   { append = false }: { append?: boolean } = {},
 ): Promise<void> {
+  const before = append ? await sizeOf(into) : 0;
   try {
     const zip = await openPromise(archive);
     try {
@@ -28,7 +29,8 @@ export async function extract(
       zip.close();
     }
   } catch (error) {
-    await rm(into, { force: true });
+    if (before > 0) await truncate(into, before);
+    else await rm(into, { force: true });
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (code !== undefined && (syscall === "write" || syscall === "open")) {
       throw cannotWrite(into, error);

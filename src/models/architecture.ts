@@ -49,7 +49,7 @@ export interface TransformerGraph {
   logits(g: Graph, x: Tensor): Tensor;
 }
 
-/** One model family: one file that says what its GGUFs hold and how a layer is computed. */
+/** One model family: one file that says what its GGUFs hold. `transformerGraph` computes them all. */
 export interface Architecture {
   /** `general.architecture` of its files. */
   readonly name: string;
@@ -59,5 +59,4 @@ export interface Architecture {
   readonly hyperParameters: (metadata: Metadata) => HyperParameters;
   readonly modelTensors: (hp: HyperParameters) => TensorRules;
   readonly layerTensors: (hp: HyperParameters, il: number) => TensorRules;
-  readonly graph: (hp: HyperParameters, weights: ModelWeights) => TransformerGraph;
 }

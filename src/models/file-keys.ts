@@ -42,9 +42,11 @@ export class FileKeys {
     return value;
   }
 
-  /** A number where 0 stands for none. */
-  positiveOrNone(name: string): number | undefined {
-    return this.metadata.number(this.key(name)) === 0 ? undefined : this.positive(name);
+  /** A number where 0 stands for none; `usual` where the key is absent. */
+  positiveOrNone(name: string, usual?: number): number | undefined {
+    const key = this.key(name);
+    if (!this.metadata.has(key)) return usual;
+    return this.metadata.number(key) === 0 ? undefined : this.positive(name);
   }
 
   text(name: string): string | undefined {
@@ -58,8 +60,11 @@ export class FileKeys {
     if (entry?.type !== "array") return this.metadata.integer(key, 1, max);
     const values = new Set(arrayNumbers(entry, key));
     const [first] = values;
-    if (values.size !== 1 || first === undefined || !(first >= 1 && first <= max)) {
+    if (values.size !== 1 || first === undefined) {
       throw new PyramidKVError("UNSUPPORTED", `${key} differs between layers`);
+    }
+    if (!Number.isInteger(first) || first < 1 || first > max) {
+      throw new PyramidKVError("BAD_FILE", `${key} is ${first} in each layer, not 1 to ${max}`);
     }
     return first;
   }
@@ -83,9 +88,9 @@ export class FileKeys {
     return Array.from({ length: n }, (_, il) => every === 0 || il % every < every - 1);
   }
 
-  /** Tokens that a layer with a sliding window sees, its own included; none where it is 0. */
-  window(): number | undefined {
-    const window = this.whole("attention.sliding_window", MAX.context);
+  /** Tokens that a layer with a sliding window sees, its own included; none where it is 0, `usual` where the key is absent. */
+  window(usual?: number): number | undefined {
+    const window = this.whole("attention.sliding_window", MAX.context) ?? usual;
     return window === 0 ? undefined : window;
   }
 

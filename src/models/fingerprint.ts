@@ -19,11 +19,15 @@ export async function fingerprint({ tensors, parts }: GgufFile): Promise<string>
   return hash.digest("hex").slice(0, LENGTH);
 }
 
-/** Names a file's weights with their types: other quantizations of one training have other names. */
-export function weightsName(identity: string, { tensors }: GgufFile): string {
+/**
+ * Names a file's weights with their types: other quantizations of one training have other names. So has a model that
+ * rotates otherwise within another context.
+ */
+export function weightsName(identity: string, { tensors }: GgufFile, nCtx: number): string {
   const table = [...tensors].map(
     ([name, { type, shape }]) => `${name} ${type.name} ${shape.join()}`,
   );
   const hash = createHash("sha256").update(identity).update(table.sort().join("\n"));
+  if (tensors.has("rope_factors_long.weight")) hash.update(`${nCtx}`);
   return hash.digest("hex").slice(0, LENGTH);
 }

@@ -81,11 +81,12 @@ export interface CommonNumbers {
   readonly layer: LayerShape;
 }
 
-/** Reads them; `ropeMode` is the architecture's own. */
+/** Reads them; `ropeMode` and the kind of norms are the architecture's own. */
 export function readCommon(
   metadata: Metadata,
   architecture: string,
   ropeMode: number,
+  normKind: "rms" | "layer" = "rms",
 ): CommonNumbers {
   const keys = new FileKeys(metadata, architecture);
   const whole = (name: string, max: number) => keys.required(name, keys.wholePerModel(name, max));
@@ -111,14 +112,15 @@ export function readCommon(
     sinkLogits: false,
     ffn: readFeedForward(keys),
   };
-  const epsilon = ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"] as const;
+  // A family has one of them: of norms by the root mean square, or of layer norms.
+  const epsilon = `attention.layer_norm_${normKind === "rms" ? "rms_" : ""}epsilon`;
   const numbers: ModelNumbers = {
     architecture,
     name: metadata.string("general.name") ?? architecture,
     nEmbd,
     nVocab: readVocabularySize(keys),
     nCtx,
-    normEpsilon: keys.required(epsilon[0], keys.positive(epsilon[0]) ?? keys.positive(epsilon[1])),
+    normEpsilon: keys.required(epsilon, keys.positive(epsilon)),
     scales: { embedding: 1, residual: 1, logits: 1 },
   };
   const nFfDense = keys.wholePerModel("feed_forward_length", MAX.feedForward) ?? 0;
@@ -143,6 +145,12 @@ export function withWindows(
   const windowed = { ...layer, window, ...local };
   const pattern = keys.windowPattern(nLayer, period);
   return pattern.map((hasWindow) => (hasWindow && window !== undefined ? windowed : layer));
+}
+
+/** The rotation of layers with a window, where the file says another base for them. */
+export function localRotation(keys: FileKeys, { rope }: LayerShape): Partial<LayerShape> {
+  const freqBase = keys.positive("rope.freq_base_swa");
+  return freqBase === undefined ? {} : { rope: { ...rope, freqBase } };
 }
 
 /** What a file asks for and is not done, in sentences: libllama does not do it either. */
@@ -178,8 +186,6 @@ function readFeedForward(keys: FileKeys): FeedForwardShape {
     routing: {
       gate: "softmax",
       renormalises: true,
-      weighsInputs: false,
-      scale: 1,
     },
   };
 }

@@ -5,14 +5,10 @@ export type Activation = "silu" | "gelu" | "swiglu-oai";
 
 /** How a router's logits become the weights of the experts that it chooses. */
 export interface Routing {
-  /** Softmax over all experts, over the chosen ones alone, or each logit's own sigmoid. */
-  readonly gate: "softmax" | "softmax-of-chosen" | "sigmoid";
+  /** Softmax over all experts, or over the chosen ones alone. */
+  readonly gate: "softmax" | "softmax-of-chosen";
   /** The weights of the chosen experts are divided by their sum. */
   readonly renormalises: boolean;
-  /** The weights multiply what the experts read, not what they give (Llama 4). */
-  readonly weighsInputs: boolean;
-  /** Factor on the weights. */
-  readonly scale: number;
 }
 
 /** A layer's feed-forward network. */
@@ -30,11 +26,10 @@ export interface FeedForwardShape {
   readonly routing: Routing;
 }
 
-/** How queries grow with their position, so that attention stays sharp over long texts: times 1 + scale · ln(1 + ⌊(position + offset) / every⌋). */
+/** How queries grow with their position, so that attention stays sharp over long texts: times 1 + scale · ln(1 + ⌊position / every⌋). */
 export interface QueryGrowth {
   readonly scale: number;
   readonly every: number;
-  readonly offset: number;
 }
 
 /** The numbers of one layer. In their heads, only layers with a sliding window may differ from the others. */

@@ -10,6 +10,7 @@ import { ignoredKeys, type HyperParameters } from "./hyper-parameters.ts";
 import type { LayerShape } from "./layer-shape.ts";
 import { stagesOf, type Placement, type Stage } from "./placement.ts";
 import { planWeights, type PlannedWeight } from "./weight-plan.ts";
+import { transformerGraph } from "./transformer.ts";
 import { WeightStore, type LoadOptions } from "./weights.ts";
 
 /** A layer's numbers, where it is computed, and its sink logits as the tensor that holds them. */
@@ -79,7 +80,7 @@ export class Model extends NativeOwner {
     const plan = planWeights(architecture, hp, file.tensors);
     const warnings = [...ignoredKeys(file.metadata, hp), ...factorsInUse(hp, plan)];
     const store = await WeightStore.load(placement, file, plan, hp.nLayer, options);
-    return new Model(placement, hp, architecture.graph(hp, store.weights), store, warnings);
+    return new Model(placement, hp, transformerGraph(hp, store.weights), store, warnings);
   }
 
   protected release(): void {

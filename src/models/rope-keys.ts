@@ -1,5 +1,6 @@
 import { PyramidKVError } from "../errors.ts";
 import type { RopeParameters } from "../ggml/graph.ts";
+import { arrayNumbers } from "../gguf/value.ts";
 import { MAX, type FileKeys } from "./file-keys.ts";
 
 /** Pairs side by side, as llama has them. */
@@ -35,6 +36,16 @@ export function readRope(
     throw new PyramidKVError(
       "BAD_FILE",
       `${keys.key("rope.dimension_count")} is ${dims}, an even number up to the head size ${headDim} was expected`,
+    );
+  }
+  const sections = keys.metadata.array(keys.key("rope.dimension_sections"));
+  if (
+    sections !== undefined &&
+    arrayNumbers(sections, "rope.dimension_sections").some((n) => n !== 0)
+  ) {
+    throw new PyramidKVError(
+      "UNSUPPORTED",
+      `${keys.key("rope.dimension_sections")}: rotation in sections is for models that see pictures, which is not there yet`,
     );
   }
   const scaling = keys.text("rope.scaling.type") ?? "linear";

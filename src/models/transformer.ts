@@ -16,8 +16,9 @@ import type { LayerShape } from "./layer-shape.ts";
  * joined in one matrix where the family's rules name such a tensor.
  *
  * Fields of a layer: `attnNorm`, `q` `k` `v` or `qkv`, `qNorm`, `kNorm`, `sinkLogits`, `o`, `attnPostNorm`, `ffnNorm`,
- * `gate`, `up`, `down`, `router`, `sharedGate` `sharedUp` `sharedDown`, `sharedRouter`, `ffnPostNorm`, `ropeFactors`; a name
- * with `Bias` behind it is its bias. Of the model: `tokenEmbd`, `outputNorm`, `output`.
+ * `gate`, `up`, `down`, `router`, `sharedGate` `sharedUp` `sharedDown`, `sharedRouter`, `ffnPostNorm`; a name with `Bias`
+ * behind it is its bias. For all layers: `ropeFactors`, or `longRopeFactors` and `shortRopeFactors`. Of the model:
+ * `tokenEmbd` (its rows as `tokenEmbdRows` where it was repacked), `outputNorm`, `output`.
  */
 export function transformerGraph(hp: HyperParameters, weights: ModelWeights): TransformerGraph {
   const { model } = weights;

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { randomTokens, TestFolder, type TinyOptions } from "../../test/helpers/tiny-model.ts";
+import { maxAbsDifference } from "../bench/statistics.ts";
 import { Engine } from "../engine/engine.ts";
 import { Libllama } from "../ggml/libllama.ts";
 import { TYPES } from "../ggml/types.ts";
@@ -23,9 +24,7 @@ it.each(names)(
       for (const expected of steps) {
         if (session.nPast === 0) await session.prefill(prompt);
         else await session.decode(5);
-        differences.push(
-          session.logits.reduce((m, x, i) => Math.max(m, Math.abs(x - (expected[i] ?? NaN))), 0),
-        );
+        differences.push(maxAbsDifference(session.logits, expected));
       }
       // libllama rounds what it multiplies quantized weights with to 8 bits; ours does not, or to bf16.
       expect(Math.max(...differences)).toBeLessThanOrEqual(kernels === "ggml" ? 1e-3 : 0.5);

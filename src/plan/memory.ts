@@ -178,7 +178,7 @@ function cascadePeak(total: number, wholeLayer: number, nLayer: number): number 
     const share = Math.min(wholeLayer, total / (il + 1));
     return before + share * (il > 0 ? 2 : 1);
   });
-  return Math.max(...peaks);
+  return Math.max(0, ...peaks);
 }
 
 /** Tokens per layer and kv head when the answer is complete, at most. */

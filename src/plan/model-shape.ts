@@ -117,15 +117,16 @@ export function parametersOf(m: Published): number {
 export async function shapeOfModel(name: string, signal?: AbortSignal): Promise<ModelShape> {
   const place = await locateModel(name, { signal, alsoKnown: Object.keys(PUBLISHED) });
   if (typeof place !== "string") {
-    try {
-      const headers = await Promise.all(
-        place.map((part) => readHeader((size) => part.read(size), part.bytes)),
-      );
-      return shapeOf(headers.length === 1 ? (headers[0] as GgufHeader) : joinParts(headers));
-    } catch (error) {
-      if (!(error instanceof PyramidKVError) || error.code === "ABORTED") throw error;
-      throw new PyramidKVError(error.code, `${place[0]?.name}: ${error.message}`, { cause: error });
+    const headers: GgufHeader[] = [];
+    for (const part of place) {
+      try {
+        headers.push(await readHeader((size) => part.read(size), part.bytes));
+      } catch (error) {
+        if (!(error instanceof PyramidKVError) || error.code === "ABORTED") throw error;
+        throw new PyramidKVError(error.code, `${part.name}: ${error.message}`, { cause: error });
+      }
     }
+    return shapeOf(headers.length === 1 ? (headers[0] as GgufHeader) : joinParts(headers));
   }
   await using file = await openGguf(place);
   return shapeOf(file);

@@ -9,6 +9,7 @@ export const ROLES = ["system", "user", "assistant", "tool"] as const;
 /** What somebody says. Templates read more of a message, by the names that they know: `tool_calls`, `name`, `reasoning_content`. */
 export interface ChatMessage {
   readonly role: (typeof ROLES)[number];
+  /** Beside calls of functions null counts as nothing, as OpenAI's API has it. */
   readonly content: string;
   /** Functions that the assistant called, as `{ type: "function", function: { name, arguments } }`. */
   readonly tool_calls?: readonly object[];
@@ -32,6 +33,27 @@ export interface Chat extends ChatOptions {
   readonly messages: readonly ChatMessage[];
 }
 
+/** Levels that tools and calls may be nested. */
+const DEEPEST = 64;
+
+/** Throws `USAGE` unless a value is what JSON can hold, its texts well-formed. */
+function requireJson(name: string, value: unknown, depth = 0): void {
+  if (typeof value === "string") return requireUnicode(value);
+  if (value === null || value === undefined || typeof value === "boolean") return;
+  if (typeof value === "number" && Number.isFinite(value)) return;
+  if (typeof value !== "object") {
+    const got = typeof value === "bigint" ? `${value}n` : describeValue(value);
+    throw new PyramidKVError("USAGE", `${name} must hold what JSON can, got ${got}`);
+  }
+  if (depth >= DEEPEST) {
+    throw new PyramidKVError("USAGE", `${name} is nested deeper than ${DEEPEST} levels`);
+  }
+  for (const [key, item] of Object.entries(value)) {
+    requireUnicode(key);
+    requireJson(name, item, depth + 1);
+  }
+}
+
 /** Throws `USAGE` unless they are lists and tables of what JSON can hold. */
 export function requireChatOptions({ tools, variables }: ChatOptions): void {
   const refuse = (name: string, what: string, value: unknown) => {
@@ -45,6 +67,8 @@ export function requireChatOptions({ tools, variables }: ChatOptions): void {
   if (variables !== undefined && !isTable(variables)) {
     refuse("variables", "an object of the template's variables", variables);
   }
+  requireJson("tools", tools);
+  requireJson("variables", variables);
 }
 
 /** Throws `USAGE` unless a value is a list of messages with known roles and texts. */
@@ -58,9 +82,12 @@ export function requireMessages(value: unknown): asserts value is readonly ChatM
   if (!Array.isArray(value)) return refuse(value);
   for (const message of value as unknown[]) {
     if (typeof message !== "object" || message === null) return refuse(value);
-    const { role, content, tool_calls } = message as Partial<ChatMessage>;
+    const { role, content, tool_calls, ...rest } = message as Partial<ChatMessage>;
     requireOneOf("role", role as string, ROLES);
-    requireUnicode(content);
+    // OpenAI's API has no content beside calls.
+    if (!(content === null && tool_calls !== undefined)) requireUnicode(content);
+    requireJson("messages", rest);
+    requireJson("tool_calls", tool_calls);
     if (tool_calls !== undefined && !Array.isArray(tool_calls)) {
       throw new PyramidKVError(
         "USAGE",
@@ -70,6 +97,8 @@ export function requireMessages(value: unknown): asserts value is readonly ChatM
   }
 }
 
+/** A text in quotes. */
+const LITERAL = /(["'])(?<text>(?:(?!\1)[^\\])*)\1/g;
 /** A text before `in`, and one that is a method's or filter's first argument. */
 const ASKED = [
   /(["'])(?<text>(?:(?!\1)[^\\])+)\1\s*(?:not\s+)?in\b/g,
@@ -81,6 +110,8 @@ export class ChatTemplate {
   #template: JinjaTemplate | undefined;
   /** What it looks for in texts: `x` of `x in text`, `text.split(x)` and the like. */
   readonly asked: readonly string[];
+  /** Its texts in quotes. */
+  readonly literals: ReadonlySet<string>;
 
   constructor(
     private readonly source: string,
@@ -89,6 +120,10 @@ export class ChatTemplate {
   ) {
     const found = ASKED.flatMap((pattern) => [...source.matchAll(pattern)]);
     this.asked = [...new Set(found.flatMap(({ groups }) => groups?.text ?? []))];
+    const literals = [...source.matchAll(LITERAL)].flatMap(({ groups }) => groups?.text ?? []);
+    // Fields are found by their names, in quotes or behind a dot.
+    const fields = [...source.matchAll(/\.\s*(?<name>\w+)/g)].flatMap((m) => m.groups?.name ?? []);
+    this.literals = new Set([...literals, ...fields]);
   }
 
   /**

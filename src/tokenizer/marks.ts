@@ -22,20 +22,16 @@ export class Marks {
     return hidden + text.slice(at);
   }
 
-  /** A text with its letters again, and where they were hidden beside what is untrusted in it already. */
-  restore({ text, untrusted }: PromptText): PromptText {
-    if (this.#byLetter.size === 0) return { text, untrusted };
+  /** A text with its letters again: where they were hidden, it is untrusted. */
+  restore(text: string): PromptText {
     const letters = new Map(Array.from(this.#byLetter, ([letter, mark]) => [mark, letter]));
-    const found: Span[] = [];
+    const untrusted: Span[] = [];
     const restored = text.replace(/[\uE000-\uF8FF]/g, (mark, at: number) => {
       const letter = letters.get(mark);
-      if (letter === undefined) return mark;
-      const isKnown = untrusted.some(({ from, to }) => from <= at && at < to);
-      if (!isKnown) found.push({ from: at, to: at + 1 });
-      return letter;
+      if (letter !== undefined) untrusted.push({ from: at, to: at + 1 });
+      return letter ?? mark;
     });
-    const spans = [...untrusted, ...found].sort((a, b) => a.from - b.from);
-    return { text: restored, untrusted: spans };
+    return { text: restored, untrusted };
   }
 
   #markOf(letter: string): string {

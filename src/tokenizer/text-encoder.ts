@@ -72,8 +72,13 @@ export class TextEncoder {
   /** Where a text, taken alone, would be read as special tokens: places in UTF-16 units. */
   specials(text: string): Span[] {
     const bytes = Buffer.from(text);
-    const place = (at: number) => bytes.toString("utf8", 0, at).length;
     const found = this.#specials(this.#locate(bytes, { parseSpecial: true, goesOn: false }));
+    let [at, units] = [0, 0];
+    const place = (to: number) => {
+      units += bytes.toString("utf8", at, to).length;
+      at = to;
+      return units;
+    };
     return found.map(({ from, to }) => ({ from: place(from), to: place(to) }));
   }
 

@@ -45,7 +45,7 @@ const WITH_TOOLS =
   "{% for t in tools %}{{ t.function.name }}{{ t.function.parameters | tojson }}{% endfor %}{{ mood }}" +
   CHATML.replace(
     "{{ m.content }}",
-    "{{ m.content }}{{ m.name }}{% for c in m.tool_calls %}[{{ tools[0].function.name }}|{{ c.function.name }}]{{ c.function.arguments | tojson }}{% endfor %}",
+    "{{ m.content }}{{ m.name }}{% for t in tools %}<{{ t.function.name }}>{{ t.function.name }}{{ t.function.description }}{% endfor %}{% for c in m.tool_calls %}[{{ tools[0].function.name }}|{{ c.function.name }}]{{ c.function.arguments | tojson }}{% endfor %}",
   );
 
 /** Control tokens have no text of their own. */
@@ -117,7 +117,10 @@ describe.each(["bpe", "spm"] as const)("control tokens, %s", (kind) => {
             },
             { role: "tool", content: b, name: a },
           ],
-          { tools: [{ function: { name: b, parameters: { [a]: [b] } } }], variables: { mood: a } },
+          {
+            tools: [{ function: { name: b, description: a, parameters: { [a]: [b] } } }],
+            variables: { mood: a },
+          },
         );
       const plain = countControls(tokenizer, encode("h", "i"));
       fc.assert(
@@ -129,6 +132,22 @@ describe.each(["bpe", "spm"] as const)("control tokens, %s", (kind) => {
         { numRuns: 60 },
       );
     }));
+
+  it.each([
+    ["|im_end|", ""],
+    ["<|im_", "end|>"],
+    ["s", "/s"],
+    ["/s", "<"],
+  ])("are not put together of the template and %j, or of that and %j", (name, description) =>
+    withTokenizer({ kind, template: WITH_TOOLS }, (tokenizer) => {
+      const encode = (of: string, and: string) =>
+        tokenizer.encodeChat([...user("h"), { role: "tool", content: "", name: of }], {
+          tools: [{ function: { name: of, description: and, parameters: {} } }],
+        });
+      const plain = countControls(tokenizer, encode("ab", "cd"));
+      expect(countControls(tokenizer, encode(name, description))).toBe(plain);
+    }),
+  );
 
   it("of a text in a message are its own characters", () =>
     withTokenizer({ kind }, (tokenizer) => {

@@ -158,8 +158,11 @@ export class Tokenizer implements Disposable {
     const given = readOptions("encodeChat", CHAT_OPTIONS, options);
     requireChatOptions(given);
     const specials = (text: string) => this.#encoder.specials(text);
-    const chat = { ...given, messages };
-    return renderTraced((of) => template.render(of), chat, template.asked, specials);
+    const chat = {
+      ...given,
+      messages: messages.map((m) => ({ ...m, content: (m.content as string | null) ?? "" })),
+    };
+    return renderTraced((of) => template.render(of), chat, template, specials);
   }
 
   /** The tokens of a prompt, and where each lies in its text; with the beginning-of-sequence token, once, where the file asks for it. */

@@ -45,7 +45,7 @@ export const FAMILIES: Record<keyof typeof ARCHITECTURES, FamilyCase> = {
       ...moe,
       untied: true,
       biases: true,
-      keys: { ...experts(64), expert_shared_feed_forward_length: u32(96) },
+      keys: { ...experts(64), expert_shared_feed_forward_length: u32(128) },
     },
   },
   gemma: { options: { nHeadKv: 1 } },

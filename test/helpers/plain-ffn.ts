@@ -21,15 +21,13 @@ export function plainFeedForward(
   const chosen = order.slice(0, nExpertUsed);
   let shares = chosen.map((e) => all[e] as number);
   if (routing.gate === "softmax-of-chosen") shares = softmax(shares);
-  if (routing.gate === "sigmoid") shares = shares.map(sigmoid);
   const total = shares.reduce((a, b) => a + b, 0);
   if (routing.renormalises) shares = shares.map((s) => s / total);
   const out = x.map(() => 0);
   chosen.forEach((e, i) => {
-    const share = (shares[i] as number) * routing.scale;
-    const input = routing.weighsInputs ? x.map((v) => v * share) : x;
-    const given = network(weights, name, "_exps", ffn, input, e, nExpert);
-    given.forEach((v, d) => (out[d] = (out[d] as number) + (routing.weighsInputs ? v : v * share)));
+    const share = shares[i] as number;
+    const given = network(weights, name, "_exps", ffn, x, e, nExpert);
+    given.forEach((v, d) => (out[d] = (out[d] as number) + v * share));
   });
   if (ffn.nFfShared === 0) return out;
   const router = weights.values(name("ffn_gate_inp_shexp.weight"));

@@ -97,8 +97,8 @@ function attend(
     rows[h]?.keys.push(turn(key));
     rows[h]?.values.push(values[h] as number[]);
   });
-  const { scale = 0, every = 1, offset = 0 } = queryGrowth ?? {};
-  const growth = 1 + scale * Math.log(1 + Math.floor((position + offset) / every));
+  const { scale = 0, every = 1 } = queryGrowth ?? {};
+  const growth = 1 + scale * Math.log(1 + Math.floor(position / every));
   const sinkLogits = layer.sinkLogits ? weights.values(name("attn_sinks.weight")) : undefined;
   return heads("q").flatMap((head, h) => {
     const query = turn(head).map((x) => x * growth * queryFactor);

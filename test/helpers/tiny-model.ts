@@ -112,7 +112,8 @@ function tinyMetadata(name: string, o: TinyOptions): Record<string, GgufInput> {
     "attention.value_length": u32(headDim),
     "rope.dimension_count": u32(o.ropeDims ?? headDim),
     "attention.layer_norm_rms_epsilon": f32(1e-5),
-    "attention.layer_norm_epsilon": f32(1e-5),
+    // Families read one of the two.
+    "attention.layer_norm_epsilon": f32(2e-2),
     "rope.freq_base": f32(10_000),
     vocab_size: u32(N_VOCAB),
   };

@@ -58,12 +58,11 @@ export function growQueries(
   g: Graph,
   queries: Tensor,
   positions: Tensor,
-  { scale, every, offset }: QueryGrowth,
+  { scale, every }: QueryGrowth,
 ): Tensor {
   const n = tensorShape(queries)[2] as number;
   // Halfway between two positions, so that rounding reaches no other step.
-  const middle = (offset + 0.5) / every;
-  const steps = g.floor(g.scale(g.cast(positions, TYPES.f32), 1 / every, middle));
+  const steps = g.floor(g.scale(g.cast(positions, TYPES.f32), 1 / every, 0.5 / every));
   const factors = g.scale(g.log(g.scale(steps, 1, 1)), scale, 1);
   return g.mul(queries, g.reshape(factors, 1, 1, n));
 }

@@ -1,5 +1,5 @@
 import type { Graph } from "../../ggml/graph.ts";
-import type { FeedForwardShape, Routing } from "../layer-shape.ts";
+import type { FeedForwardShape } from "../layer-shape.ts";
 import { tensorShape, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { denseFfn, gated, type FfnWeights } from "./ffn.ts";
 import { linear, type Weight } from "./linear.ts";
@@ -25,21 +25,17 @@ const MIN_WEIGHT_SUM = 2 ** -14;
 /** A mixture of gated experts: `x` f32 [nEmbd, n], normed → f32 [nEmbd, n]. */
 export function moeFfn(g: Graph, x: Tensor, w: MoeWeights, s: FeedForwardShape): Tensor {
   const [nEmbd, n] = tensorShape(x) as [number, number];
-  const { nExpertUsed, routing, activation } = s;
+  const { nExpertUsed, activation } = s;
   const { chosen, weights } = choose(g, routed(g, w.router, x), s);
 
   const column = g.reshape(x, nEmbd, 1, n);
-  const input = routing.weighsInputs
-    ? g.mul(g.repeat(column, nEmbd, nExpertUsed, n), weights)
-    : column;
   const of = ({ weight, bias }: Experts, h: Tensor): Tensor => {
     const y = g.mulMatId(weight, h, chosen); // [m, used, n]
     return bias === undefined ? y : g.addId(y, bias, chosen);
   };
-  const up = of(w.up, input);
-  const gate = of(w.gate, input);
-  const given = of(w.down, gated(g, gate, up, activation)); // [nEmbd, used, n]
-  const outputs = routing.weighsInputs ? given : g.mul(given, weights);
+  const up = of(w.up, column);
+  const gate = of(w.gate, column);
+  const outputs = g.mul(of(w.down, gated(g, gate, up, activation)), weights); // [nEmbd, used, n]
   g.expand(outputs);
 
   const expert = (i: number) => g.view2d(outputs, nEmbd, n, nExpertUsed * nEmbd * 4, i * nEmbd * 4);
@@ -53,23 +49,15 @@ export function moeFfn(g: Graph, x: Tensor, w: MoeWeights, s: FeedForwardShape):
 function choose(g: Graph, logits: Tensor, s: FeedForwardShape) {
   const { nExpert, nExpertUsed, routing } = s;
   const n = tensorShape(logits)[1] as number;
-  const probabilities = probabilitiesOf(g, logits, routing); // [nExpert, n]
-  // A sigmoid keeps the order, and Llama 4 is chosen by its logits.
-  const ranked = routing.gate === "sigmoid" ? logits : probabilities;
-  const chosen = g.argsortTopK(ranked, nExpertUsed); // i32 [used, n]
+  const probabilities = routing.gate === "softmax" ? g.softMax(logits) : logits; // [nExpert, n]
+  const chosen = g.argsortTopK(probabilities, nExpertUsed); // i32 [used, n]
   const picked = g.getRows(g.reshape(probabilities, 1, nExpert, n), chosen); // [1, used, n]
   let flat = g.reshape(picked, nExpertUsed, n);
   if (routing.gate === "softmax-of-chosen") flat = g.softMax(flat);
   if (routing.renormalises) flat = g.div(flat, g.clamp(g.sumRows(flat), MIN_WEIGHT_SUM, Infinity));
-  if (routing.scale !== 1) flat = g.scale(flat, routing.scale);
   const weights = g.reshape(flat, 1, nExpertUsed, n);
   g.expand(weights);
   return { chosen, weights };
-}
-
-function probabilitiesOf(g: Graph, logits: Tensor, { gate }: Routing): Tensor {
-  if (gate === "softmax") return g.softMax(logits);
-  return gate === "sigmoid" ? g.sigmoid(logits) : logits;
 }
 
 function sharedExpert(

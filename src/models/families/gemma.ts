@@ -9,7 +9,6 @@ import {
 import { readCommon, uniform, type CommonNumbers } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
-import { transformerGraph } from "../transformer.ts";
 
 /** Gemma 1: as llama, with embeddings times √width and a gate of gelu (arXiv 2403.08295). */
 export const gemma: Architecture = {
@@ -31,8 +30,16 @@ export const gemma: Architecture = {
       ...ffnTensors(nEmbd, shape.ffn, name, { biases: false }),
     };
   },
-  graph: transformerGraph,
 };
+
+/** Factor on Gemma's queries. A 27B alone, known by its layers, has the width of a head as the embeddings are cut; its files say it nowhere else. */
+export function queryFactorOf(
+  { numbers, nLayer, layer }: CommonNumbers,
+  layersOf27B: number,
+): number {
+  const { headDim, nHead } = layer;
+  return 1 / Math.sqrt(nLayer === layersOf27B ? numbers.nEmbd / nHead : headDim);
+}
 
 /** What all Gemmas have: embeddings times √width, and gelu. */
 export function asGemma(common: CommonNumbers): CommonNumbers {

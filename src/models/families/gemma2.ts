@@ -6,14 +6,10 @@ import {
   namesOf,
   normTensor,
 } from "../blocks/tensors.ts";
-import { modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
+import { localRotation, modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
-import { transformerGraph } from "../transformer.ts";
-import { asGemma } from "./gemma.ts";
-
-/** The 27B alone divides by the width of a head as the embeddings are cut; its files say it nowhere else. */
-const LAYERS_OF_27B = 46;
+import { asGemma, queryFactorOf } from "./gemma.ts";
 
 /**
  * Gemma 2: norms before and behind each half of a layer, soft-caps on the logits of attention and of the vocabulary, a
@@ -26,17 +22,15 @@ export const gemma2: Architecture = {
   hyperParameters(metadata) {
     const common = asGemma(readCommon(metadata, "gemma2", ROPE_NEOX));
     const { keys, numbers, nLayer } = common;
-    const { headDim, nHead } = common.layer;
     const layer: LayerShape = {
       ...common.layer,
       scale: 1,
-      queryFactor: 1 / Math.sqrt(nLayer === LAYERS_OF_27B ? numbers.nEmbd / nHead : headDim),
-      softcap: keys.positiveOrNone("attn_logit_softcapping") ?? 50,
+      queryFactor: queryFactorOf(common, 46),
+      softcap: keys.positiveOrNone("attn_logit_softcapping", 50),
     };
-    const logitSoftcap = keys.positiveOrNone("final_logit_softcapping") ?? 30;
-    const window = keys.window() ?? 4096;
-    const freqBase = keys.positive("rope.freq_base_swa") ?? layer.rope.freqBase;
-    const local = freqBase === layer.rope.freqBase ? {} : { rope: { ...layer.rope, freqBase } };
+    const logitSoftcap = keys.positiveOrNone("final_logit_softcapping", 30);
+    const window = keys.window(4096);
+    const local = localRotation(keys, layer);
     const layers = withWindows({ keys, nLayer, layer }, { window, period: 2 }, local);
     return modelOf({ ...numbers, logitSoftcap }, layers);
   },
@@ -53,5 +47,4 @@ export const gemma2: Architecture = {
       ...normTensor(nEmbd, "ffnPostNorm", name("post_ffw_norm")),
     };
   },
-  graph: transformerGraph,
 };

@@ -3,12 +3,8 @@ import { headNormTensors, modelTensors, namesOf } from "../blocks/tensors.ts";
 import { modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
-import { transformerGraph } from "../transformer.ts";
-import { asGemma } from "./gemma.ts";
+import { asGemma, queryFactorOf } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
-
-/** The 27B alone divides by the width of a head as the embeddings are cut; its files say it nowhere else. */
-const LAYERS_OF_27B = 62;
 
 /**
  * Gemma 3: as Gemma 2 without soft-caps, with norms of each query and key; five layers with a sliding window and a rotation
@@ -21,8 +17,8 @@ export const gemma3: Architecture = {
   hyperParameters(metadata) {
     const common = asGemma(readCommon(metadata, "gemma3", ROPE_NEOX));
     const { keys, numbers, nLayer } = common;
-    const { headDim, nHead, rope } = common.layer;
-    const queryFactor = 1 / Math.sqrt(nLayer === LAYERS_OF_27B ? numbers.nEmbd / nHead : headDim);
+    const { rope } = common.layer;
+    const queryFactor = queryFactorOf(common, 62);
     const layer: LayerShape = { ...common.layer, scale: 1, queryFactor };
     const freqBase = keys.positive("rope.freq_base_swa") ?? 10_000;
     const local = { rope: { ...rope, freqBase, freqScale: 1 } };
@@ -40,5 +36,4 @@ export const gemma3: Architecture = {
     const shape = layers[il] as LayerShape;
     return { ...gemma2.layerTensors(hp, il), ...headNormTensors(shape, namesOf(il)) };
   },
-  graph: transformerGraph,
 };

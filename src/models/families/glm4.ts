@@ -9,7 +9,6 @@ import {
 import { readCommon, uniform } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NORM } from "../rope-keys.ts";
-import { transformerGraph } from "../transformer.ts";
 
 /** GLM 4 (0414): norms before and behind each half of a layer, half of each head rotated, gate and rest in one matrix. */
 export const glm4: Architecture = {
@@ -30,5 +29,4 @@ export const glm4: Architecture = {
       ...normTensor(nEmbd, "ffnPostNorm", name("post_ffw_norm")),
     };
   },
-  graph: transformerGraph,
 };

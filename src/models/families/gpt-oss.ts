@@ -6,10 +6,9 @@ import {
   namesOf,
   normTensor,
 } from "../blocks/tensors.ts";
-import { modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
+import { localRotation, modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
-import { transformerGraph } from "../transformer.ts";
 
 /**
  * gpt-oss: experts with biases, a clamped gate, a sliding window in every second layer, and for each query head a learned
@@ -22,7 +21,7 @@ export const gptOss: Architecture = {
   hyperParameters(metadata) {
     const common = readCommon(metadata, "gpt-oss", ROPE_NEOX);
     const { keys, numbers, nLayer } = common;
-    const { ffn, rope } = common.layer;
+    const { ffn } = common.layer;
     const layer: LayerShape = {
       ...common.layer,
       sinkLogits: true,
@@ -32,8 +31,7 @@ export const gptOss: Architecture = {
         routing: { ...ffn.routing, gate: "softmax-of-chosen", renormalises: false },
       },
     };
-    const freqBase = keys.positive("rope.freq_base_swa") ?? rope.freqBase;
-    const local = freqBase === rope.freqBase ? {} : { rope: { ...rope, freqBase } };
+    const local = localRotation(keys, layer);
     const window = keys.required("attention.sliding_window", keys.window());
     return modelOf(numbers, withWindows({ keys, nLayer, layer }, { window, period: 2 }, local));
   },
@@ -49,5 +47,4 @@ export const gptOss: Architecture = {
       ...ffnTensors(nEmbd, shape.ffn, name, { biases: true }),
     };
   },
-  graph: transformerGraph,
 };

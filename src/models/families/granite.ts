@@ -3,7 +3,6 @@ import { modelTensors, ropeFactors } from "../blocks/tensors.ts";
 import { readCommon, uniform } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { NO_ROPE, ROPE_NORM } from "../rope-keys.ts";
-import { transformerGraph } from "../transformer.ts";
 import { llama } from "./llama.ts";
 
 function familyOf(name: string, summary: string): Architecture {
@@ -29,7 +28,6 @@ function familyOf(name: string, summary: string): Architecture {
     },
     modelTensors: (hp) => ({ ...modelTensors(hp), ...ropeFactors(hp) }),
     layerTensors: llama.layerTensors,
-    graph: transformerGraph,
   };
 }
 

@@ -10,7 +10,6 @@ import {
 import { readCommon, uniform } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NORM } from "../rope-keys.ts";
-import { transformerGraph } from "../transformer.ts";
 
 /**
  * The `llama` architecture: Llama 1 to 3, SmolLM, TinyLlama, Mistral 7B, and with experts Mixtral.
@@ -32,5 +31,4 @@ export const llama: Architecture = {
       ...ffnTensors(nEmbd, shape.ffn, name),
     };
   },
-  graph: transformerGraph,
 };

@@ -1,7 +1,6 @@
 import type { Architecture } from "../architecture.ts";
 import { readCommon, uniform } from "../hyper-parameters.ts";
 import { ROPE_NORM } from "../rope-keys.ts";
-import { transformerGraph } from "../transformer.ts";
 import { llama } from "./llama.ts";
 
 /** Ministral 3: as llama, with YaRN, and queries that grow with their position. */
@@ -14,10 +13,9 @@ export const mistral3: Architecture = {
     const { keys, layer } = common;
     const scale = keys.positiveOrNone("attention.temperature_scale");
     if (scale === undefined) return uniform(common);
-    const queryGrowth = { scale, every: layer.rope.nCtxOrig, offset: 0 };
+    const queryGrowth = { scale, every: layer.rope.nCtxOrig };
     return uniform({ ...common, layer: { ...layer, queryGrowth } });
   },
   modelTensors: llama.modelTensors,
   layerTensors: llama.layerTensors,
-  graph: transformerGraph,
 };

@@ -10,7 +10,6 @@ import {
 import { modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
-import { transformerGraph } from "../transformer.ts";
 
 /** OLMo 2 and 3: norms behind each half of a layer, and of all queries and all keys; OLMo 3 has windows, whose layers are rotated without YaRN. */
 export const olmo2: Architecture = {
@@ -35,5 +34,4 @@ export const olmo2: Architecture = {
       ...normTensor(nEmbd, "ffnPostNorm", name("post_ffw_norm")),
     };
   },
-  graph: transformerGraph,
 };

@@ -10,7 +10,6 @@ import {
 import { readCommon, uniform } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
-import { transformerGraph } from "../transformer.ts";
 
 /**
  * Phi 3 and 4: as llama, with queries, keys and values in one matrix, gate and rest in another, and factors on the wave
@@ -36,5 +35,4 @@ export const phi3: Architecture = {
       ...fusedFfnTensors(nEmbd, shape.ffn, name),
     };
   },
-  graph: transformerGraph,
 };

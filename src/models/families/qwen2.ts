@@ -9,7 +9,6 @@ import {
 import { readCommon, uniform } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
-import { transformerGraph } from "../transformer.ts";
 
 /** Qwen 1.5, 2 and 2.5: as llama, with biases on queries, keys and values, and pairs half a head apart (arXiv 2412.15115). */
 export const qwen2: Architecture = {
@@ -28,5 +27,4 @@ export const qwen2: Architecture = {
       ...ffnTensors(nEmbd, shape.ffn, name, { biases: false }),
     };
   },
-  graph: transformerGraph,
 };

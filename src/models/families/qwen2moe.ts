@@ -9,7 +9,6 @@ import {
 import { readCommon, uniform } from "../hyper-parameters.ts";
 import type { FeedForwardShape, LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
-import { transformerGraph } from "../transformer.ts";
 
 /** Qwen 1.5 and 2 with experts, whose weights are left as they are, and one that every token passes (arXiv 2407.10671). */
 export const qwen2moe: Architecture = {
@@ -41,5 +40,4 @@ export const qwen2moe: Architecture = {
       sharedRouter: { name: name("ffn_gate_inp_shexp.weight"), shape: [nEmbd, 1] },
     };
   },
-  graph: transformerGraph,
 };

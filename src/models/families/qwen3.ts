@@ -10,7 +10,6 @@ import {
 import { readCommon, uniform } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
-import { transformerGraph } from "../transformer.ts";
 
 /** Qwen 3: as llama, with a norm of each query and key before they are rotated (arXiv 2505.09388). */
 export const qwen3: Architecture = {
@@ -30,5 +29,4 @@ export const qwen3: Architecture = {
       ...ffnTensors(nEmbd, shape.ffn, name, { biases: false }),
     };
   },
-  graph: transformerGraph,
 };

@@ -2,7 +2,6 @@ import type { Architecture } from "../architecture.ts";
 import { modelTensors } from "../blocks/tensors.ts";
 import { modelOf, readCommon } from "../hyper-parameters.ts";
 import { NO_ROPE, ROPE_NORM } from "../rope-keys.ts";
-import { transformerGraph } from "../transformer.ts";
 import { llama } from "./llama.ts";
 
 /** SmolLM 3: as llama, without rotation in every fourth layer (its published configuration; the files do not say it). */
@@ -20,5 +19,4 @@ export const smollm3: Architecture = {
   },
   modelTensors,
   layerTensors: llama.layerTensors,
-  graph: transformerGraph,
 };

@@ -9,7 +9,6 @@ import {
 import { readCommon, uniform } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
-import { transformerGraph } from "../transformer.ts";
 
 /** StarCoder 2: layer norms, biases everywhere, and a feed-forward network without a gate (arXiv 2402.19173). */
 export const starcoder2: Architecture = {
@@ -17,7 +16,7 @@ export const starcoder2: Architecture = {
   summary: "StarCoder 2",
   provedOn: "random weights",
   hyperParameters(metadata) {
-    const common = readCommon(metadata, "starcoder2", ROPE_NEOX);
+    const common = readCommon(metadata, "starcoder2", ROPE_NEOX, "layer");
     const { layer } = common;
     return uniform({ ...common, layer: { ...layer, ffn: { ...layer.ffn, activation: "gelu" } } });
   },
@@ -35,5 +34,4 @@ export const starcoder2: Architecture = {
       ...plainFfnTensors(nEmbd, shape.ffn, name, { biases: true }),
     };
   },
-  graph: transformerGraph,
 };
