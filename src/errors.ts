@@ -26,6 +26,14 @@ export class PyramidKVError extends Error {
   }
 }
 
+/** An error that says of which file or model it is; an abort and what is not ours stay as they are. */
+export function naming(name: string, error: unknown): Error {
+  if (!(error instanceof PyramidKVError) || error.code === "ABORTED") return error as Error;
+  // What a damaged file holds may be quoted.
+  const message = error.message.replace(/\p{Cc}+/gu, " ");
+  return new PyramidKVError(error.code, `${name}: ${message}`, { cause: error });
+}
+
 /** Throws a `USAGE` error unless `value` is an integer in `[min, max]`. */
 export function requireInteger(
   name: string,

@@ -48,14 +48,13 @@ export function timingsResult(
   { timings: t }: Session,
   timeToFirstTokenMs: number,
 ): TimingsJson {
-  const perSecond = (tokens: number, ms: number) => (ms > 0 ? (tokens / ms) * 1000 : 0);
   return {
     loadMs: engine.loadMs,
     prefillMs: t.prefillMs,
     compressMs: t.compressMs,
     decodeMs: t.decodeMs,
-    prefillTokensPerSecond: perSecond(t.prefillTokens, t.prefillMs),
-    decodeTokensPerSecond: perSecond(t.decodedTokens, t.decodeMs),
+    prefillTokensPerSecond: t.prefillTokensPerSecond,
+    decodeTokensPerSecond: t.decodeTokensPerSecond,
     timeToFirstTokenMs,
   };
 }

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import type { HeadProfile } from "../compression/profile.ts";
-import { PyramidKVError, throwIfAborted } from "../errors.ts";
+import { naming, PyramidKVError, throwIfAborted } from "../errors.ts";
 import { readOptions, requireList, type Named } from "../options.ts";
 import { Device } from "../ggml/device.ts";
 import { chooseKernels, kernelInfo, type KernelInfo } from "../ggml/kernels/choices.ts";
@@ -129,8 +129,8 @@ export class Engine implements AsyncDisposable {
     ]);
     try {
       throwIfAborted(signal);
-      if (model.status === "rejected") throw withPath(path, model.reason);
-      if (tokenizer.status === "rejected") throw withPath(path, tokenizer.reason);
+      if (model.status === "rejected") throw naming(path, model.reason);
+      if (tokenizer.status === "rejected") throw naming(path, tokenizer.reason);
       const parts = { device, model: model.value, tokenizer: tokenizer.value };
       const info = kernelInfo(chosen);
       const identity = await fingerprint(file);
@@ -332,10 +332,4 @@ function requireBatch(n: number): void {
 
 function warnOfProcess(message: string): void {
   process.emitWarning(message, "PyramidKVWarning");
-}
-
-function withPath(path: string, error: unknown): Error {
-  return error instanceof PyramidKVError && error.code !== "ABORTED"
-    ? new PyramidKVError(error.code, `${path}: ${error.message}`, { cause: error })
-    : (error as Error);
 }

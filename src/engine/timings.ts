@@ -10,6 +10,14 @@ export class SessionTimings {
   /** The share of `decodeMs` spent inside ggml. */
   decodeComputeMs = 0;
 
+  get prefillTokensPerSecond(): number {
+    return perSecond(this.prefillTokens, this.prefillMs);
+  }
+
+  get decodeTokensPerSecond(): number {
+    return perSecond(this.decodedTokens, this.decodeMs);
+  }
+
   addPrefill(tokens: number, ms: number, compressMs: number): void {
     this.prefillTokens += tokens;
     this.prefillMs += ms;
@@ -21,4 +29,8 @@ export class SessionTimings {
     this.decodeMs += ms;
     this.decodeComputeMs += computeMs;
   }
+}
+
+function perSecond(tokens: number, ms: number): number {
+  return ms > 0 ? (tokens / ms) * 1000 : 0;
 }

@@ -1,5 +1,5 @@
 import { open, type FileHandle } from "node:fs/promises";
-import { PyramidKVError } from "../errors.ts";
+import { naming, PyramidKVError } from "../errors.ts";
 import { NeedMoreBytes } from "./cursor.ts";
 import { LIMITS } from "./limits.ts";
 import { parseHeader, type GgufHeader } from "./parse.ts";
@@ -39,8 +39,9 @@ export async function openGguf(path: string): Promise<GgufFile> {
     for (const { handle } of opened) await handle.close();
   };
   try {
-    opened.push(await openPart(path));
-    const [{ header }] = opened as [OpenedPart];
+    const given = await openPart(path);
+    opened.push(given);
+    const { header } = given;
     const count = withPath(path, () => partCount(header));
     const names = partNames(path);
     if (count > 1 && count !== names.length) {
@@ -49,17 +50,17 @@ export async function openGguf(path: string): Promise<GgufFile> {
         `${path}: it is one of ${count} parts (split.count), whose names end with -00001-of-${String(count).padStart(5, "0")}.gguf and so on; name them so, or join them with llama-gguf-split --merge`,
       );
     }
-    if (count > 1) {
-      await opened.pop()?.handle.close();
-      for (const name of names) opened.push(await openPart(name));
+    for (const name of count > 1 ? names : []) {
+      if (name !== path) opened.push(await openPart(name));
     }
-    const joined =
-      count > 1 ? withPath(path, () => joinParts(opened.map((o) => o.header))) : header;
+    const byName = new Map(opened.map((part) => [part.path, part]));
+    const parts = count > 1 ? names.map((name) => byName.get(name) as OpenedPart) : [given];
+    const joined = count > 1 ? withPath(path, () => joinParts(parts.map((p) => p.header))) : header;
     return {
       ...joined,
-      path: (opened[0] as OpenedPart).path,
-      size: opened.reduce((sum, { size }) => sum + size, 0),
-      parts: opened as [OpenedPart, ...OpenedPart[]],
+      path: (parts[0] as OpenedPart).path,
+      size: parts.reduce((sum, { size }) => sum + size, 0),
+      parts: parts as [OpenedPart, ...OpenedPart[]],
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
@@ -85,7 +86,7 @@ async function openPart(path: string): Promise<OpenedPart> {
     return { header, path, size: stat.size, handle };
   } catch (error) {
     await handle.close();
-    throw namingPath(path, error);
+    throw naming(path, error);
   }
 }
 
@@ -93,15 +94,8 @@ function withPath<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    throw namingPath(path, error);
+    throw naming(path, error);
   }
-}
-
-function namingPath(path: string, error: unknown): unknown {
-  if (!(error instanceof PyramidKVError)) return error;
-  // A damaged file's keys may hold anything.
-  const message = error.message.replace(/\p{Cc}+/gu, " ");
-  return new PyramidKVError(error.code, `${path}: ${message}`, { cause: error });
 }
 
 async function openFile(path: string): Promise<FileHandle> {

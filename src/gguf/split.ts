@@ -18,6 +18,11 @@ export function partNames(name: string): string[] {
   });
 }
 
+/** A part's name as that of a whole model; any other name as it is. */
+export function wholeName(name: string): string {
+  return name.replace(/-\d{5}-of-\d{5}(?=\.gguf$)/i, "");
+}
+
 /** Of how many parts a model is, by the header of one. */
 export function partCount({ metadata }: GgufHeader): number {
   metadata.requireType("split.count", "u16");

@@ -1,6 +1,6 @@
 import { basename } from "node:path/posix";
 import { PyramidKVError } from "../errors.ts";
-import { partNames } from "../gguf/split.ts";
+import { partNames, wholeName } from "../gguf/split.ts";
 import { suggestion } from "../nearest.ts";
 
 /** A model on the hub: `owner/repo`, and which of its GGUF files. */
@@ -14,7 +14,6 @@ export interface HubModel {
 const PREFERRED = ["Q4_K_M", "Q4_0", "Q4_1", "Q8_0", "F16", "BF16"];
 
 const GGUF = /\.gguf$/i;
-const PART = /-\d{5}-of-\d{5}(?=\.gguf$)/i;
 /** What lies beside a model: projectors, statistics for quantizing, drafts, adapters. */
 const BESIDE = /(^|[-._/])(mmproj|imatrix|draft|mtp|eagle\d*|lora|adapter)(?=[-._/]|$)/i;
 /** How weights are stored, at the end of a file's name: `Q4_K_M`, `UD-Q4_K_XL`, `IQ2_XXS`, `bf16`, `MXFP4`. */
@@ -49,14 +48,16 @@ export function chooseFile<T>(
 
 /** `Q4_K_M` of `model-Q4_K_M.gguf`. */
 function quantOf(path: string): string | undefined {
-  return QUANT.exec(path.replace(PART, ""))?.[1];
+  return QUANT.exec(wholeName(path))?.[1];
 }
 
 /** The file whose name, or the end of it from a separator on, is `name`. */
 function byName<T>(name: string, files: readonly T[], pathOf: (file: T) => string): T | undefined {
-  const wanted = name.replace(PART, "").replace(GGUF, "").toLowerCase();
+  const wanted = wholeName(name).replace(GGUF, "").toLowerCase();
   const endsSo = (file: T) => {
-    const stem = basename(pathOf(file)).replace(PART, "").replace(GGUF, "").toLowerCase();
+    const stem = wholeName(basename(pathOf(file)))
+      .replace(GGUF, "")
+      .toLowerCase();
     if (stem === wanted) return true;
     // A known way to store weights has been looked for as a whole: BF16 is no F16.
     return (

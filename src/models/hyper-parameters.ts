@@ -75,8 +75,6 @@ export interface CommonNumbers {
   readonly keys: FileKeys;
   readonly numbers: ModelNumbers;
   readonly nLayer: number;
-  /** Width of a dense feed-forward network. */
-  readonly nFfDense: number;
   /** A layer as llama has it: softmax over all tokens, one gated network with silu, or Mixtral's experts. */
   readonly layer: LayerShape;
 }
@@ -123,8 +121,7 @@ export function readCommon(
     normEpsilon: keys.required(epsilon, keys.positive(epsilon)),
     scales: { embedding: 1, residual: 1, logits: 1 },
   };
-  const nFfDense = keys.wholePerModel("feed_forward_length", MAX.feedForward) ?? 0;
-  return { keys, numbers, nLayer, nFfDense, layer };
+  return { keys, numbers, nLayer, layer };
 }
 
 /** A model whose layers are all alike. */

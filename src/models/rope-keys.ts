@@ -1,10 +1,8 @@
 import { PyramidKVError } from "../errors.ts";
 import type { RopeParameters } from "../ggml/graph.ts";
+import { ROPE_NORM } from "../ggml/operations/nodes.ts";
 import { arrayNumbers } from "../gguf/value.ts";
 import { MAX, type FileKeys } from "./file-keys.ts";
-
-/** Pairs side by side, as llama has them. */
-export const ROPE_NORM = 0;
 
 /** No rotation. */
 export const NO_ROPE: RopeParameters = {

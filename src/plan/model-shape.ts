@@ -1,5 +1,5 @@
 import { TYPES, type TensorType } from "../ggml/types.ts";
-import { PyramidKVError } from "../errors.ts";
+import { naming } from "../errors.ts";
 import { openGguf, readHeader } from "../gguf/file.ts";
 import type { GgufHeader } from "../gguf/parse.ts";
 import { joinParts } from "../gguf/split.ts";
@@ -122,8 +122,7 @@ export async function shapeOfModel(name: string, signal?: AbortSignal): Promise<
       try {
         headers.push(await readHeader((size) => part.read(size), part.bytes));
       } catch (error) {
-        if (!(error instanceof PyramidKVError) || error.code === "ABORTED") throw error;
-        throw new PyramidKVError(error.code, `${part.name}: ${error.message}`, { cause: error });
+        throw naming(part.name, error);
       }
     }
     return shapeOf(headers.length === 1 ? (headers[0] as GgufHeader) : joinParts(headers));

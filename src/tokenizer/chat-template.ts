@@ -42,8 +42,10 @@ function requireJson(name: string, value: unknown, depth = 0): void {
   if (value === null || value === undefined || typeof value === "boolean") return;
   if (typeof value === "number" && Number.isFinite(value)) return;
   if (typeof value !== "object") {
-    const got = typeof value === "bigint" ? `${value}n` : describeValue(value);
-    throw new PyramidKVError("USAGE", `${name} must hold what JSON can, got ${got}`);
+    throw new PyramidKVError(
+      "USAGE",
+      `${name} must hold what JSON can, got ${describeValue(value)}`,
+    );
   }
   if (depth >= DEEPEST) {
     throw new PyramidKVError("USAGE", `${name} is nested deeper than ${DEEPEST} levels`);

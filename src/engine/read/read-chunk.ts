@@ -30,7 +30,8 @@ export async function readChunk(
       const positions = reader.rotation.positions(g, chunk);
       const qkv = model.graph.queryKeyValue(g, layer.il, input, positions);
       for (const observer of observers) observer.onQueries?.(g, qkv.q, chunk);
-      const q = reader.rotation.store(g, layer.il, qkv, chunk, layer.scratch.newRows(g, chunk));
+      const into = layer.scratch.newRows(g, chunk);
+      const q = reader.rotation.store(g, layer.il, { qkv, positions, chunk, ...into });
       for (const observer of observers) observer.onRotated?.(g, q, chunk);
       const span = usedSpan(reader, layer, chunk);
       if (span !== undefined) {

@@ -14,6 +14,18 @@ import { chunksOf } from "./chunks.ts";
 /** Positions whose rotation is computed at a time. */
 const TABLE_CHUNK = 4096;
 
+/** What a chunk's tokens attend with in a layer, and where it goes. */
+interface NewHeads {
+  readonly qkv: QueryKeyValue;
+  /** What `positions` gives for the chunk. */
+  readonly positions: Tensor;
+  readonly chunk: Chunk;
+  /** f16 [headDim, n, nHeadKv] */
+  readonly k: Tensor;
+  /** f16 [headDim, n, nHeadKv] */
+  readonly v: Tensor;
+}
+
 /** Rotates the queries and keys of a prefill's chunks and puts keys and values where they are kept. */
 export class Rotation extends NativeOwner {
   /** With our own kernels: f32 [headDim, n], the rotation of each new token. Computed once for all layers of a RoPE. */
@@ -75,20 +87,13 @@ export class Rotation extends NativeOwner {
   }
 
   /**
-   * Adds the nodes of one chunk in one layer. `k` and `v` are f16 [headDim, n, nHeadKv].
+   * Adds the nodes of one chunk in one layer.
    *
    * @returns the queries, rotated: f32 [headDim, nHead, n]
    */
-  store(
-    g: InputGraph,
-    il: number,
-    qkv: QueryKeyValue,
-    chunk: Chunk,
-    { k, v }: { readonly k: Tensor; readonly v: Tensor },
-  ): Tensor {
+  store(g: InputGraph, il: number, { qkv, positions, chunk, k, v }: NewHeads): Tensor {
     this.assertAlive();
     const layer = this.#layer(il);
-    const positions = this.positions(g, chunk);
     const rotated = (heads: Tensor) => this.model.graph.rotate(g, il, heads, positions);
     const table = () => this.#rows(g, il, chunk.row, chunk.n);
     return layer.operations.rotate(g, { qkv, rotated, table, k, v }, layer);

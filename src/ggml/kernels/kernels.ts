@@ -10,6 +10,7 @@ import {
 import { TYPES, type TensorType } from "../types.ts";
 import {
   ROPE_NEOX,
+  ROPE_NORM,
   type DecodeInputs,
   type HeadsShape,
   type LinearNode,
@@ -115,7 +116,7 @@ export class Kernels extends NativeOwner {
 
   /** Whether heads of this shape can be attended to, rotated and decoded. */
   attends({ headDim, rope }: HeadsShape): boolean {
-    const pairs = rope.dims % 2 === 0 && (rope.mode === 0 || rope.mode === ROPE_NEOX);
+    const pairs = rope.dims % 2 === 0 && (rope.mode === ROPE_NORM || rope.mode === ROPE_NEOX);
     return headDim % HEAD_STEP === 0 && headDim <= this.limits.largestHead && pairs;
   }
 

@@ -53,6 +53,8 @@ export interface HeadsShape {
   readonly rope: { readonly mode: number; readonly dims: number };
 }
 
+/** Pairs side by side, as llama has them. */
+export const ROPE_NORM = 0;
 /** Pairs half of the rotated dimensions apart, as GPT-NeoX has them. */
 export const ROPE_NEOX = 2;
 

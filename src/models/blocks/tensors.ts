@@ -47,7 +47,10 @@ export function attentionTensors(
   nEmbd: number,
   { nHead, nHeadKv, headDim, sinkLogits }: LayerShape,
   name: Naming,
-  { biases = "optional", outputBias = biases }: { biases?: Presence; outputBias?: Presence } = {},
+  {
+    biases = "optional",
+    outputBias = biases,
+  }: { biases?: Presence | undefined; outputBias?: Presence | undefined } = {},
 ): TensorRules {
   const [nQ, nKv] = [nHead * headDim, nHeadKv * headDim];
   return {
@@ -112,7 +115,7 @@ export function ffnTensors(
   nEmbd: number,
   ffn: FeedForwardShape,
   name: Naming,
-  options: { biases?: Presence } = {},
+  options: { biases?: Presence | undefined } = {},
 ): TensorRules {
   return ffn.kind === "moe"
     ? expertTensors(nEmbd, ffn, name, options)
@@ -123,7 +126,7 @@ function denseTensors(
   nEmbd: number,
   { nFf }: FeedForwardShape,
   name: Naming,
-  { biases = "optional" }: { biases?: Presence },
+  { biases = "optional" }: { biases?: Presence | undefined },
 ): TensorRules {
   return {
     gate: { name: name("ffn_gate.weight"), shape: [nEmbd, nFf] },
@@ -163,7 +166,7 @@ function expertTensors(
   nEmbd: number,
   { nFf, nExpert, nFfShared }: FeedForwardShape,
   name: Naming,
-  { biases = false }: { biases?: Presence },
+  { biases = false }: { biases?: Presence | undefined },
 ): TensorRules {
   const vectors = (part: string, m: number): TensorRule => ({
     name: name(`${part}.bias`),

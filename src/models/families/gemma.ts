@@ -1,13 +1,7 @@
 import type { Architecture } from "../architecture.ts";
-import {
-  attentionTensors,
-  ffnTensors,
-  modelTensors,
-  namesOf,
-  normTensor,
-} from "../blocks/tensors.ts";
+import { layerTensors } from "../blocks/layer-tensors.ts";
+import { modelTensors } from "../blocks/tensors.ts";
 import { readCommon, uniform, type CommonNumbers } from "../hyper-parameters.ts";
-import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
 
 /** Gemma 1: as llama, with embeddings times √width and a gate of gelu (arXiv 2403.08295). */
@@ -20,16 +14,7 @@ export const gemma: Architecture = {
     return uniform(asGemma(common));
   },
   modelTensors,
-  layerTensors({ nEmbd, layers }, il) {
-    const name = namesOf(il);
-    const shape = layers[il] as LayerShape;
-    return {
-      ...normTensor(nEmbd, "attnNorm", name("attn_norm")),
-      ...attentionTensors(nEmbd, shape, name, { biases: false }),
-      ...normTensor(nEmbd, "ffnNorm", name("ffn_norm")),
-      ...ffnTensors(nEmbd, shape.ffn, name, { biases: false }),
-    };
-  },
+  layerTensors: layerTensors({ biases: false, ffnBiases: false }),
 };
 
 /** Factor on Gemma's queries. A 27B alone, known by its layers, has the width of a head as the embeddings are cut; its files say it nowhere else. */

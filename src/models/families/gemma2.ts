@@ -1,11 +1,6 @@
 import type { Architecture } from "../architecture.ts";
-import {
-  attentionTensors,
-  ffnTensors,
-  modelTensors,
-  namesOf,
-  normTensor,
-} from "../blocks/tensors.ts";
+import { layerTensors } from "../blocks/layer-tensors.ts";
+import { modelTensors } from "../blocks/tensors.ts";
 import { localRotation, modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
@@ -35,16 +30,5 @@ export const gemma2: Architecture = {
     return modelOf({ ...numbers, logitSoftcap }, layers);
   },
   modelTensors,
-  layerTensors({ nEmbd, layers }, il) {
-    const name = namesOf(il);
-    const shape = layers[il] as LayerShape;
-    return {
-      ...normTensor(nEmbd, "attnNorm", name("attn_norm")),
-      ...attentionTensors(nEmbd, shape, name, { biases: false }),
-      ...normTensor(nEmbd, "attnPostNorm", name("post_attention_norm")),
-      ...normTensor(nEmbd, "ffnNorm", name("ffn_norm")),
-      ...ffnTensors(nEmbd, shape.ffn, name, { biases: false }),
-      ...normTensor(nEmbd, "ffnPostNorm", name("post_ffw_norm")),
-    };
-  },
+  layerTensors: layerTensors({ biases: false, ffnBiases: false, hasPostNorms: true }),
 };

@@ -1,10 +1,10 @@
 import type { Architecture } from "../architecture.ts";
-import { headNormTensors, modelTensors, namesOf } from "../blocks/tensors.ts";
+import { layerTensors } from "../blocks/layer-tensors.ts";
+import { modelTensors } from "../blocks/tensors.ts";
 import { modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
 import { asGemma, queryFactorOf } from "./gemma.ts";
-import { gemma2 } from "./gemma2.ts";
 
 /**
  * Gemma 3: as Gemma 2 without soft-caps, with norms of each query and key; five layers with a sliding window and a rotation
@@ -31,9 +31,10 @@ export const gemma3: Architecture = {
     return modelOf({ ...numbers, logitSoftcap }, layers);
   },
   modelTensors,
-  layerTensors(hp, il) {
-    const { layers } = hp;
-    const shape = layers[il] as LayerShape;
-    return { ...gemma2.layerTensors(hp, il), ...headNormTensors(shape, namesOf(il)) };
-  },
+  layerTensors: layerTensors({
+    biases: false,
+    ffnBiases: false,
+    hasHeadNorms: true,
+    hasPostNorms: true,
+  }),
 };

@@ -1,11 +1,6 @@
 import type { Architecture } from "../architecture.ts";
-import {
-  attentionTensors,
-  ffnTensors,
-  modelTensors,
-  namesOf,
-  normTensor,
-} from "../blocks/tensors.ts";
+import { layerTensors } from "../blocks/layer-tensors.ts";
+import { modelTensors } from "../blocks/tensors.ts";
 import { localRotation, modelOf, readCommon, withWindows } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
@@ -36,15 +31,10 @@ export const gptOss: Architecture = {
     return modelOf(numbers, withWindows({ keys, nLayer, layer }, { window, period: 2 }, local));
   },
   modelTensors,
-  layerTensors({ nEmbd, layers }, il) {
-    const name = namesOf(il);
-    const shape = layers[il] as LayerShape;
-    return {
-      ...normTensor(nEmbd, "attnNorm", name("attn_norm")),
-      ...attentionTensors(nEmbd, shape, name, { biases: true }),
-      // It comes behind attention in name only: it norms what the experts read.
-      ...normTensor(nEmbd, "ffnNorm", name("post_attention_norm")),
-      ...ffnTensors(nEmbd, shape.ffn, name, { biases: true }),
-    };
-  },
+  layerTensors: layerTensors({
+    biases: true,
+    ffnBiases: true,
+    // It comes behind attention in name only: it norms what the experts read.
+    ffnNorm: "post_attention_norm",
+  }),
 };

@@ -2,7 +2,8 @@ import type { Architecture } from "../architecture.ts";
 import { modelTensors, ropeFactors } from "../blocks/tensors.ts";
 import { readCommon, uniform } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
-import { NO_ROPE, ROPE_NORM } from "../rope-keys.ts";
+import { ROPE_NORM } from "../../ggml/operations/nodes.ts";
+import { NO_ROPE } from "../rope-keys.ts";
 import { llama } from "./llama.ts";
 
 function familyOf(name: string, summary: string): Architecture {

@@ -1,6 +1,6 @@
 import type { Architecture } from "../architecture.ts";
 import { readCommon, uniform } from "../hyper-parameters.ts";
-import { ROPE_NORM } from "../rope-keys.ts";
+import { ROPE_NORM } from "../../ggml/operations/nodes.ts";
 import { llama } from "./llama.ts";
 
 /** Ministral 3: as llama, with YaRN, and queries that grow with their position. */

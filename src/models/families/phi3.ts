@@ -1,14 +1,7 @@
 import type { Architecture } from "../architecture.ts";
-import {
-  fusedAttentionTensors,
-  fusedFfnTensors,
-  longRopeFactors,
-  modelTensors,
-  namesOf,
-  normTensor,
-} from "../blocks/tensors.ts";
+import { layerTensors } from "../blocks/layer-tensors.ts";
+import { longRopeFactors, modelTensors } from "../blocks/tensors.ts";
 import { readCommon, uniform } from "../hyper-parameters.ts";
-import type { LayerShape } from "../layer-shape.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
 
 /**
@@ -25,14 +18,5 @@ export const phi3: Architecture = {
     return uniform({ ...common, layer: { ...layer, scale: 1, queryFactor: layer.scale } });
   },
   modelTensors: (hp) => ({ ...modelTensors(hp), ...longRopeFactors(hp) }),
-  layerTensors({ nEmbd, layers }, il) {
-    const name = namesOf(il);
-    const shape = layers[il] as LayerShape;
-    return {
-      ...normTensor(nEmbd, "attnNorm", name("attn_norm")),
-      ...fusedAttentionTensors(nEmbd, shape, name),
-      ...normTensor(nEmbd, "ffnNorm", name("ffn_norm")),
-      ...fusedFfnTensors(nEmbd, shape.ffn, name),
-    };
-  },
+  layerTensors: layerTensors({ joinsHeads: true, joinsGate: true }),
 };

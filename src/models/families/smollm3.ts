@@ -1,7 +1,8 @@
 import type { Architecture } from "../architecture.ts";
 import { modelTensors } from "../blocks/tensors.ts";
 import { modelOf, readCommon } from "../hyper-parameters.ts";
-import { NO_ROPE, ROPE_NORM } from "../rope-keys.ts";
+import { ROPE_NORM } from "../../ggml/operations/nodes.ts";
+import { NO_ROPE } from "../rope-keys.ts";
 import { llama } from "./llama.ts";
 
 /** SmolLM 3: as llama, without rotation in every fourth layer (its published configuration; the files do not say it). */

@@ -105,18 +105,10 @@ const FUNCTIONS: Readonly<Record<string, Value>> = {
   [CALLS.map]: functionValue(([operand = undefinedValue(), name, ...args], scope) =>
     listValue(itemsIn(operand).map((item) => filtered(item, strOf(name as Value), args, scope))),
   ),
-  [CALLS.select]: functionValue(([operand = undefinedValue(), ...test], scope) =>
-    listValue(itemsIn(operand).filter((item) => passes(item, test, scope))),
-  ),
-  [CALLS.reject]: functionValue(([operand = undefinedValue(), ...test], scope) =>
-    listValue(itemsIn(operand).filter((item) => !passes(item, test, scope))),
-  ),
-  [CALLS.selectAttribute]: functionValue(([operand = undefinedValue(), name, ...test], scope) =>
-    listValue(itemsIn(operand).filter((item) => passes(partOf(item, name), test, scope))),
-  ),
-  [CALLS.rejectAttribute]: functionValue(([operand = undefinedValue(), name, ...test], scope) =>
-    listValue(itemsIn(operand).filter((item) => !passes(partOf(item, name), test, scope))),
-  ),
+  [CALLS.select]: choosing({ keeps: true, byAttribute: false }),
+  [CALLS.reject]: choosing({ keeps: false, byAttribute: false }),
+  [CALLS.selectAttribute]: choosing({ keeps: true, byAttribute: true }),
+  [CALLS.rejectAttribute]: choosing({ keeps: false, byAttribute: true }),
   [CALLS.each]: functionValue(([operand = undefinedValue()]) =>
     isList(operand) || isMapping(operand) ? operand : listValue(itemsIn(operand)),
   ),
@@ -130,7 +122,17 @@ const FUNCTIONS: Readonly<Record<string, Value>> = {
   dict: functionValue((args) => mappingValue(new Arguments("dict", args).byName)),
 };
 
-const partOf = (item: Value, name: Value | undefined) => attributeOf(item, strOf(name as Value));
+/** A filter of the items that pass a test, or of the others; `byAttribute`, of those of which a part does. */
+function choosing({ keeps, byAttribute }: { keeps: boolean; byAttribute: boolean }): Value {
+  return functionValue(([operand = undefinedValue(), ...args], scope) => {
+    const [path, ...rest] = args;
+    const test = byAttribute ? rest : args;
+    const tested = (item: Value) => (byAttribute ? attributeOf(item, strOf(path as Value)) : item);
+    return listValue(
+      itemsIn(operand).filter((item) => passes(tested(item), test, scope) === keeps),
+    );
+  });
+}
 
 const itemsIn = (value: Value): readonly Value[] =>
   value.type === "UndefinedValue" ? [] : itemsOf(value, textValue);
