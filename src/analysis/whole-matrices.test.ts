@@ -21,7 +21,7 @@ let layers: WholeLayer[];
 let found: Analysis;
 beforeAll(async () => {
   folder = new TestFolder();
-  engine = await Engine.load({ model: folder.tiny(MODEL), threads: 2, kernels: "ggml" });
+  engine = await Engine.load({ model: folder.tiny(MODEL), threads: 1, kernels: "ggml" });
   layers = await wholeAttention(engine, tokens);
   found = await analyze(engine, tokens, { spread: N });
 });

@@ -22,7 +22,7 @@ async function seen<T>(
 ): Promise<T> {
   using folder = new TestFolder();
   const model = folder.tiny(MODEL);
-  await using engine = await Engine.load({ model, threads: 2, kernels, chunkTokens });
+  await using engine = await Engine.load({ model, threads: 1, kernels, chunkTokens });
   let result: T | undefined;
   const method: Method = {
     name: "looks",

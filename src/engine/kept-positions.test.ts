@@ -1,9 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { firstLayer } from "../../test/helpers/reference-layer.ts";
 import { F32_KERNELS } from "../../test/helpers/kernels.ts";
 import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
 import { BudgetPlan } from "../compression/budgets/plan.ts";
-import type { EvidenceKind } from "../compression/evidence.ts";
+import type { EvidenceKind, LayerEvidence } from "../compression/evidence.ts";
 import { keepTokens } from "../compression/keep.ts";
 import type { Method } from "../compression/method.ts";
 import { METHODS } from "../compression/methods.ts";
@@ -27,13 +27,35 @@ const names = [
 
 const cases = F32_KERNELS.flatMap((kernels) => names.map((method) => [method, kernels] as const));
 
+const tokens = randomTokens(N);
+const input = firstLayer(MODEL, tokens);
+const evidenceByAlpha = new Map<number, LayerEvidence>();
+
+/** What plain loops see of the first layer. */
+function seen(alpha: number): LayerEvidence {
+  const known = evidenceByAlpha.get(alpha);
+  if (known !== undefined) return known;
+  const evidence = referenceEvidence(input, { alpha });
+  const heads = evidence.heads.map((head, h) => ({
+    ...head,
+    queries: () =>
+      referenceQueries({ ...input, q: input.plainQueries }, h, {
+        skip: 4,
+        future: 512,
+        neox: false,
+      }),
+  }));
+  evidenceByAlpha.set(alpha, { ...evidence, heads });
+  return { ...evidence, heads };
+}
+
 describe.each(F32_KERNELS)("h2o with %s", (kernels) => {
   it("keeps the same whatever the chunks, the last of which may be one token", async () => {
     using folder = new TestFolder();
     const kept = await Promise.all(
       [128, 256, 1024].map(async (chunkTokens) => {
         const model = folder.tiny({ nLayer: 2 });
-        await using engine = await Engine.load({ model, threads: 2, kernels, chunkTokens });
+        await using engine = await Engine.load({ model, threads: 1, kernels, chunkTokens });
         using session = engine.createSession({ method: "h2o", kvSize: 48 });
         await session.prefill(randomTokens(257));
         return session.cache.layers.map((layer) => layer.heads.map((_, h) => layer.positions(h)));
@@ -45,32 +67,25 @@ describe.each(F32_KERNELS)("h2o with %s", (kernels) => {
 });
 
 describe.each(cases)("%s with %s", (method, kernels) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    using folder = new TestFolder();
+    const model = folder.tiny(MODEL);
+    engine = await Engine.load({ model, threads: 1, kernels, chunkTokens: 512 });
+  });
+  afterAll(() => engine[Symbol.asyncDispose]());
+
   it.each([
     { kvSize: 48 },
     { kvSize: 200, alpha: 100 },
     { kvSize: 64, alpha: 20, window: 3, gqa: "max" },
     { kvSize: 64, preset: "class-defaults", window: 10 },
   ])("keeps in the first layer what plain loops keep, %o", async (options) => {
-    using folder = new TestFolder();
-    const model = folder.tiny(MODEL);
-    await using engine = await Engine.load({ model, threads: 1, kernels, chunkTokens: 512 });
     using session = engine.createSession({ method, ...options });
-    const tokens = randomTokens(N);
     await session.prefill(tokens);
 
     const { method: resolvedMethod, options: resolved } = session.compression;
-    const input = firstLayer(MODEL, tokens);
-    const seen = referenceEvidence(input, { alpha: resolved.alpha });
-    const heads = seen.heads.map((head, h) => ({
-      ...head,
-      queries: () =>
-        referenceQueries({ ...input, q: input.plainQueries }, h, {
-          skip: 4,
-          future: 512,
-          neox: false,
-        }),
-    }));
-    const evidence = { ...seen, heads };
+    const evidence = seen(resolved.alpha);
     const shape = { nLayer: MODEL.nLayer, nHeadKv: input.nHeadKv, nTokens: N };
     const plan = new BudgetPlan(session.compression, shape);
     const rankings = resolvedMethod.score(evidence, resolved);

@@ -1,8 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KERNELS } from "../../test/helpers/kernels.ts";
 import { METHOD_CASES, WRAPPED } from "../../test/helpers/method-names.ts";
 import { expectStep } from "../../test/helpers/step-check.ts";
 import { randomTokens, TestFolder, type TinyOptions } from "../../test/helpers/tiny-model.ts";
+import type { Recipe } from "../compression/recipe.ts";
 import { resolveCompression } from "../compression/resolve.ts";
 import { WRAPPERS } from "../compression/wrappers.ts";
 import { Engine } from "./engine.ts";
@@ -18,148 +19,158 @@ it("has a case for every wrapper", () => {
   expect(Object.keys(WRAPPED)).toEqual(Object.keys(WRAPPERS));
 });
 
-function eachHead(session: Session, visit: (positions: Int32Array, il: number) => void): void {
+function eachHead(
+  session: Session,
+  visit: (positions: Int32Array, il: number, h: number) => void,
+): void {
   session.cache.layers.forEach((layer, il) => {
-    layer.heads.forEach((_, h) => visit(layer.positions(h), il));
+    layer.heads.forEach((_, h) => visit(layer.positions(h), il, h));
   });
 }
 
+async function load(kernels: string): Promise<Engine> {
+  using folder = new TestFolder();
+  const model = folder.tiny(MODEL);
+  return await Engine.load({ model, threads: 1, kernels, chunkTokens: CHUNK });
+}
+
 describe.each(cases)("%s with %s", (method, kernels) => {
-  async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void> {
-    using folder = new TestFolder();
-    const options = { model: folder.tiny(MODEL), threads: 1, kernels, chunkTokens: CHUNK };
-    await using engine = await Engine.load(options);
-    await test(engine);
-  }
+  let engine: Engine;
+  beforeAll(async () => (engine = await load(kernels)));
+  afterAll(() => engine[Symbol.asyncDispose]());
 
   const { method: resolved, recipe } = resolveCompression({ method, kvSize: KV_SIZE });
   const evicts = resolved.options.includes("kvSize");
   const exact = resolved.budget.kind !== "measured";
   const keepsNewest = (window: number) => resolved.needs.length === 0 || window > 0;
 
-  it("keeps its budget exactly, as sorted unique positions", () =>
-    withEngine(async (engine) => {
-      using session = engine.createSession({ method, kvSize: KV_SIZE });
-      await session.prefill(randomTokens(700));
-      const { layers } = session.cache;
-      const total = layers.reduce((sum, l) => sum + l.kept, 0);
-      if (exact) expect(total).toBeCloseTo(layers.length * (evicts ? KV_SIZE : 700), 6);
-      const { window } = session.compression.options;
-      eachHead(session, (positions) => {
-        positions.forEach((p, i) => expect(p).toBeGreaterThan(positions[i - 1] ?? -1));
-        expect(positions.at(-1)).toBeLessThan(700);
-        if (keepsNewest(window)) expect(positions.at(-1)).toBe(session.nPast - 1);
-      });
-    }));
+  it("keeps its budget exactly, as sorted unique positions", async () => {
+    using session = engine.createSession({ method, kvSize: KV_SIZE });
+    await session.prefill(randomTokens(700));
+    const { layers } = session.cache;
+    const total = layers.reduce((sum, l) => sum + l.kept, 0);
+    if (exact) expect(total).toBeCloseTo(layers.length * (evicts ? KV_SIZE : 700), 6);
+    const { window } = session.compression.options;
+    eachHead(session, (positions) => {
+      positions.forEach((p, i) => expect(p).toBeGreaterThan(positions[i - 1] ?? -1));
+      expect(positions.at(-1)).toBeLessThan(700);
+      if (keepsNewest(window)) expect(positions.at(-1)).toBe(session.nPast - 1);
+    });
+  });
 
-  it("keeps its sinks and its window", ({ skip }) =>
-    withEngine(async (engine) => {
-      using session = engine.createSession({ method, kvSize: KV_SIZE });
-      const { options } = session.compression;
-      skip(options.sinks + options.window === 0, "keeps nothing by force");
-      await session.prefill(randomTokens(700));
-      eachHead(session, (positions) => {
-        const sinks = Array.from({ length: options.sinks }, (_, i) => i);
-        const window = Array.from(
-          { length: options.window },
-          (_, i) => session.nPast - options.window + i,
-        );
-        expect(Array.from(positions)).toEqual(expect.arrayContaining([...sinks, ...window]));
-      });
-    }));
-
-  it("leaves a prompt alone that fits, and decodes it like the full cache", ({ skip }) =>
-    withEngine(async (engine) => {
-      skip(!exact, "has no size that a prompt could fit");
-      using session = engine.createSession({ method, kvSize: KV_SIZE });
-      using full = engine.createSession({ method: "full" });
-      for (const s of [session, full]) await s.prefill(randomTokens(KV_SIZE));
-      eachHead(session, (positions) => expect(positions).toHaveLength(KV_SIZE));
-      for (const token of [5, 6, 7]) {
-        for (const s of [session, full]) await s.decode(token);
-        expect(session.logits).toEqual(full.logits);
-      }
-    }));
-
-  it("does not change the prompt's own logits", () =>
-    withEngine(async (engine) => {
-      using session = engine.createSession({ method, kvSize: KV_SIZE });
-      using full = engine.createSession({ method: "full" });
-      for (const s of [session, full]) await s.prefill(randomTokens(700));
-      // Carried tokens are not all that the upper layers would have read.
-      if (recipe.carries === undefined) expect(session.logits).toEqual(full.logits);
-      else expect(session.logits).not.toEqual(full.logits);
-    }));
-
-  it("gives the same result every time", () =>
-    withEngine(async (engine) => {
-      const runs = await Promise.all(
-        [1, 2].map(async () => {
-          using session = engine.createSession({ method, kvSize: KV_SIZE });
-          await session.prefill(randomTokens(300));
-          await session.decode(9);
-          return { logits: session.logits, kept: session.cache.layers[1]?.positions(0) };
-        }),
+  it("keeps its sinks and its window", async ({ skip }) => {
+    using session = engine.createSession({ method, kvSize: KV_SIZE });
+    const { options } = session.compression;
+    skip(options.sinks + options.window === 0, "keeps nothing by force");
+    await session.prefill(randomTokens(700));
+    eachHead(session, (positions) => {
+      const sinks = Array.from({ length: options.sinks }, (_, i) => i);
+      const window = Array.from(
+        { length: options.window },
+        (_, i) => session.nPast - options.window + i,
       );
-      expect(runs[0]).toEqual(runs[1]);
-    }));
+      expect(Array.from(positions)).toEqual(expect.arrayContaining([...sinks, ...window]));
+    });
+  });
 
-  it("really frees what it evicts", () =>
-    withEngine(async (engine) => {
-      using session = engine.createSession({ method, kvSize: KV_SIZE });
-      await session.prefill(randomTokens(1500));
-      const { cache } = session;
-      const full = cache.fullBytes(1500);
-      if (!evicts) expect(cache.bytes).toBeGreaterThanOrEqual(full);
-      else expect(cache.bytes).toBeLessThan(full / (exact ? 8 : 1));
-      // Rows come in steps of 32, uncut ones as libllama's own in steps of 256.
-      const rows = cache.meanKept + (evicts ? 32 : 256);
-      expect(cache.bytes).toBeLessThanOrEqual((full / 1500) * rows);
-      expect(cache.ledger.current).toBe(cache.bytes);
-      // At most one layer in full besides what is kept, and one layer's padding; a probe's piece comes on top.
-      const probe = recipe.probe === undefined ? 0 : CHUNK / 1500;
-      const scratch = (full / cache.layers.length) * (1 + probe);
-      // Budgets that depend on all layers hold the whole total from the first layers on.
-      const padded = exact && resolved.budget.kind === "weighed" ? 1.5 : 1.2;
-      if (evicts) expect(cache.ledger.peak).toBeLessThan((scratch + cache.bytes) * padded);
-    }));
+  it("leaves a prompt alone that fits, and decodes it like the full cache", async ({ skip }) => {
+    skip(!exact, "has no size that a prompt could fit");
+    using session = engine.createSession({ method, kvSize: KV_SIZE });
+    using full = engine.createSession({ method: "full" });
+    for (const s of [session, full]) await s.prefill(randomTokens(KV_SIZE));
+    eachHead(session, (positions) => expect(positions).toHaveLength(KV_SIZE));
+    for (const token of [5, 6, 7]) {
+      for (const s of [session, full]) await s.decode(token);
+      expect(session.logits).toEqual(full.logits);
+    }
+  });
 
-  it("keeps the same tokens when several methods share one prefill", () =>
-    withEngine(async (engine) => {
+  it("does not change the prompt's own logits", async () => {
+    using session = engine.createSession({ method, kvSize: KV_SIZE });
+    using full = engine.createSession({ method: "full" });
+    for (const s of [session, full]) await s.prefill(randomTokens(700));
+    // Carried tokens are not all that the upper layers would have read.
+    if (recipe.carries === undefined) expect(session.logits).toEqual(full.logits);
+    else expect(session.logits).not.toEqual(full.logits);
+  });
+
+  it("gives the same result every time", async () => {
+    const runs = await Promise.all(
+      [1, 2].map(async () => {
+        using session = engine.createSession({ method, kvSize: KV_SIZE });
+        await session.prefill(randomTokens(300));
+        await session.decode(9);
+        return { logits: session.logits, kept: session.cache.layers[1]?.positions(0) };
+      }),
+    );
+    expect(runs[0]).toEqual(runs[1]);
+  });
+
+  it("really frees what it evicts", async () => {
+    using session = engine.createSession({ method, kvSize: KV_SIZE });
+    await session.prefill(randomTokens(1500));
+    const { cache } = session;
+    const full = cache.fullBytes(1500);
+    if (!evicts) expect(cache.bytes).toBeGreaterThanOrEqual(full);
+    else expect(cache.bytes).toBeLessThan(full / (exact ? 8 : 1));
+    // Rows come in steps of 32, uncut ones as libllama's own in steps of 256.
+    const rows = cache.meanKept + (evicts ? 32 : 256);
+    expect(cache.bytes).toBeLessThanOrEqual((full / 1500) * rows);
+    expect(cache.ledger.current).toBe(cache.bytes);
+    // At most one layer in full besides what is kept, and one layer's padding; a probe's piece comes on top.
+    const probe = recipe.probe === undefined ? 0 : CHUNK / 1500;
+    const scratch = (full / cache.layers.length) * (1 + probe);
+    // Budgets that depend on all layers hold the whole total from the first layers on.
+    const padded = exact && resolved.budget.kind === "weighed" ? 1.5 : 1.2;
+    if (evicts) expect(cache.ledger.peak).toBeLessThan((scratch + cache.bytes) * padded);
+  });
+
+  it("goes on over several turns within its limit", async () => {
+    using session = engine.createSession({ method, kvSize: KV_SIZE });
+    for (let turn = 0; turn < 6; turn++) {
+      await session.prefill(randomTokens(80, turn));
+      for (let i = 0; i < 10; i++) await session.decode(4 + i);
+    }
+    if (recipe.rerotates !== true) expect(session.nPast).toBe(6 * 90);
+    if (evicts && exact) expect(session.cache.meanKept).toBeLessThanOrEqual(2 * KV_SIZE + 10);
+    if (!evicts) expect(session.cache.meanKept).toBe(540);
+    eachHead(session, (positions) => expect(positions.at(-1)).toBe(session.nPast - 1));
+    await expectStep(session, { token: 5, model: MODEL, kernels });
+  });
+});
+
+/** Methods that may share a prefill with these. */
+function compatible({ probe, carries }: Recipe): string[] {
+  return NAMES.filter((name) => {
+    const { recipe } = resolveCompression({ method: name });
+    return (recipe.probe === undefined || recipe.probe === probe) && recipe.carries === carries;
+  });
+}
+
+const recipes = NAMES.map((method) => resolveCompression({ method }).recipe);
+const kinds = new Map(recipes.map((r) => [`probe ${r.probe}, carries ${r.carries}`, r]));
+
+describe.each(KERNELS)("with %s", (kernels) => {
+  it.each([...kinds])(
+    "methods that share a prefill keep what each keeps alone: %s",
+    async (_, r) => {
+      await using engine = await load(kernels);
       const tokens = randomTokens(600);
-      using alone = engine.createSession({ method, kvSize: KV_SIZE });
-      await alone.prefill(tokens);
-      const compatible = NAMES.filter((name) => {
-        const { probe, carries } = resolveCompression({ method: name }).recipe;
-        return (probe === undefined || probe === recipe.probe) && carries === recipe.carries;
-      });
-      const together = compatible.map((name) =>
-        engine.createSession({ method: name, kvSize: KV_SIZE }),
-      );
+      const methods = compatible(r);
+      const together = methods.map((method) => engine.createSession({ method, kvSize: KV_SIZE }));
       await engine.prefillTogether(together, tokens);
-      const same = together[compatible.indexOf(method)] as Session;
-      alone.cache.layers.forEach((layer, il) => {
-        layer.heads.forEach((_, h) =>
-          expect(same.cache.layers[il]?.positions(h)).toEqual(layer.positions(h)),
+      for (const [i, method] of methods.entries()) {
+        using alone = engine.createSession({ method, kvSize: KV_SIZE });
+        await alone.prefill(tokens);
+        using same = together[i] as Session;
+        eachHead(alone, (positions, il, h) =>
+          expect(same.cache.layers[il]?.positions(h)).toEqual(positions),
         );
-      });
-      for (const s of [alone, same]) await s.decode(3);
-      expect(same.logits).toEqual(alone.logits);
-    }));
-
-  it("goes on over several turns within its limit", () =>
-    withEngine(async (engine) => {
-      using session = engine.createSession({ method, kvSize: KV_SIZE });
-      for (let turn = 0; turn < 6; turn++) {
-        await session.prefill(randomTokens(80, turn));
-        for (let i = 0; i < 10; i++) await session.decode(4 + i);
+        for (const s of [alone, same]) await s.decode(3);
+        expect(same.logits).toEqual(alone.logits);
       }
-      if (recipe.rerotates !== true) expect(session.nPast).toBe(6 * 90);
-      if (evicts && exact) expect(session.cache.meanKept).toBeLessThanOrEqual(2 * KV_SIZE + 10);
-      if (!evicts) expect(session.cache.meanKept).toBe(540);
-      eachHead(session, (positions) => expect(positions.at(-1)).toBe(session.nPast - 1));
-      await expectStep(session, { token: 5, model: MODEL, kernels });
-    }));
+    },
+  );
 });
 
 /** Heads in groups of every size, windows of every kind, prompts around the budget: one engine for all of them. */

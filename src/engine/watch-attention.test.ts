@@ -16,7 +16,7 @@ afterAll(() => folder[Symbol.dispose]());
 
 for (const kernels of ["auto", "ggml"]) {
   it(`shows what chosen queries attend to, and what they get (${kernels})`, async () => {
-    await using engine = await Engine.load({ model: path, threads: 2, kernels, chunkTokens: 64 });
+    await using engine = await Engine.load({ model: path, threads: 1, kernels, chunkTokens: 64 });
     const queries = Int32Array.of(0, 3, 64, 65, 149);
     let layers = 0;
     await engine.watchAttention(tokens, {

@@ -21,11 +21,11 @@ describe.each(FAMILY_CASES)("%s", (_name, { options, window = 48, quantized = 1e
         const context = n + 64;
         await using engine = await Engine.load({
           model: path,
-          threads: 2,
+          threads: 1,
           kernels: "ggml",
           context,
         });
-        using oracle = await Libllama.load(path, { threads: 2, nCtx: context });
+        using oracle = await Libllama.load(path, { threads: 1, nCtx: context });
         using session = engine.createSession({ method: "full" });
         const prompt = randomTokens(n);
         await session.prefill(prompt);
