@@ -62,7 +62,7 @@ export interface MemoryJson {
 /** What `pyramidkv plan --json` prints; all bytes are predicted. */
 export interface PlanJson {
   readonly model: Omit<ModelJson, "architecture" | "context"> & {
-    /** Layers that methods act on: all but those with a sliding window. */
+    /** Layers that methods act on: those that attend and have no sliding window. */
     readonly compressibleLayers: number;
   };
   readonly setting: Partial<ResolvedOptions> & {
@@ -132,8 +132,10 @@ export interface InspectJson {
     readonly headDim: number;
     readonly context: number;
     readonly vocabulary: number;
-    /** Layers that methods act on: all but those with a sliding window. */
+    /** Layers that methods act on: those that attend and have no sliding window. */
     readonly compressibleLayers: number;
+    /** Layers that pass on a state instead of attending. */
+    readonly recurrentLayers: number;
     /** Tokens that layers with a sliding window see; null where there is none. */
     readonly window: number | null;
   } | null;

@@ -105,7 +105,8 @@ const WORDS: Readonly<Record<string, string>> = {
   headDim: "head size",
   expertsUsed: "experts used",
   compressibleLayers: "layers that methods act on",
-  window: "tokens that the others see",
+  window: "tokens that layers with a window see",
+  recurrentLayers: "recurrent layers",
 };
 
 /** The numbers of a supported model; null for one that only can be looked at. */
@@ -122,6 +123,7 @@ function hyperParameters({ metadata }: Awaited<ReturnType<typeof openGguf>>) {
       context: hp.nCtx,
       vocabulary: hp.nVocab,
       compressibleLayers: hp.compressible.length,
+      recurrentLayers: hp.layers.filter(({ recurrence }) => recurrence !== undefined).length,
       window: hp.layers.find(({ window }) => window !== undefined)?.window ?? null,
       ...(ffn?.kind === "moe" ? { experts: ffn.nExpert, expertsUsed: ffn.nExpertUsed } : {}),
     };

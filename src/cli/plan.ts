@@ -161,9 +161,16 @@ function printPlan(result: Plan, place: string): void {
   const guess = FORESIGHT[compressed.kv.foresight];
   const { layers, compressible } = model;
   if (compressible.length < layers.length) {
-    const windows = new Set(layers.flatMap(({ window }) => window ?? []));
+    const windows = [...new Set(layers.flatMap(({ window }) => window ?? []))];
+    const isRecurrent = layers.some(({ recurrence }) => recurrence !== undefined);
+    const others = [
+      ...(windows.length > 0
+        ? [`see the last ${windows.join(" or ")} tokens and keep no more`]
+        : []),
+      ...(isRecurrent ? ["pass on a state of fixed size"] : []),
+    ];
     print(
-      `${method.name} acts on ${compressible.length} of ${layers.length} layers; the others see the last ${[...windows].join(" or ")} tokens and keep no more\n`,
+      `${method.name} acts on ${compressible.length} of ${layers.length} layers; the others ${others.join(" or ")}\n`,
     );
   }
   print(`kept   ${sparkline(compressed.kv.layers.map((l) => l.kept))}  ${held}${guess}\n`);

@@ -1,6 +1,6 @@
 import type { KvCache } from "../kvcache/kv-cache.ts";
 
-/** One layer of a cache, as plain data. */
+/** A layer that attends, as plain data. */
 export interface KvLayerReport {
   readonly layer: number;
   /** Tokens held per kv head; the mean where heads differ. */
@@ -19,22 +19,26 @@ export interface KvReport {
   readonly fullBytes: number;
   /** Allocated: what is kept, padding and room to append. */
   readonly bytes: number;
-  /** Bytes among these that the kept tokens take. */
+  /** Bytes among these that the kept tokens take, and states. */
   readonly keptBytes: number;
+  /** Bytes among these of the recurrent layers' states; 0 where there are none. */
+  readonly stateBytes: number;
   readonly meanKept: number;
   readonly layers: readonly KvLayerReport[];
 }
 
 /** Takes stock of a cache after `nTokens` tokens. */
 export function reportKv(cache: KvCache, nTokens: number, withPositions = false): KvReport {
+  const { attending } = cache;
   return {
     type: cache.format.name,
     fullBytes: cache.fullBytes(nTokens),
     bytes: cache.bytes,
     keptBytes: Math.round(cache.fullBytes(cache.meanKept)),
     meanKept: cache.meanKept,
-    layers: cache.layers.map((layer, il) => ({
-      layer: il,
+    stateBytes: cache.stateBytes,
+    layers: cache.layers.map((layer, i) => ({
+      layer: attending[i] as number,
       kept: layer.kept,
       capacity: layer.capacity,
       bytes: layer.bytes,

@@ -288,7 +288,7 @@ export class Session implements Disposable {
   #target(nNew: number): PrefillTarget {
     const { cache, compression } = this;
     const { alpha, kvSize } = compression.options;
-    const isFirst = cache.layers.length === 0;
+    const isFirst = cache.isEmpty;
     const usesAlpha = compression.method.options.includes("alpha");
     if (compression.alphaGiven && usesAlpha && isFirst && alpha > nNew) {
       throw new PyramidKVError(
@@ -361,7 +361,7 @@ export class Session implements Disposable {
     await slide(this.cache.layers);
     if (this.cache.layers.every((layer) => layer.free >= n)) return;
     for (const batch of this.#growBatches()) {
-      const layers = batch.map((il) => this.cache.layers[il] as LayerCache);
+      const layers = batch.map((il) => this.cache.layer(il) as LayerCache);
       const larger = await grow(layers);
       this.cache.setLayers(new Map(batch.map((il, i) => [il, larger[i] as LayerCache])));
     }
@@ -369,8 +369,8 @@ export class Session implements Disposable {
 
   /** Small caches move together, which is one graph a device; large ones one by one, which holds less at a time. */
   #growBatches(): number[][] {
-    const growing = [...this.cache.layers.keys()].filter((il) =>
-      canGrow(this.cache.layers[il] as LayerCache),
+    const growing = this.cache.attending.filter((il) =>
+      canGrow(this.cache.layer(il) as LayerCache),
     );
     if (this.cache.bytes > MOVED_TOGETHER_BYTES) return growing.map((il) => [il]);
     const { stages } = this.#parts.model;

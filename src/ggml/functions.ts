@@ -42,6 +42,8 @@ export function bindGgml(lib: Library) {
     ),
     gelu: f<[P, P], P>("void* ggml_gelu(void*,void*)"),
     silu: f<[P, P], P>("void* ggml_silu(void*,void*)"),
+    sigmoid: f<[P, P], P>("void* ggml_sigmoid(void*,void*)"),
+    softplus: f<[P, P], P>("void* ggml_softplus(void*,void*)"),
     floor: f<[P, P], P>("void* ggml_floor(void*,void*)"),
     log: f<[P, P], P>("void* ggml_log(void*,void*)"),
     scaleBias: f<[P, P, number, number], P>("void* ggml_scale_bias(void*,void*,float,float)"),
@@ -71,6 +73,10 @@ export function bindGgml(lib: Library) {
       "void* ggml_flash_attn_ext(void*,void*,void*,void*,void*,float,float,float)",
     ),
     flashAttnAddSinks: f<[P, P], void>("void ggml_flash_attn_ext_add_sinks(void*,void*)"),
+    ssmConv: f<[P, P, P], P>("void* ggml_ssm_conv(void*,void*,void*)"),
+    gatedDeltaNet: f<[P, P, P, P, P, P, P, number], P>(
+      "void* ggml_gated_delta_net(void*,void*,void*,void*,void*,void*,void*,int64_t)",
+    ),
     getRows: f<[P, P, P], P>("void* ggml_get_rows(void*,void*,void*)"),
     setRows: f<[P, P, P, P], P>("void* ggml_set_rows(void*,void*,void*,void*)"),
     cpy: f<[P, P, P], P>("void* ggml_cpy(void*,void*,void*)"),
@@ -79,6 +85,12 @@ export function bindGgml(lib: Library) {
     concat: f<[P, P, P, number], P>("void* ggml_concat(void*,void*,void*,int)"),
     permute: f<[P, P, number, number, number, number], P>(
       "void* ggml_permute(void*,void*,int,int,int,int)",
+    ),
+    repeat4d: f<[P, P, number, number, number, number], P>(
+      "void* ggml_repeat_4d(void*,void*,int64_t,int64_t,int64_t,int64_t)",
+    ),
+    reshape4d: f<[P, P, number, number, number, number], P>(
+      "void* ggml_reshape_4d(void*,void*,int64_t,int64_t,int64_t,int64_t)",
     ),
     reshape3d: f<[P, P, number, number, number], P>(
       "void* ggml_reshape_3d(void*,void*,int64_t,int64_t,int64_t)",
@@ -90,6 +102,9 @@ export function bindGgml(lib: Library) {
     ),
     view3d: f<[P, P, number, number, number, number, number, number], P>(
       "void* ggml_view_3d(void*,void*,int64_t,int64_t,int64_t,size_t,size_t,size_t)",
+    ),
+    view4d: f<[P, P, number, number, number, number, number, number, number, number], P>(
+      "void* ggml_view_4d(void*,void*,int64_t,int64_t,int64_t,int64_t,size_t,size_t,size_t,size_t)",
     ),
     custom4d: f<[P, number, number, number, number, number, readonly P[], number, P, number, P], P>(
       "void* ggml_custom_4d(void*,int,int64_t,int64_t,int64_t,int64_t,void**,int,void*,int,void*)",

@@ -137,6 +137,13 @@ export class Graph extends NativeOwner implements CustomNodes {
       ? this.#ggml.scale(this.#context, a, factor)
       : this.#ggml.scaleBias(this.#context, a, factor, offset);
   }
+  sigmoid(a: Tensor): Tensor {
+    return this.#ggml.sigmoid(this.#context, a);
+  }
+  /** `ln(1 + eᵃ)` */
+  softplus(a: Tensor): Tensor {
+    return this.#ggml.softplus(this.#context, a);
+  }
   floor(a: Tensor): Tensor {
     return this.#ggml.floor(this.#context, a);
   }
@@ -257,6 +264,27 @@ export class Graph extends NativeOwner implements CustomNodes {
     if (sinkLogits !== undefined) this.#ggml.flashAttnAddSinks(out, sinkLogits);
     return out;
   }
+  /** Each channel's sum over a tap and those before it: `a [taps − 1 + n, channels, k]`, `kernel [taps, channels]` → `[channels, n, k]`. */
+  ssmConv(a: Tensor, kernel: Tensor): Tensor {
+    return this.#ggml.ssmConv(this.#context, a, kernel);
+  }
+  /**
+   * The gated delta rule: queries and keys `[d, nKeyHead, n, k]` of length 1, values `[d, nValueHead, n, k]`, the logarithm
+   * of what stays `decay` and how much is learned `rate` `[1, nValueHead, n, k]`, `state [d, d, nValueHead, k]` → what it
+   * gives, `[d, nValueHead, n, k]`, and behind that the new state, in one row.
+   */
+  gatedDeltaNet(
+    heads: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor },
+    { decay, rate }: { readonly decay: Tensor; readonly rate: Tensor },
+    state: Tensor,
+  ): Tensor {
+    const { q, k, v } = heads;
+    return this.#ggml.gatedDeltaNet(this.#context, q, k, v, decay, rate, state, 1);
+  }
+  /** `a` again and again, to this shape. */
+  repeat(a: Tensor, [ne0, ne1, ne2, ne3]: readonly [number, number, number, number]): Tensor {
+    return this.#ggml.repeat4d(this.#context, a, ne0, ne1, ne2, ne3);
+  }
   /** Rows of `a` by index, as f32. */
   getRows(a: Tensor, rows: Tensor): Tensor {
     return this.#ggml.getRows(this.#context, a, rows);
@@ -281,7 +309,10 @@ export class Graph extends NativeOwner implements CustomNodes {
   permute(a: Tensor, d0: number, d1: number, d2: number, d3: number): Tensor {
     return this.#ggml.permute(this.#context, a, d0, d1, d2, d3);
   }
-  reshape(a: Tensor, ne0: number, ne1: number, ne2?: number): Tensor {
+  reshape(a: Tensor, ne0: number, ne1: number, ne2?: number, ne3?: number): Tensor {
+    if (ne3 !== undefined) {
+      return this.#ggml.reshape4d(this.#context, a, ne0, ne1, ne2 as number, ne3);
+    }
     return ne2 === undefined
       ? this.#ggml.reshape2d(this.#context, a, ne0, ne1)
       : this.#ggml.reshape3d(this.#context, a, ne0, ne1, ne2);
@@ -299,6 +330,15 @@ export class Graph extends NativeOwner implements CustomNodes {
     byteOffset: number,
   ): Tensor {
     return this.#ggml.view3d(this.#context, a, ne0, ne1, ne2, nb1, nb2, byteOffset);
+  }
+  view4d(
+    a: Tensor,
+    [ne0, ne1, ne2, ne3]: readonly [number, number, number, number],
+    [nb1, nb2, nb3]: readonly [number, number, number],
+    byteOffset: number,
+  ): Tensor {
+    const context = this.#context;
+    return this.#ggml.view4d(context, a, ne0, ne1, ne2, ne3, nb1, nb2, nb3, byteOffset);
   }
   /** `[ne0, ne1, n]` without the first `skip` of the `n`. */
   skipColumns(a: Tensor, skip: number): Tensor {

@@ -32,4 +32,7 @@ export const ALIASES = {
   "olmo-2-1b": { family: "olmo2", summary: "OLMo 2 1B Instruct, 16 layers, 4,096 context", hub: "allenai/OLMo-2-0425-1B-Instruct-GGUF:Q4_K_M" },
   "glm-4-9b": { family: "glm4", summary: "GLM 4 9B (0414), 40 layers, 32,768 context", hub: "bartowski/THUDM_GLM-4-9B-0414-GGUF:Q4_K_M" },
   "ministral-3-3b": { family: "mistral3", summary: "Ministral 3 3B Instruct 2512, 26 layers, 262,144 context", hub: "mistralai/Ministral-3-3B-Instruct-2512-GGUF:Q4_K_M" },
+  "lfm2-350m": { family: "lfm2", summary: "LFM2 350M, 16 layers of which 6 attend", hub: "LiquidAI/LFM2-350M-GGUF:Q4_K_M" },
+  "lfm2-1.2b": { family: "lfm2", summary: "LFM2 1.2B, 16 layers of which 6 attend", hub: "LiquidAI/LFM2-1.2B-GGUF:Q4_K_M" },
+  "qwen3.5-0.8b": { family: "qwen35", summary: "Qwen 3.5 0.8B, 24 layers of which 6 attend, 262,144 context", hub: "unsloth/Qwen3.5-0.8B-GGUF:Q4_K_M" },
 } as const satisfies Record<string, Alias>;

@@ -27,7 +27,7 @@ export function kvFormat(name: string, { layers }: KvShape): KvFormat {
   const names = Object.keys(KV_TYPES) as KvTypeName[];
   const kvType = requireOneOf("KV type", name, names);
   const { type, hadamard } = KV_TYPES[kvType];
-  const sizes = layers.map(({ headDim }) => headDim);
+  const sizes = layers.flatMap(({ headDim, nHeadKv }) => (nHeadKv === 0 ? [] : [headDim]));
   const odd = sizes.find((headDim) => headDim % type.blockSize !== 0);
   if (odd !== undefined) {
     throw new PyramidKVError(

@@ -1,12 +1,17 @@
 import { PyramidKVError, requireInteger } from "../errors.ts";
 import { rowBytes, type TensorType } from "../ggml/types.ts";
+import type { StateShapes } from "../models/layer-shape.ts";
+import { stateBytes } from "./layer-state.ts";
 
 /** What the size of a layer's cache follows from. */
 export interface KvLayerShape {
+  /** 0 in a recurrent layer. */
   readonly nHeadKv: number;
   readonly headDim: number;
   /** Tokens that the layer's queries see, where it has a sliding window. */
   readonly window?: number | undefined;
+  /** What the layer passes on instead of attending, where it is recurrent. */
+  readonly recurrence?: { readonly states: StateShapes } | undefined;
 }
 
 /** What the size of a cache follows from. */
@@ -19,10 +24,11 @@ export function tokenBytes({ nHeadKv, headDim }: KvLayerShape, type: TensorType)
   return 2 * nHeadKv * rowBytes(type, headDim);
 }
 
-/** Bytes of `n` tokens' keys and values in all layers, where nothing is forgotten but what windows forget. */
+/** Bytes of `n` tokens' keys and values in all layers, where nothing is forgotten but what windows forget, and of states. */
 export function fullBytes({ layers }: KvShape, n: number, type: TensorType): number {
   return layers.reduce((sum, layer) => {
-    return sum + Math.min(n, layer.window ?? Infinity) * tokenBytes(layer, type);
+    const rows = layer.nHeadKv === 0 ? 0 : Math.min(n, layer.window ?? Infinity);
+    return sum + rows * tokenBytes(layer, type) + stateBytes(layer.recurrence?.states);
   }, 0);
 }
 
@@ -34,12 +40,12 @@ export function requireOneSize({ kvSize, kvBytes }: { kvSize?: unknown; kvBytes?
 
 /**
  * Tokens per kv head of the layers that methods act on, whose keys and values take no more than `bytes` together with
- * those of full windows; throws `USAGE` below one.
+ * those of full windows and with states; throws `USAGE` below one.
  */
 export function tokensWithin(bytes: number, { layers }: KvShape, type: TensorType): number {
-  const windowed = layers.filter(({ window }) => window !== undefined);
-  const others = layers.filter(({ window }) => window === undefined);
-  const ofWindows = fullBytes({ layers: windowed }, Infinity, type);
+  const isFixed = ({ window, nHeadKv }: KvLayerShape) => window !== undefined || nHeadKv === 0;
+  const others = layers.filter((layer) => !isFixed(layer));
+  const fixed = fullBytes({ layers: layers.filter(isFixed) }, Infinity, type);
   const perToken = fullBytes({ layers: others }, 1, type);
   if (perToken === 0) {
     throw new PyramidKVError(
@@ -47,6 +53,6 @@ export function tokensWithin(bytes: number, { layers }: KvShape, type: TensorTyp
       "all layers have a sliding window: no method sets their size",
     );
   }
-  const limit = requireInteger("kvBytes", bytes, ofWindows + perToken);
-  return Math.floor((limit - ofWindows) / perToken);
+  const limit = requireInteger("kvBytes", bytes, fixed + perToken);
+  return Math.floor((limit - fixed) / perToken);
 }

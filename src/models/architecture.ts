@@ -3,6 +3,7 @@ import type { Operations } from "../ggml/operations/operations.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { Metadata } from "../gguf/metadata.ts";
 import type { QueryKeyValue } from "../ggml/operations/nodes.ts";
+import type { States } from "./blocks/recurrence.ts";
 import type { HyperParameters } from "./hyper-parameters.ts";
 
 /** What a file must hold for one weight: its name, its shape in ggml order, whether it may be absent. */
@@ -43,8 +44,10 @@ export interface TransformerGraph {
   sinkLogits(il: number): Tensor | undefined;
   /** What attention's result f32 [headDim · nHead, n] adds to the residual stream, biases and a norm behind it aside: f32 [nEmbd, n]. */
   projectAttention(g: Graph, il: number, attention: Tensor): Tensor;
-  /** `attention` f32 [headDim · nHead, n], the attention's result, and `x`, the layer's input → the next `x`. */
-  finishLayer(g: Graph, il: number, x: Tensor, attention: Tensor): Tensor;
+  /** A recurrent layer's tokens, mixed, and its new states: what `finishLayer` takes as attention's result. */
+  mix(g: Graph, il: number, x: Tensor, states: readonly States[]): Tensor;
+  /** `attention` f32 [headDim · nHead, n], the attention's result, its gate where it has one, and `x`, the layer's input → the next `x`. */
+  finishLayer(g: Graph, il: number, x: Tensor, attention: Tensor, gate?: Tensor): Tensor;
   /** `x` f32 [nEmbd, n] → f32 [nVocab, n]. */
   logits(g: Graph, x: Tensor): Tensor;
 }
@@ -59,4 +62,6 @@ export interface Architecture {
   readonly hyperParameters: (metadata: Metadata) => HyperParameters;
   readonly modelTensors: (hp: HyperParameters) => TensorRules;
   readonly layerTensors: (hp: HyperParameters, il: number) => TensorRules;
+  /** Whether files may hold a tensor of this name that what they are run for does not need. */
+  readonly ignores?: (hp: HyperParameters, name: string) => boolean;
 }

@@ -7,6 +7,7 @@ import { gemma3 } from "./families/gemma3.ts";
 import { glm4 } from "./families/glm4.ts";
 import { gptOss } from "./families/gpt-oss.ts";
 import { granite, graniteMoe } from "./families/granite.ts";
+import { lfm2 } from "./families/lfm2.ts";
 import { llama } from "./families/llama.ts";
 import { mistral3 } from "./families/mistral3.ts";
 import { olmo2 } from "./families/olmo2.ts";
@@ -15,6 +16,8 @@ import { qwen2 } from "./families/qwen2.ts";
 import { qwen2moe } from "./families/qwen2moe.ts";
 import { qwen3 } from "./families/qwen3.ts";
 import { qwen3moe } from "./families/qwen3moe.ts";
+import { qwen35, qwen35moe } from "./families/qwen35.ts";
+import { qwen3next } from "./families/qwen3next.ts";
 import { smollm3 } from "./families/smollm3.ts";
 import { starcoder2 } from "./families/starcoder2.ts";
 
@@ -37,6 +40,10 @@ export const ARCHITECTURES = {
   glm4,
   mistral3,
   starcoder2,
+  lfm2,
+  qwen35,
+  qwen35moe,
+  qwen3next,
 } as const satisfies Record<string, Architecture>;
 
 /** Why some architectures are not run, for those that people try. */

@@ -12,6 +12,7 @@ export const MAX = {
   context: 2 ** 28,
   vocabulary: 2 ** 24,
   experts: 512, // libllama's LLAMA_MAX_EXPERTS
+  taps: 64,
 };
 
 /** The keys `<architecture>.*` of a file, checked as they are read. */
@@ -56,9 +57,37 @@ export class FileKeys {
   /** A number from 1 on that some files give for each layer; layers that differ are refused, not averaged. */
   wholePerModel(name: string, max: number): number | undefined {
     const key = this.key(name);
+    const values = this.#perLayer(name);
+    return values === undefined
+      ? this.metadata.integer(key, 1, max)
+      : this.#equal(key, values, max);
+  }
+
+  /** The same where it may be 0 in some layers: the number of the others, and which of `n` layers these are. */
+  wholeWhereNotZero(name: string, max: number, n: number): { value: number; has: boolean[] } {
+    const values = this.#perLayer(name);
+    const key = this.key(name);
+    if (values === undefined) {
+      const value = this.required(name, this.metadata.integer(key, 1, max));
+      return { value, has: new Array<boolean>(n).fill(true) };
+    }
+    const value = this.#equal(
+      key,
+      values.filter((x) => x !== 0),
+      max,
+    );
+    if (values.length === n) return { value, has: values.map((x) => x !== 0) };
+    throw new PyramidKVError("BAD_FILE", `${key} has ${values.length} entries for ${n} layers`);
+  }
+
+  #perLayer(name: string): number[] | undefined {
+    const key = this.key(name);
     const entry = this.metadata.entries.get(key);
-    if (entry?.type !== "array") return this.metadata.integer(key, 1, max);
-    const values = new Set(arrayNumbers(entry, key));
+    return entry?.type === "array" ? arrayNumbers(entry, key) : undefined;
+  }
+
+  #equal(key: string, all: readonly number[], max: number): number {
+    const values = new Set(all);
     const [first] = values;
     if (values.size !== 1 || first === undefined) {
       throw new PyramidKVError("UNSUPPORTED", `${key} differs between layers`);

@@ -41,11 +41,19 @@ export interface HyperParameters extends ModelNumbers {
 /**
  * A model with these layers.
  *
- * @throws `UNSUPPORTED` where layers that methods act on have different heads
+ * @throws `UNSUPPORTED` where layers that methods act on have different heads, and where none attends
  */
 export function modelOf(numbers: ModelNumbers, layers: readonly LayerShape[]): HyperParameters {
   const compressible = compressibleLayers(layers);
-  const [first = 0] = compressible;
+  const attending = layers.filter(({ recurrence }) => recurrence === undefined);
+  const [any] = attending;
+  if (any === undefined) {
+    throw new PyramidKVError(
+      "UNSUPPORTED",
+      "none of its layers has attention, so there is no KV cache to compress",
+    );
+  }
+  const [first = layers.indexOf(any)] = compressible;
   const { nHead, nHeadKv, headDim } = layers[first] as LayerShape;
   const other = compressible.find((il) => {
     const layer = layers[il] as LayerShape;
@@ -57,7 +65,7 @@ export function modelOf(numbers: ModelNumbers, layers: readonly LayerShape[]): H
       `the heads of layer ${other} differ from those of layer ${first}; only layers with a sliding window may differ`,
     );
   }
-  const ropes = [...new Set(layers.map((layer) => layer.rope))];
+  const ropes = [...new Set(attending.map((layer) => layer.rope))];
   return {
     ...numbers,
     nLayer: layers.length,
@@ -77,14 +85,25 @@ export interface CommonNumbers {
   readonly nLayer: number;
   /** A layer as llama has it: softmax over all tokens, one gated network with silu, or Mixtral's experts. */
   readonly layer: LayerShape;
+  /** Which layers have kv heads; all of them where the family's may not lack them. */
+  readonly hasHeads: readonly boolean[];
 }
 
-/** Reads them; `ropeMode` and the kind of norms are the architecture's own. */
+/** What the architecture says for itself. */
+export interface FamilyTraits {
+  readonly norms?: "rms" | "layer";
+  /** Whether files say by 0 kv heads that a layer does not attend. */
+  readonly mayLackHeads?: boolean;
+  /** Whether sections of a head follow a place in time, height and width: all three are a text token's position. */
+  readonly rotatesInSections?: boolean;
+}
+
+/** Reads them; how pairs are rotated and the traits are the architecture's own. */
 export function readCommon(
   metadata: Metadata,
   architecture: string,
   ropeMode: number,
-  normKind: "rms" | "layer" = "rms",
+  { norms = "rms", mayLackHeads = false, rotatesInSections = false }: FamilyTraits = {},
 ): CommonNumbers {
   const keys = new FileKeys(metadata, architecture);
   const whole = (name: string, max: number) => keys.required(name, keys.wholePerModel(name, max));
@@ -92,7 +111,13 @@ export function readCommon(
   const nLayer = whole("block_count", MAX.layers);
   const nEmbd = whole("embedding_length", MAX.width);
   const nHead = whole("attention.head_count", MAX.heads);
-  const nHeadKv = keys.wholePerModel("attention.head_count_kv", MAX.heads) ?? nHead;
+  const kvHeads = "attention.head_count_kv";
+  const { value: nHeadKv, has: hasHeads } = mayLackHeads
+    ? keys.wholeWhereNotZero(kvHeads, MAX.heads, nLayer)
+    : {
+        value: keys.wholePerModel(kvHeads, MAX.heads) ?? nHead,
+        has: new Array<boolean>(nLayer).fill(true),
+      };
   const headDim = readHeadDim(keys, nEmbd, nHead);
   if (nHead % nHeadKv !== 0) {
     throw new PyramidKVError(
@@ -106,12 +131,12 @@ export function readCommon(
     nHeadKv,
     headDim,
     scale: 1 / Math.sqrt(headDim),
-    rope: readRope(keys, { headDim, mode: ropeMode, nCtx }),
+    rope: readRope(keys, { headDim, mode: ropeMode, nCtx, rotatesInSections }),
     sinkLogits: false,
     ffn: readFeedForward(keys),
   };
   // A family has one of them: of norms by the root mean square, or of layer norms.
-  const epsilon = `attention.layer_norm_${normKind === "rms" ? "rms_" : ""}epsilon`;
+  const epsilon = `attention.layer_norm_${norms === "rms" ? "rms_" : ""}epsilon`;
   const numbers: ModelNumbers = {
     architecture,
     name: metadata.string("general.name") ?? architecture,
@@ -121,7 +146,7 @@ export function readCommon(
     normEpsilon: keys.required(epsilon, keys.positive(epsilon)),
     scales: { embedding: 1, residual: 1, logits: 1 },
   };
-  return { keys, numbers, nLayer, layer };
+  return { keys, numbers, nLayer, layer, hasHeads };
 }
 
 /** A model whose layers are all alike. */

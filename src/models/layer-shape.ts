@@ -9,6 +9,8 @@ export interface Routing {
   readonly gate: "softmax" | "softmax-of-chosen";
   /** The weights of the chosen experts are divided by their sum. */
   readonly renormalises: boolean;
+  /** Whether libllama takes the sigmoid of the shared expert's router for silu(x) / x, which differs in the last bit. */
+  readonly dividesSilu?: boolean;
 }
 
 /** A layer's feed-forward network. */
@@ -32,8 +34,38 @@ export interface QueryGrowth {
   readonly every: number;
 }
 
+/** Sizes of the f32 tensors that a recurrent layer's state consists of, in ggml order. */
+export type StateShapes = readonly (readonly number[])[];
+
+/** A gated convolution over the newest tokens (LFM2, arXiv 2511.23404). */
+export interface ShortConvolution {
+  readonly kind: "short-convolution";
+  /** Tokens that it sees, its own included. */
+  readonly taps: number;
+  /** Of the convolution: the tokens before, f32 [taps − 1, nEmbd]. */
+  readonly states: StateShapes;
+}
+
+/** Linear attention by the gated delta rule, behind a convolution (Qwen3-Next; arXiv 2412.06464). */
+export interface DeltaNet {
+  readonly kind: "delta-net";
+  readonly taps: number;
+  readonly headDim: number;
+  /** Heads of queries and of keys, which the more numerous heads of values share. */
+  readonly nKeyHead: number;
+  readonly nValueHead: number;
+  /** Whether neighbouring value heads share a key head, as in attention, or those that are `nKeyHead` apart. */
+  readonly sharesNeighbours: boolean;
+  /** Of the convolution f32 [taps − 1, channels], and what the heads remember, f32 [headDim, headDim, nValueHead]. */
+  readonly states: StateShapes;
+}
+
+/** How a recurrent layer mixes tokens: with a state that it passes on, instead of attending to them. */
+export type Recurrence = ShortConvolution | DeltaNet;
+
 /** The numbers of one layer. In their heads, only layers with a sliding window may differ from the others. */
 export interface LayerShape {
+  /** 0 in a recurrent layer, as `nHeadKv` is. */
   readonly nHead: number;
   readonly nHeadKv: number;
   /** Elements of one head's key and of its value. */
@@ -51,10 +83,23 @@ export interface LayerShape {
   /** Factor on queries before they are rotated, where it is not in `scale`: whoever rounds queries rounds them with it. */
   readonly queryFactor?: number | undefined;
   readonly queryGrowth?: QueryGrowth | undefined;
+  /** Whether the matrix of the queries has a gate for each: its sigmoid multiplies what attention gives. */
+  readonly gatesAttention?: boolean | undefined;
+  /** What a recurrent layer does instead of attending. */
+  readonly recurrence?: Recurrence | undefined;
   readonly ffn: FeedForwardShape;
 }
 
-/** Layers that methods act on, by index: those that keep all tokens unless some are evicted. */
-export function compressibleLayers(layers: readonly Pick<LayerShape, "window">[]): number[] {
-  return layers.flatMap(({ window }, il) => (window === undefined ? [il] : []));
+/** Layers that methods act on, by index: those that attend, and keep all tokens unless some are evicted. */
+export function compressibleLayers(
+  layers: readonly Pick<LayerShape, "window" | "recurrence">[],
+): number[] {
+  return layers.flatMap(({ window, recurrence }, il) =>
+    window === undefined && recurrence === undefined ? [il] : [],
+  );
+}
+
+/** A layer that mixes tokens this way and has no heads. */
+export function recurrent(layer: LayerShape, recurrence: Recurrence): LayerShape {
+  return { ...layer, nHead: 0, nHeadKv: 0, headDim: 0, window: undefined, recurrence };
 }

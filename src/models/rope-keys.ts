@@ -26,7 +26,13 @@ export function readRope(
     headDim,
     mode,
     nCtx,
-  }: { readonly headDim: number; readonly mode: number; readonly nCtx: number },
+    rotatesInSections = false,
+  }: {
+    readonly headDim: number;
+    readonly mode: number;
+    readonly nCtx: number;
+    readonly rotatesInSections?: boolean;
+  },
 ): RopeParameters {
   const number = (name: string) => keys.positive(`rope.${name}`);
   const dims = keys.whole("rope.dimension_count", MAX.headDim, 1) ?? headDim;
@@ -36,14 +42,18 @@ export function readRope(
       `${keys.key("rope.dimension_count")} is ${dims}, an even number up to the head size ${headDim} was expected`,
     );
   }
-  const sections = keys.metadata.array(keys.key("rope.dimension_sections"));
-  if (
-    sections !== undefined &&
-    arrayNumbers(sections, "rope.dimension_sections").some((n) => n !== 0)
-  ) {
+  const key = keys.key("rope.dimension_sections");
+  const entry = keys.metadata.array(key);
+  const sections = entry === undefined ? [] : arrayNumbers(entry, key);
+  const isPlain = rotatesInSections
+    ? coversAll(sections, dims / 2)
+    : sections.every((n) => n === 0);
+  if (!isPlain) {
     throw new PyramidKVError(
       "UNSUPPORTED",
-      `${keys.key("rope.dimension_sections")}: rotation in sections is for models that see pictures, which is not there yet`,
+      rotatesInSections
+        ? `${key} is ${sections.join(", ")}: some of the ${dims / 2} pairs belong to no place of a text token`
+        : `${key}: rotation in sections is for models that see pictures, which is not there yet`,
     );
   }
   const scaling = keys.text("rope.scaling.type") ?? "linear";
@@ -77,4 +87,15 @@ function yarnLength(keys: FileKeys, factor: number): number {
   const ofAll = keys.positiveOrNone("rope.scaling.yarn_log_multiplier");
   const wanted = ofAll === undefined ? length(1) : length(1) / length(ofAll);
   return wanted / (1 + 0.1 * Math.log(factor));
+}
+
+/**
+ * Whether each of `n` pairs turns with a place in time, height or width, in turn while their sections last: text tokens
+ * have the same place in all three, and others none in a fourth (ggml, `ggml_mrope_cache_init`).
+ */
+function coversAll(sections: readonly number[], n: number): boolean {
+  const total = sections.reduce((a, b) => a + b, 0);
+  return Array.from({ length: n }, (_, pair) => pair % total).every(
+    (pair) => pair < 3 * (sections[pair % 3] ?? 0),
+  );
 }

@@ -4,11 +4,12 @@ import type { Graph, RopeParameters } from "../ggml/graph.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { ModelWeights, TransformerGraph, Weights } from "./architecture.ts";
 import { denseFfn } from "./blocks/ffn.ts";
-import { growQueries, normHeads, projectHeads, scaleHeads } from "./blocks/heads.ts";
+import { gatedBy, growQueries, normHeads, projectHeads, scaleHeads } from "./blocks/heads.ts";
 import { linear, matrix, type Weight } from "./blocks/linear.ts";
 import { moeFfn } from "./blocks/moe.ts";
+import { mixed } from "./blocks/recurrence.ts";
 import type { HyperParameters } from "./hyper-parameters.ts";
-import type { LayerShape } from "./layer-shape.ts";
+import type { LayerShape, Recurrence } from "./layer-shape.ts";
 
 /**
  * The decoder of every family: attention, then a feed-forward network, each with a residual around it. Families differ in
@@ -96,7 +97,8 @@ export function transformerGraph(hp: HyperParameters, weights: ModelWeights): Tr
       const q = queryFactor === 1 ? normedQ : scaleHeads(g, normedQ, queryFactor);
       const k = kNorm === undefined ? heads.k : normHeads(g, heads.k, kNorm);
       const grown = queryGrowth === undefined ? q : growQueries(g, q, positions, queryGrowth);
-      return { q: grown, k, v: heads.v };
+      const qkv = { q: grown, k, v: heads.v };
+      return heads.gate === undefined ? qkv : { ...qkv, gate: heads.gate };
     },
 
     rotate: (g, il, heads, positions) => turned(g, heads, positions, factors(il), shape(il).rope),
@@ -108,9 +110,24 @@ export function transformerGraph(hp: HyperParameters, weights: ModelWeights): Tr
     projectAttention: (g, il, attention) =>
       linear(g, { ...weight(il, "o"), bias: undefined }, attention),
 
-    finishLayer(g, il, x, attention) {
+    mix: (g, il, x, states) =>
+      mixed(
+        g,
+        x,
+        states,
+        {
+          weight: (name) => weight(il, name),
+          optional: (name) => optional(il, name),
+          tensor: (name) => layer(il)[name] as Tensor,
+          epsilon: hp.normEpsilon,
+          norm: norm(layer(il), "attnNorm"),
+        },
+        shape(il).recurrence as Recurrence,
+      ),
+
+    finishLayer(g, il, x, attention, gate) {
       const y = added(g, x, norm(layer(il), "attnPostNorm"), (residual) =>
-        linear(g, weight(il, "o"), attention, { residual }),
+        linear(g, weight(il, "o"), gatedBy(g, attention, gate), { residual }),
       );
       return feedForward(g, il, y);
     },

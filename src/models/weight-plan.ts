@@ -39,7 +39,8 @@ export function planWeights(
   for (let il = 0; il < hp.nLayer; il++) match(architecture.layerTensors(hp, il), il);
 
   const used = new Set(planned.map((p) => p.info.name));
-  const extra = [...tensors.keys()].filter((name) => !used.has(name));
+  const isLeft = (name: string) => !used.has(name) && architecture.ignores?.(hp, name) !== true;
+  const extra = [...tensors.keys()].filter(isLeft);
   if (extra.length > 0) {
     const more = extra.length > 1 ? ` and ${extra.length - 1} more` : "";
     throw new PyramidKVError(

@@ -11,6 +11,7 @@ import {
   windowed,
   type Padding,
 } from "../kvcache/padding.ts";
+import { stateBytes } from "../kvcache/layer-state.ts";
 import { fullBytes, tokenBytes } from "../kvcache/token-bytes.ts";
 import type { ModelShape } from "./model-shape.ts";
 
@@ -83,17 +84,15 @@ export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan 
   const paddingOf = (il: number): Padding => (keepsAll(il) ? "full" : "compressed");
   const windowOf = (il: number) => model.layers[il]?.window;
   const bytesOf = (il: number, rows: readonly number[]) =>
-    2 * rowBytes(kvType, model.layers[il]?.headDim ?? 0) * sum(rows);
+    2 * rowBytes(kvType, model.layers[il]?.headDim ?? 0) * sum(rows) +
+    stateBytes(model.layers[il]?.recurrence?.states);
   const every = compression.recipe.every ?? 0;
   const roomOf = (il: number) => (takesOver(il) ? 0 : every);
   const rowsOf = (il: number, n: number) =>
     windowed(capacityFor(n + roomOf(il), paddingOf(il)), windowOf(il));
   const layers = tokens.map((kept, il): LayerPlan => {
-    const bytes = bytesOf(
-      il,
-      kept.map((n) => rowsOf(il, n)),
-    );
-    return { layer: il, kept: sum(kept) / kept.length, bytes };
+    const rows = kept.map((n) => rowsOf(il, n));
+    return { layer: il, kept: sum(kept) / Math.max(1, kept.length), bytes: bytesOf(il, rows) };
   });
   const bytes = sum(layers.map((l) => l.bytes));
   const atEnd = tokensAtEnd(model, setting, budgets);
@@ -222,10 +221,12 @@ function ofAllLayers(
 
 function activationBytes(m: ModelShape, { context, compression, ownKernels }: PlanSetting): number {
   const chunk = Math.min(context, defaultChunkTokens(context, ownKernels));
-  const widths = m.layers.map(({ nHead, nHeadKv, headDim, ffn }) => {
+  const widths = m.layers.map(({ nHead, nHeadKv, headDim, recurrence, ffn }) => {
     const isOneNode = ownKernels && ffn.kind === "dense";
     const feedForward = ffn.nFf * Math.max(1, ffn.nExpertUsed) * (isOneNode ? 1 : 2);
-    return (nHead + 2 * nHeadKv) * headDim + feedForward;
+    // A recurrent layer's convolution holds its channels thrice: before it, behind it, and with the state before them.
+    const channels = recurrence?.states[0]?.[1] ?? 0;
+    return (nHead + 2 * nHeadKv) * headDim + 3 * channels + feedForward;
   });
   const perToken = 4 * (2 * m.nEmbd + Math.max(...widths));
   const hidden = 4 * m.nEmbd * context;

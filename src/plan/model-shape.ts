@@ -13,7 +13,10 @@ import {
 } from "../models/layer-shape.ts";
 
 /** The numbers of a layer that its memory follows from. */
-export interface PlannedLayer extends Pick<LayerShape, "nHead" | "nHeadKv" | "headDim" | "window"> {
+export interface PlannedLayer extends Pick<
+  LayerShape,
+  "nHead" | "nHeadKv" | "headDim" | "window" | "recurrence"
+> {
   readonly ffn: Pick<FeedForwardShape, "kind" | "nFf" | "nExpert" | "nExpertUsed">;
 }
 

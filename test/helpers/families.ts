@@ -14,6 +14,8 @@ export interface FamilyCase {
   readonly quantized?: number;
 }
 
+/** So large that each place shows where it belongs. */
+const EPSILON = { "attention.layer_norm_rms_epsilon": f32(1e-2) };
 const WINDOW = 24;
 const windows = { "attention.sliding_window": u32(WINDOW) };
 const yarn = {
@@ -22,6 +24,16 @@ const yarn = {
   "rope.scaling.original_context_length": u32(512),
 };
 const moe = { nExpert: 8, nExpertUsed: 2 };
+const deltaNet = {
+  "ssm.conv_kernel": u32(4),
+  "ssm.inner_size": u32(128),
+  "ssm.state_size": u32(32),
+  "ssm.time_step_rank": u32(4),
+  "ssm.group_count": u32(2),
+};
+const sections = {
+  "rope.dimension_sections": { type: "i32s", value: [2, 1, 1, 0] },
+} as const;
 
 /** A tiny model of each family, with all that sets the family apart. */
 export const FAMILIES: Record<keyof typeof ARCHITECTURES, FamilyCase> = {
@@ -102,9 +114,44 @@ export const FAMILIES: Record<keyof typeof ARCHITECTURES, FamilyCase> = {
       },
     },
     // Queries grow before they are rotated, not behind it.
-    quantized: 0.05,
+    quantized: 0.1,
   },
   starcoder2: { options: { nHeadKv: 1 } },
+  lfm2: {
+    options: {
+      nLayer: 6,
+      keys: {
+        "attention.head_count_kv": { type: "i32s", value: [0, 0, 2, 0, 2, 0] },
+        "shortconv.l_cache": u32(3),
+      },
+    },
+  },
+  qwen35: {
+    options: { nLayer: 5, ropeDims: 8, keys: { ...deltaNet, ...sections } },
+  },
+  qwen35moe: {
+    options: {
+      ...moe,
+      nLayer: 4,
+      ropeDims: 8,
+      untied: true,
+      keys: {
+        ...deltaNet,
+        ...sections,
+        ...experts(64),
+        expert_shared_feed_forward_length: u32(128),
+        full_attention_interval: u32(2),
+      },
+    },
+  },
+  qwen3next: {
+    options: {
+      ...moe,
+      nLayer: 5,
+      ropeDims: 8,
+      keys: { ...deltaNet, ...experts(64), expert_shared_feed_forward_length: u32(128) },
+    },
+  },
 };
 
 /** The families by name, as a test takes them. */
@@ -114,7 +161,11 @@ export const FAMILY_CASES = Object.entries(FAMILIES).map(
       name,
       {
         ...family,
-        options: { ...family.options, architecture: ARCHITECTURES[name as keyof typeof FAMILIES] },
+        options: {
+          ...family.options,
+          architecture: ARCHITECTURES[name as keyof typeof FAMILIES],
+          keys: { ...EPSILON, ...family.options.keys },
+        },
       },
     ] as const,
 );

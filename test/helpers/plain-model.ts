@@ -2,8 +2,15 @@ import type { LayerShape } from "../../src/models/layer-shape.ts";
 import { plainWeights } from "./plain-attention.ts";
 import { plainFeedForward } from "./plain-ffn.ts";
 import { rotated } from "./plain-rope.ts";
+import { plainMix, sigmoid, type PlainState } from "./plain-recurrence.ts";
 import { PlainWeights } from "./plain-weights.ts";
 import type { TinyModel } from "./tiny-model.ts";
+
+/** What a layer remembers of the tokens before: rows of each kv head, or a recurrent layer's state. */
+export interface PlainMemory {
+  readonly rows: readonly PlainRows[];
+  readonly state: PlainState;
+}
 
 /** A kv head's rows, oldest first: rotated keys, and values. */
 export interface PlainRows {
@@ -16,16 +23,21 @@ export interface PlainRows {
  * Keys and values are not rounded.
  */
 export function plainLogits(model: TinyModel, tokens: ArrayLike<number>): number[][] {
-  const rows = model.hp.layers.map(({ nHeadKv }) =>
-    Array.from({ length: nHeadKv }, (): PlainRows => ({ keys: [], values: [] })),
-  );
-  return Array.from(tokens, (token, position) => plainStep(model, rows, token, position));
+  const memory = model.hp.layers.map(({ nHeadKv, recurrence }): PlainMemory => ({
+    rows: Array.from({ length: nHeadKv }, () => ({ keys: [], values: [] })),
+    state: recurrence?.states.map((shape) => new Float32Array(product(shape))) ?? [],
+  }));
+  return Array.from(tokens, (token, position) => plainStep(model, memory, token, position));
 }
 
-/** One token more behind the rows of each layer and kv head, which its own joins: its logits. */
+function product(sizes: readonly number[]): number {
+  return sizes.reduce((a, b) => a * b, 1);
+}
+
+/** One token more behind what each layer remembers, which its own joins: its logits. */
 export function plainStep(
   { hp, tensors }: TinyModel,
-  rows: readonly (readonly PlainRows[])[],
+  memory: readonly PlainMemory[],
   token: number,
   position: number,
 ): number[] {
@@ -39,14 +51,17 @@ export function plainStep(
   hp.layers.forEach((layer, il) => {
     const name = (part: string) => `blk.${il}.${part}`;
     const input = weights.norm(name("attn_norm"), hidden);
-    const attended = attend(weights, name, layer, rows[il] ?? [], {
-      input,
-      position,
-      nCtx: hp.nCtx,
-    });
+    const { rows, state } = memory[il] as PlainMemory;
+    const { recurrence } = layer;
+    const half =
+      recurrence === undefined
+        ? weights.times(
+            name("attn_output"),
+            attend(weights, name, layer, rows, { input, position, nCtx: hp.nCtx }),
+          )
+        : plainMix(weights, name, recurrence, state, input);
     // gpt-oss calls the norm of its experts' input so.
     const isBehind = weights.has(name("ffn_norm")) || weights.has(name("post_ffw_norm"));
-    const half = weights.times(name("attn_output"), attended);
     const first = isBehind ? weights.norm(name("post_attention_norm"), half) : half;
     const y = added(hidden, first, scales.residual);
     const inner = weights.norm(name(isBehind ? "ffn_norm" : "post_attention_norm"), y);
@@ -54,9 +69,11 @@ export function plainStep(
     hidden = added(y, weights.norm(name("post_ffw_norm"), second), scales.residual);
   });
   const output = weights.has("output") ? "output" : "token_embd";
+  // LFM2 calls the last norm so.
+  const last = weights.has("output_norm") ? "output_norm" : "token_embd_norm";
   const cap = hp.logitSoftcap ?? Infinity;
   return weights
-    .times(output, weights.norm("output_norm", hidden))
+    .times(output, weights.norm(last, hidden))
     .map((x) => x * scales.logits)
     .map((x) => (cap === Infinity ? x : cap * Math.tanh(x / cap)));
 }
@@ -75,13 +92,19 @@ function attend(
       all.slice(h * headDim, (h + 1) * headDim),
     );
   const joined = weights.has(name("attn_qkv")) && weights.times(name("attn_qkv"), input);
+  const gates: number[][] = [];
   const heads = (part: "q" | "k" | "v") => {
     const first = { q: 0, k: nHead, v: nHead + nHeadKv }[part] * headDim;
     const count = part === "q" ? nHead : nHeadKv;
+    const norm = name(`attn_${part}_norm`);
     const all = joined
       ? joined.slice(first, first + count * headDim)
       : weights.times(name(`attn_${part}`), input);
-    const norm = name(`attn_${part}_norm`);
+    if (part === "q" && layer.gatesAttention === true) {
+      const both = cut(all);
+      gates.push(...both.filter((_, h) => h % 2 === 1));
+      return both.filter((_, h) => h % 2 === 0).map((head) => weights.norm(norm, head));
+    }
     const width = weights.values(`${norm}.weight`)?.length;
     return width === headDim
       ? cut(all).map((head) => weights.norm(norm, head))
@@ -105,9 +128,11 @@ function attend(
     const { keys, values } = rows[Math.floor((h * nHeadKv) / nHead)] as PlainRows;
     const softmax = { ...layer, sinkLogit: sinkLogits?.[h] };
     const shares = plainWeights(query, keys, keys.length - 1, softmax);
-    return query.map((_, d) =>
-      shares.reduce((sum, w, j) => sum + w * (values[j]?.[d] as number), 0),
-    );
+    const gate = gates[h];
+    return query.map((_, d) => {
+      const sum = shares.reduce((sum, w, j) => sum + w * (values[j]?.[d] as number), 0);
+      return gate === undefined ? sum : sum * sigmoid(gate[d] as number);
+    });
   });
 }
 

@@ -7,7 +7,7 @@ export class PlainWeights {
 
   constructor(
     tensors: TinyModel["tensors"],
-    private readonly epsilon: number,
+    readonly epsilon: number,
   ) {
     const floats = ({ data }: TinyModel["tensors"][number]) =>
       new Float32Array(data.buffer, data.byteOffset, data.length / 4);

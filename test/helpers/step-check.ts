@@ -4,7 +4,7 @@ import { readTensor, type Tensor } from "../../src/ggml/tensor-buffer.ts";
 import type { Session } from "../../src/engine/session.ts";
 import type { KvCache } from "../../src/kvcache/kv-cache.ts";
 import { tolerance } from "./kernels.ts";
-import { plainStep, type PlainRows } from "./plain-model.ts";
+import { plainStep, type PlainMemory } from "./plain-model.ts";
 import { tinyModel, type TinyModel, type TinyOptions } from "./tiny-model.ts";
 
 /**
@@ -15,8 +15,9 @@ export async function expectStep(
   session: Session,
   { token, model, kernels }: { token: number; model: TinyOptions; kernels: string },
 ): Promise<void> {
-  const rows = rowsOf(session.cache);
-  const expected = plainStep(modelOf(model), rows, token, session.nPast);
+  const plain = modelOf(model);
+  const memory = plain.hp.layers.map((_, il) => memoryOf(session.cache, il));
+  const expected = plainStep(plain, memory, token, session.nPast);
   await session.decode(token);
   const worst = session.logits.reduce(
     (most, x, i) => Math.max(most, Math.abs(x - (expected[i] ?? NaN))),
@@ -35,16 +36,18 @@ function modelOf(options: TinyOptions): TinyModel {
   return known;
 }
 
-/** A f16 cache's rows, by layer and kv head. */
-function rowsOf({ layers }: KvCache): PlainRows[][] {
-  return layers.map(({ k, v, headDim, heads }) =>
-    heads.map(({ row, length }) => {
-      const read = (tensor: Tensor) => {
-        const bits = new Uint16Array(length * headDim);
-        const values = fromHalf(readTensor(tensor, bits, row * headDim * 2));
-        return Array.from({ length }, (_, i) => values.subarray(i * headDim, (i + 1) * headDim));
-      };
-      return { keys: read(k), values: read(v) };
-    }),
-  );
+/** What layer `il` of a f16 cache holds: rows by kv head, or a state. */
+function memoryOf(cache: KvCache, il: number): PlainMemory {
+  const layer = cache.layer(il);
+  if (layer === undefined) return { rows: [], state: cache.state(il)?.read() ?? [] };
+  const { k, v, headDim, heads } = layer;
+  const rows = heads.map(({ row, length }) => {
+    const read = (tensor: Tensor) => {
+      const bits = new Uint16Array(length * headDim);
+      const values = fromHalf(readTensor(tensor, bits, row * headDim * 2));
+      return Array.from({ length }, (_, i) => values.subarray(i * headDim, (i + 1) * headDim));
+    };
+    return { keys: read(k), values: read(v) };
+  });
+  return { rows, state: [] };
 }

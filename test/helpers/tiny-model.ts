@@ -84,8 +84,9 @@ function isWanted(field: string, o: TinyOptions): boolean {
   return field === "output" && o.untied === true;
 }
 
-/** What a vector's values lie around: norms at 1, biases and sink logits at 0, frequency factors at 2. */
+/** What a vector's values lie around: norms at 1, biases and sink logits at 0, frequency factors at 2, decays below 0. */
 function meanOf(name: string): number {
+  if (name.endsWith("ssm_a")) return -1;
   if (name.startsWith("rope_")) return 2;
   return name.endsWith(".bias") || name.includes("attn_sinks") ? 0 : 1;
 }

@@ -123,7 +123,7 @@ export class Compressor {
 
   /** Positions of a kv head's tokens; several targets share a prefill only where none holds any before. */
   #positions(il: number, kvHead: number, { positions }: ReadTokens): Int32Array {
-    const past = this.job.targets[0]?.cache.layers[il]?.positions(kvHead) ?? new Int32Array(0);
+    const past = this.job.targets[0]?.cache.layer(il)?.positions(kvHead) ?? new Int32Array(0);
     return joined(past, positions);
   }
 
@@ -177,7 +177,7 @@ export class Compressor {
     const { model, targets, nPrompt } = this.job;
     const { target } = state;
     const { lengths } = tokens;
-    const before = target.cache.layers[il];
+    const before = target.cache.layer(il);
     const mergeWeight = shape.window === undefined ? target.compression.recipe.merges : undefined;
     const to = rerotates(target) ? this.#longest(state) - 1 : undefined;
     let isCompressed = before?.padding === "compressed";

@@ -156,9 +156,10 @@ export class Recompression extends NativeOwner {
 
   /** Layers with a sliding window keep what it shows, and move along. */
   async #moveWindows(cache: KvCache, to: number): Promise<void> {
-    for (const [il, layer] of cache.layers.entries()) {
-      if (layer.window === undefined) continue;
+    for (const il of cache.attending) {
+      const layer = cache.layer(il) as LayerCache;
       const { window } = layer;
+      if (window === undefined) continue;
       const kept = layer.heads.map(({ length }) => newest(length, Math.min(length, window)));
       await evict(layer, kept, { moved: { to, turn: this.#turn(il) } });
     }
@@ -170,7 +171,7 @@ export class Recompression extends NativeOwner {
 
   /** The layers that methods act on. */
   #layersOf(cache: KvCache): { readonly il: number; readonly layer: LayerCache }[] {
-    return this.model.hp.compressible.map((il) => ({ il, layer: cache.layers[il] as LayerCache }));
+    return this.model.hp.compressible.map((il) => ({ il, layer: cache.layer(il) as LayerCache }));
   }
 
   /** The tokens that a head holds now. */

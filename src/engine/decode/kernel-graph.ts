@@ -10,6 +10,7 @@ import { TYPES } from "../../ggml/types.ts";
 import { unitPairs } from "../../models/blocks/rope.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import type { Stage } from "../../models/placement.ts";
+import { ColumnStates } from "./column-states.ts";
 import { SEGMENTS, SegmentTable } from "./segment-table.ts";
 import type { DecodeGraph, DecodeStep, StageData } from "./sequence.ts";
 
@@ -34,6 +35,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
   readonly #graph: LastingGraph<Tensor>;
   readonly #buffer: TensorBuffer;
   readonly #segments: SegmentTable;
+  readonly #states: ColumnStates;
   readonly #kinds: readonly LayerKind[];
   /** Tokens, or hidden states. */
   readonly #input: Int32Array | Float32Array;
@@ -52,8 +54,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     const layers = this.#layers;
     this.#segments = new SegmentTable(stage, model.layers, columns);
     this.#kinds = kindsOf(layers);
-    const ropes = [...new Set(layers.map(({ rope }) => rope))];
-    const shapes = ropes.map((rope) => layers.find((layer) => layer.rope === rope) as ModelLayer);
+    const shapes = this.#rotated;
     const i32 = (n: number) => ({ type: TYPES.i32, shape: [n] });
     this.#buffer = device.allocate([
       i32(this.#segments.words),
@@ -69,6 +70,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
       Tensor,
       ...Tensor[],
     ];
+    this.#states = new ColumnStates(device, numbered(stage, layers), columns);
     try {
       this.#table = new Uint32Array(...this.#words(0));
       this.#input = new (embeds ? Int32Array : Float32Array)(...this.#words(1));
@@ -81,12 +83,13 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
         input,
         positions,
         table,
-        pairs: new Map(ropes.map((rope, i) => [rope, pairs[i] as Tensor])),
+        pairs: new Map(shapes.map(({ rope }, i) => [rope, pairs[i] as Tensor])),
       };
       const nodes = layers.reduce((sum, { ffn }) => sum + 96 + 4 * ffn.nExpertUsed, 128);
       const counted = BigInt(hostAddress(active)) as Pointer;
       this.#graph = device.lasting((g) => this.#build(g, inputs), nodes, counted);
     } catch (error) {
+      this.#states[Symbol.dispose]();
       this.#buffer[Symbol.dispose]();
       throw error;
     }
@@ -97,6 +100,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     const computeMs = await this.stage.device.compute(this.#graph, () =>
       this.#prepare(steps, input),
     );
+    this.#states.store(steps);
     outputs.forEach((column, i) => readTensor(this.#graph.parts, column, i * column.byteLength));
     return computeMs;
   }
@@ -108,6 +112,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     this.#positions.fill(0);
     this.#positions.set(steps.map(({ position }) => position));
     this.#active[0] = steps.length;
+    this.#states.load(steps);
     const parts = this.#segments.write(this.#table, steps);
     const bytes = this.#kinds.map(({ layer, places }) => {
       const most = Math.max(...places.map((place) => parts[place] as number));
@@ -120,6 +125,12 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     return this.model.layers.slice(this.stage.first, this.stage.end);
   }
 
+  /** A layer for each rotation. */
+  get #rotated(): readonly ModelLayer[] {
+    const attending = this.#layers.filter(({ recurrence }) => recurrence === undefined);
+    return [...new Map(attending.map((layer) => [layer.rope, layer])).values()];
+  }
+
   /** @returns logits or hidden states of all columns */
   #build(g: Graph, inputs: Inputs): Tensor {
     const { model } = this;
@@ -129,34 +140,40 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     let x = embeds ? model.graph.embed(g, inputs.input) : inputs.input;
     this.#layers.forEach((layer, i) => {
       const il = first + i;
-      const qkv = joinHeads(g, model.graph.queryKeyValue(g, il, x, inputs.positions));
+      if (layer.recurrence !== undefined) {
+        const states = this.#states.tensors(il);
+        const mixed = model.graph.mix(g, il, x, [{ before: states, after: states }]);
+        x = model.graph.finishLayer(g, il, x, mixed);
+        return;
+      }
+      const heads = model.graph.queryKeyValue(g, il, x, inputs.positions);
       const view = (words: number, rows: number, offset: number) =>
         g.view3d(inputs.table, [words, SEGMENTS, rows], [4 * words, 4 * words * SEGMENTS], offset);
       const attended = decodeOf(layer).node(
         g,
         {
-          qkv,
+          qkv: joinHeads(g, heads),
           table: tables.get(layer.rope) as Tensor,
           segments: view(6, layer.nHeadKv * n, this.#segments.segmentsOf(il)),
           columns: g.view2d(inputs.table, 8, n, 32, this.#segments.columnsOf(il)),
         },
         layer,
       );
-      x = model.graph.finishLayer(g, il, x, attended);
+      x = model.graph.finishLayer(g, il, x, attended, heads.gate);
     });
     return g.output(givesLogits ? model.graph.logits(g, x) : x);
   }
 
   /** The rotations of all columns' positions, by RoPE: f32 [headDim, n]. */
   #rotations(g: Graph, inputs: Inputs): Map<RopeParameters, Tensor> {
-    const tables = new Map<RopeParameters, Tensor>();
-    this.#layers.forEach(({ rope, headDim }, i) => {
-      if (tables.has(rope)) return;
-      const pairs = inputs.pairs.get(rope) as Tensor;
-      const turned = this.model.graph.rotate(g, this.stage.first + i, pairs, inputs.positions);
-      tables.set(rope, g.reshape(turned, headDim, this.columns));
-    });
-    return tables;
+    return new Map(
+      this.#rotated.map((layer) => {
+        const pairs = inputs.pairs.get(layer.rope) as Tensor;
+        const il = this.model.layers.indexOf(layer);
+        const turned = this.model.graph.rotate(g, il, pairs, inputs.positions);
+        return [layer.rope, g.reshape(turned, layer.headDim, this.columns)] as const;
+      }),
+    );
   }
 
   /** The memory of tensor `i`, as typed arrays of four bytes take it. */
@@ -167,8 +184,14 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
 
   protected release(): void {
     this.#graph[Symbol.dispose]();
+    this.#states[Symbol.dispose]();
     this.#buffer[Symbol.dispose]();
   }
+}
+
+/** Layers of a stage with their numbers. */
+function numbered({ first }: Stage, layers: readonly ModelLayer[]) {
+  return layers.map((layer, i) => [first + i, layer] as const);
 }
 
 /** Layers that take workspace alike, by their places in the stage. */
@@ -180,6 +203,7 @@ interface LayerKind {
 function kindsOf(layers: readonly ModelLayer[]): LayerKind[] {
   const kinds = new Map<string, LayerKind>();
   layers.forEach((layer, place) => {
+    if (layer.recurrence !== undefined) return;
     const key = [layer.headDim, layer.nHead, layer.nHeadKv].join();
     const kind = kinds.get(key);
     if (kind === undefined) kinds.set(key, { layer, places: [place] });

@@ -32,25 +32,28 @@ export class MaskedAttention {
   /** Tokens that the masks show of each head. */
   readonly #lengths: number[];
   /** The first head of each layer, among all. */
-  readonly #firstHeads: readonly number[];
+  readonly #firstHeads = new Map<number, number>();
 
   constructor(
     private readonly g: Graph,
     private readonly model: Model,
-    /** Caches of the layers from `first` on. */
-    private readonly layers: readonly LayerCache[],
-    private readonly first: number,
+    /** Caches of layers that attend, by the layers' numbers. */
+    private readonly layers: ReadonlyMap<number, LayerCache>,
     /** The new token's: i32 [1]. */
     private readonly position: Tensor,
   ) {
     let nHeads = 0;
-    this.#firstHeads = layers.map(({ heads }) => (nHeads += heads.length) - heads.length);
+    for (const [il, { heads }] of layers) {
+      this.#firstHeads.set(il, nHeads);
+      nHeads += heads.length;
+    }
     this.#rows = new Int32Array(nHeads);
     this.#lengths = this.#heads.map(({ length }) => length);
     this.#mask = this.#layOutMasks();
-    this.#rowIndices = g.input({ type: TYPES.i32, shape: [this.#rows.length] });
-    this.#maskTensor = g.input({ type: TYPES.f16, shape: [this.#mask.length] });
-    for (const { headDim, format } of layers) {
+    // Where no layer attends, nothing reads them.
+    this.#rowIndices = g.input({ type: TYPES.i32, shape: [Math.max(1, this.#rows.length)] });
+    this.#maskTensor = g.input({ type: TYPES.f16, shape: [Math.max(1, this.#mask.length)] });
+    for (const { headDim, format } of layers.values()) {
       if (format.hadamard === 0 || this.#hadamards.has(headDim)) continue;
       const tensor = g.input({ type: TYPES.f32, shape: [headDim, headDim] });
       this.#hadamards.set(headDim, { tensor, values: hadamardMatrix(headDim, format.hadamard) });
@@ -63,7 +66,7 @@ export class MaskedAttention {
   }
 
   get #heads() {
-    return this.layers.flatMap((layer) => layer.heads);
+    return [...this.layers.values()].flatMap((layer) => layer.heads);
   }
 
   /** Appends the token to a layer's cache and attends to it → f32 [headDim · nHead, 1]. */
@@ -72,9 +75,8 @@ export class MaskedAttention {
     const { graph } = model;
     const shape = model.layers[il] as ModelLayer;
     const { headDim, nHead, nHeadKv } = shape;
-    const at = il - this.first;
-    const layer = this.layers[at] as LayerCache;
-    const rows = g.view1d(this.#rowIndices, nHeadKv, (this.#firstHeads[at] as number) * 4);
+    const layer = this.layers.get(il) as LayerCache;
+    const rows = g.view1d(this.#rowIndices, nHeadKv, (this.#firstHeads.get(il) as number) * 4);
     const perHead = (t: Tensor) => g.reshape(t, headDim, nHeadKv);
     const matrix = this.#hadamards.get(headDim)?.tensor;
     // To what the cache holds, and back.
@@ -108,7 +110,7 @@ export class MaskedAttention {
 
   #layOutMasks(): Uint16Array {
     let size = 0;
-    for (const layer of this.layers) {
+    for (const layer of this.layers.values()) {
       for (const group of layer.groups()) {
         const key = slotKey(layer, group);
         if (this.#slots.has(key)) continue;

@@ -3,7 +3,9 @@ import type { Graph } from "../../ggml/graph.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import { readTensor, writeInput, type Tensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
-import type { LayerCache } from "../../kvcache/layer-cache.ts";
+import type { LayerMemory } from "../../kvcache/kv-cache.ts";
+import { LayerCache } from "../../kvcache/layer-cache.ts";
+import type { LayerState } from "../../kvcache/layer-state.ts";
 import { headsOfToken } from "../../models/blocks/heads.ts";
 import type { Model } from "../../models/model.ts";
 import { MaskedAttention } from "./masked-attention.ts";
@@ -11,7 +13,8 @@ import type { Stage } from "../../models/placement.ts";
 import type { DecodeGraph, DecodeStep, Sequence, StageData } from "./sequence.ts";
 
 interface SequenceState extends Sequence {
-  readonly layers: readonly LayerCache[];
+  /** What it holds, by the layers' numbers. */
+  readonly held: ReadonlyMap<number, LayerMemory>;
   readonly attention: MaskedAttention;
   /** Where the ring keeps this step's queries: i32 [1]. */
   readonly ringRow: Tensor | undefined;
@@ -44,7 +47,7 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
     const n = sequences.length;
     const layers = model.layers.slice(stage.first, stage.end);
     const perLayer = layers.map(
-      ({ ffn, nHeadKv }) => 96 + 4 * ffn.nExpertUsed + n * (16 + 8 * nHeadKv),
+      ({ ffn, nHeadKv }) => 96 + 4 * ffn.nExpertUsed + n * (32 + 8 * nHeadKv),
     );
     const nodes = perLayer.reduce((a, b) => a + b, 64 + 16 * n);
     this.#graph = stage.device.lasting((g) => build(g, model, stage, sequences), nodes);
@@ -52,12 +55,11 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
 
   /** Whether it reads the memory that these sequences' caches are in, and all of their tokens. */
   fits(sequences: readonly Sequence[]): boolean {
-    const { first } = this.stage;
     return (
       sequences.length === this.#graph.parts.states.length &&
-      this.#graph.parts.states.every(({ cache, layers, attention }, i) => {
-        const isCurrent = sequences[i]?.cache === cache && attention.isCurrent;
-        return isCurrent && layers.every((layer, i) => layer === cache.layers[first + i]);
+      this.#graph.parts.states.every(({ cache, held, attention }, i) => {
+        if (sequences[i]?.cache !== cache || !attention.isCurrent) return false;
+        return [...held].every(([il, memory]) => memory === cache.held(il));
       })
     );
   }
@@ -108,27 +110,44 @@ function build(
     : g.input({ type: TYPES.f32, shape: [model.hp.nEmbd, n] });
   const positions = g.input({ type: TYPES.i32, shape: [n] });
   const states = sequences.map(({ cache, ring }, i): SequenceState => {
-    const layers = cache.layers.slice(first, end);
+    const held = new Map<number, LayerMemory>();
+    for (let il = first; il < end; il++) held.set(il, cache.held(il) as LayerMemory);
+    const layers = new Map([...held].filter(isCache));
     const ringRow = ring && g.input({ type: TYPES.i32, shape: [1] });
     return {
       cache,
       ring,
-      layers,
-      attention: new MaskedAttention(g, model, layers, first, g.view1d(positions, 1, 4 * i)),
+      held,
+      attention: new MaskedAttention(g, model, layers, g.view1d(positions, 1, 4 * i)),
       ringRow,
     };
   });
   let x = embeds ? model.graph.embed(g, input) : input;
   for (let il = first; il < end; il++) {
+    if (model.layers[il]?.recurrence !== undefined) {
+      const own = states.map(({ held }) => (held.get(il) as LayerState).tensors);
+      const mixed = model.graph.mix(
+        g,
+        il,
+        x,
+        own.map((tensors) => ({ before: tensors, after: tensors })),
+      );
+      x = model.graph.finishLayer(g, il, x, mixed);
+      continue;
+    }
     const batch = model.graph.queryKeyValue(g, il, x, positions);
     const attended = states.map(({ ring, attention, ringRow }, i) => {
       const qkv = headsOfToken(g, batch, i);
       ring?.capture(g, il, qkv.q, ringRow as Tensor);
       return attention.attend(il, qkv);
     });
-    x = model.graph.finishLayer(g, il, x, sideBySide(g, attended));
+    x = model.graph.finishLayer(g, il, x, sideBySide(g, attended), batch.gate);
   }
   return { input, positions, states, output: g.output(givesLogits ? model.graph.logits(g, x) : x) };
+}
+
+function isCache(entry: [number, LayerMemory]): entry is [number, LayerCache] {
+  return entry[1] instanceof LayerCache;
 }
 
 /** Columns as one tensor, joined in pairs. */

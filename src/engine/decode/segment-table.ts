@@ -63,7 +63,8 @@ export class SegmentTable {
       let parts = 0;
       let segment = at.segments;
       steps.forEach(({ cache, ring }, c) => {
-        const layer = cache.layers[il] as LayerCache;
+        const layer = cache.layer(il);
+        if (layer === undefined) return;
         parts += writeHeads(table, segment, layer, at.part);
         segment += SEGMENT_WORDS * SEGMENTS * layer.heads.length;
         const { type, hadamard } = layer.format;

@@ -34,6 +34,8 @@ export interface Attended {
   readonly attended: Tensor;
   /** The layer's input, f32 [nEmbd, n]. */
   readonly input: Tensor;
+  /** f32 [headDim, nHead, n]: its sigmoid multiplies the result, where there is one. */
+  readonly gate: Tensor | undefined;
 }
 
 /** Watches layers while they are read: it adds nodes of its own to each chunk's graph. */

@@ -27,7 +27,7 @@ export async function outputErrors(input: ErrorInput): Promise<OutputErrors[]> {
   const sinkLogits = readSinkLogits(layer.shape);
   const nSamples = samples.tokens.length;
   const width = headDim * nHead;
-  const { queries, outputs, inputs } = samples.read();
+  const { queries, outputs, inputs, factors } = samples.read();
   // One column a sample and kv head: 0 but for that kv head's query heads.
   const differences = new Float32Array(width * nSamples * nHeadKv);
   for (let kvHead = 0; kvHead < nHeadKv; kvHead++) {
@@ -36,6 +36,8 @@ export async function outputErrors(input: ErrorInput): Promise<OutputErrors[]> {
       const row = differences.subarray((kvHead * nSamples + s) * width).subarray(0, width);
       const sample = { query: queries.subarray(s * width), out: outputs.subarray(s * width) };
       differOfGroup(row, sample, kvHead, keys(s), { ...layer.shape, sinkLogits });
+      if (factors === undefined) continue;
+      row.forEach((x, i) => (row[i] = x * (factors[s * width + i] as number)));
     }
   }
   const moved = await layer.shape.device.run((g) => {

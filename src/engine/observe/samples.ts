@@ -27,6 +27,7 @@ export class Samples extends NativeOwner {
   readonly tokens: Int32Array;
   readonly #buffer: TensorBuffer;
   readonly #width: number;
+  #isGated = false;
 
   constructor(
     device: Device,
@@ -37,21 +38,28 @@ export class Samples extends NativeOwner {
     this.tokens = sampledTokens(nPrompt);
     this.#width = hp.headDim * hp.nHead;
     const rows = (width: number) => ({ type: TYPES.f32, shape: [width, this.tokens.length] });
-    const specs = [rows(this.#width), rows(this.#width), rows(hp.nEmbd)];
+    const specs = [rows(this.#width), rows(this.#width), rows(hp.nEmbd), rows(this.#width)];
     this.#buffer = device.allocate(specs);
   }
 
-  /** Adds copies of a chunk's sampled rows: queries, attention's results and the layer's input. */
-  capture(g: InputGraph, { q, attended, input }: Attended, chunk: Chunk): void {
-    const queries = g.reshape(g.contiguous(q), this.#width, chunk.n);
-    const copies = [queries, attended, input].map((from, i) => {
+  /** Adds copies of a chunk's sampled rows: queries, attention's results, the layer's input, and what multiplies the results. */
+  capture(g: InputGraph, { q, attended, input, gate }: Attended, chunk: Chunk): void {
+    const flat = (t: Tensor) => g.reshape(g.contiguous(t), this.#width, chunk.n);
+    const factors = gate === undefined ? [] : [g.sigmoid(flat(gate))];
+    this.#isGated = gate !== undefined;
+    const copies = [flat(q), attended, input, ...factors].map((from, i) => {
       return { from, into: this.#buffer.tensors[i] as Tensor };
     });
     captureRows(g, this.tokens, chunk, copies);
   }
 
-  /** Queries and attention's results f32 [headDim · nHead, samples], inputs [nEmbd, samples]. */
-  read(): { queries: Float32Array; outputs: Float32Array; inputs: Float32Array } {
+  /** Queries, attention's results and their factors, if any, f32 [headDim · nHead, samples], inputs [nEmbd, samples]. */
+  read(): {
+    queries: Float32Array;
+    outputs: Float32Array;
+    inputs: Float32Array;
+    factors: Float32Array | undefined;
+  } {
     this.assertAlive();
     const read = (i: number, width: number) =>
       readTensor(this.#buffer.tensors[i] as Tensor, new Float32Array(width * this.tokens.length));
@@ -59,6 +67,7 @@ export class Samples extends NativeOwner {
       queries: read(0, this.#width),
       outputs: read(1, this.#width),
       inputs: read(2, this.hp.nEmbd),
+      factors: this.#isGated ? read(3, this.#width) : undefined,
     };
   }
 

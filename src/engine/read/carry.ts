@@ -32,13 +32,17 @@ export function carryingOf(
   const [target] = targets;
   const share = target?.cut === true ? target.compression.recipe.carries : undefined;
   if (share === undefined || target === undefined) return undefined;
-  if (layers.some(({ window }) => window !== undefined)) {
+  const others = [
+    layers.some(({ window }) => window !== undefined) && "sliding windows",
+    layers.some(({ recurrence }) => recurrence !== undefined) && "recurrent layers",
+  ].filter((kind) => kind !== false);
+  if (others.length > 0) {
     throw new PyramidKVError(
       "UNSUPPORTED",
-      "carry does not work on models with sliding windows; leave it out",
+      `carry does not work on models with ${others.join(" and ")}; leave it out`,
     );
   }
-  const isFirst = targets.every((t) => t.cache.layers.length === 0);
+  const isFirst = targets.every((t) => t.cache.isEmpty);
   const from = Math.max(1, Math.round(nLayer * READ_IN_FULL));
   if (!isFirst || from >= nLayer) return undefined;
   return { from, share, target };

@@ -3,11 +3,13 @@ import type { Device } from "../../ggml/device.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import { readTensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
+import { LayerState } from "../../kvcache/layer-state.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import { Compressor } from "../cut/compressor.ts";
 import type { AttentionObserver } from "../observe/attention-observer.ts";
 import type { Chunk, LayerObserver, ReadLayer } from "../observe/layer-observer.ts";
 import type { PrefillTarget } from "../observe/target.ts";
+import { mixChunk } from "./mix-chunk.ts";
 import { readChunk } from "./read-chunk.ts";
 import { Reading } from "./reading.ts";
 import { StageMemory } from "./stage-memory.ts";
@@ -64,6 +66,8 @@ export class PrefillRun extends NativeOwner {
   #memory: StageMemory;
   #observers: readonly LayerObserver[] = [];
   #layer: ReadLayer | undefined;
+  /** Of the layer at hand, where it is recurrent: what it remembers of the chunks read. */
+  #state: LayerState | undefined;
   #il = 0;
   /** The chunk of the layer at hand that comes next. */
   #next = 0;
@@ -149,7 +153,9 @@ export class PrefillRun extends NativeOwner {
       rotation,
       observers: this.#observers,
     };
-    await readChunk(reader, layer, chunks[this.#next] as Chunk);
+    const chunk = chunks[this.#next] as Chunk;
+    if (this.#state === undefined) await readChunk(reader, layer, chunk);
+    else await mixChunk(reader, layer, chunk, this.#state);
     if (++this.#next < chunks.length) return;
     await this.#endLayer(layer);
     this.#next = 0;
@@ -162,11 +168,15 @@ export class PrefillRun extends NativeOwner {
     const shape = model.layers[il] as ModelLayer;
     await this.#moveTo(shape.device);
     const { scratch } = this.#memory;
-    await scratch.begin(shape, targets[0]?.cache.layers[il]);
+    const { recurrence } = shape;
+    const cache = targets[0]?.cache;
+    if (recurrence === undefined) await scratch.begin(shape, cache?.layer(il));
+    else this.#state = cache?.state(il)?.copy() ?? new LayerState(shape.device, recurrence.states);
     const watching: LayerObserver[] = watch === undefined ? [] : [watch];
     const layer = { il, shape, scratch, attendsWhole: il < model.hp.nLayer - 1 };
-    // Layers with a sliding window keep their newest tokens: there is nothing to observe.
-    this.#observers = shape.window === undefined ? [this.#reading.observation, ...watching] : [];
+    // Layers with a sliding window keep their newest tokens, recurrent ones keep none: there is nothing to observe.
+    const isObserved = model.hp.compressible.includes(il);
+    this.#observers = isObserved ? [this.#reading.observation, ...watching] : [];
     for (const observer of this.#observers) observer.begin(layer);
     this.#layer = layer;
     return layer;
@@ -175,9 +185,18 @@ export class PrefillRun extends NativeOwner {
   async #endLayer(layer: ReadLayer): Promise<void> {
     for (const observer of this.#observers) await observer.afterLayer?.(layer);
     const before = performance.now();
-    await this.#compressor.compress(layer, this.#reading);
+    if (this.#state === undefined) await this.#compressor.compress(layer, this.#reading);
+    else this.#stageState(layer.il, this.#state);
     this.#reading = await this.#reading.after(layer.il, this.#memory.x);
     this.#compressMs += performance.now() - before;
+  }
+
+  /** Each target has a state of its own. */
+  #stageState(il: number, state: LayerState): void {
+    const [first, ...others] = this.job.targets;
+    for (const { cache } of others) cache.stage(il, state.copy());
+    first?.cache.stage(il, state);
+    this.#state = undefined;
   }
 
   async #end(): Promise<void> {
@@ -239,6 +258,7 @@ export class PrefillRun extends NativeOwner {
     if (this.#result === undefined) {
       for (const { cache } of this.job.targets) if (!cache.disposed) cache.rollBack();
     }
+    this.#state?.[Symbol.dispose]();
     this.#reading[Symbol.dispose]();
     this.#memory[Symbol.dispose]();
   }

@@ -36,8 +36,11 @@ export async function readChunk(
       const span = usedSpan(reader, layer, chunk);
       if (span !== undefined) {
         const attended = attend(g, reader, layer, chunk, q, span.attend);
-        for (const observer of observers) observer.onAttended?.(g, { q, attended, input }, chunk);
-        finish(g, reader, layer, chunk, attended, span);
+        const { gate } = qkv;
+        for (const observer of observers) {
+          observer.onAttended?.(g, { q, attended, input, gate }, chunk);
+        }
+        finish(g, reader, layer, chunk, { attended, gate, span });
       }
       const reads = observers.map((observer) => observer.onChunk?.(g, chunk));
       return () => {
@@ -95,15 +98,15 @@ function finish(
   reader: ChunkReader,
   { il, shape }: ReadLayer,
   chunk: Chunk,
-  attended: Tensor,
-  span: Span,
+  { attended, gate, span }: { attended: Tensor; gate: Tensor | undefined; span: Span },
 ): void {
   const n = chunk.n - span.finish;
   if (n === 0) return;
   const width = shape.headDim * shape.nHead;
   const finished = g.rows(attended, TYPES.f32, width, span.finish - span.attend, n);
   const residual = rows(g, reader, chunk, span.finish, n);
-  g.expand(g.copy(reader.model.graph.finishLayer(g, il, residual, finished), residual));
+  const gates = gate && g.skipColumns(gate, span.finish);
+  g.expand(g.copy(reader.model.graph.finishLayer(g, il, residual, finished, gates), residual));
 }
 
 /**

@@ -45,9 +45,9 @@ export class Rotation extends NativeOwner {
     const n = positions.length;
     try {
       for (const [il, layer] of model.layers.entries()) {
-        const { rope, headDim, operations } = layer;
+        const { rope, headDim, operations, recurrence } = layer;
         if (layer.device !== device || !operations.rotatesByTable) continue;
-        if (rotation.#tables.has(rope)) continue;
+        if (recurrence !== undefined || rotation.#tables.has(rope)) continue;
         const spec = { type: TYPES.f32, shape: [headDim, n] };
         rotation.#tables.set(rope, device.allocate([spec]));
         for (const chunk of chunksOf(n, TABLE_CHUNK)) await rotation.#fill(device, il, chunk);

@@ -41,8 +41,10 @@ export interface QueryKeyValue {
   readonly k: Tensor;
   /** f32 [headDim, nHeadKv, n] */
   readonly v: Tensor;
-  /** f32 [headDim · (nHead + 2 nHeadKv), n], where one node made the three: they are views of it. */
+  /** f32 [headDim · (nHead + 2 nHeadKv), n], where one node made the three and nothing else: they are views of it. */
   readonly joined?: Tensor;
+  /** f32 [headDim, nHead, n]: its sigmoid multiplies what attention gives, where there is one. */
+  readonly gate?: Tensor;
 }
 
 /** How a layer's queries, keys and values are cut into heads and rotated. */

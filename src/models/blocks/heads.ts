@@ -6,14 +6,18 @@ import { TYPES } from "../../ggml/types.ts";
 import type { LayerShape, QueryGrowth } from "../layer-shape.ts";
 import { linearParts, type LinearOptions, type Weight } from "./linear.ts";
 
-/** Queries, keys and values of `norm(x)`, cut into heads; `weights` are those three, or one for all of them. */
+/**
+ * Queries, keys and values of `norm(x)`, cut into heads; `weights` are those three, or one for all of them. Where attention
+ * is gated, each query head is followed by its gate.
+ */
 export function projectHeads(
   g: Graph,
   x: Tensor,
   { norm }: Pick<LinearOptions, "norm">,
   weights: readonly Weight[],
-  { headDim, nHead, nHeadKv }: Pick<LayerShape, "headDim" | "nHead" | "nHeadKv">,
+  shape: Pick<LayerShape, "headDim" | "nHead" | "nHeadKv" | "gatesAttention">,
 ): QueryKeyValue {
+  const { headDim, nHead, nHeadKv, gatesAttention = false } = shape;
   const products = linearParts(g, weights, x, { norm });
   const n = tensorShape(x)[1] as number;
   const head = headDim * 4;
@@ -25,12 +29,20 @@ export function projectHeads(
     }
     return g.view3d(joined, [headDim, count, n], [head, total], first * head);
   };
+  const nQuery = gatesAttention ? 2 * nHead : nHead;
+  const queries = heads(0, 0, nQuery);
   const split = {
-    q: heads(0, 0, nHead),
-    k: heads(1, nHead, nHeadKv),
-    v: heads(2, nHead + nHeadKv, nHeadKv),
+    k: heads(1, nQuery, nHeadKv),
+    v: heads(2, nQuery + nHeadKv, nHeadKv),
   };
-  return joined === undefined ? split : { ...split, joined };
+  if (gatesAttention) {
+    const token = tensorStrides(queries)[2] as number;
+    const every2nd = (first: number) =>
+      g.view3d(queries, [headDim, nHead, n], [2 * head, token], first * head);
+    return { q: every2nd(0), ...split, gate: every2nd(1) };
+  }
+  const all = { q: queries, ...split };
+  return joined === undefined ? all : { ...all, joined };
 }
 
 /**
@@ -65,6 +77,13 @@ export function growQueries(
   const steps = g.floor(g.scale(g.cast(positions, TYPES.f32), 1 / every, 0.5 / every));
   const factors = g.scale(g.log(g.scale(steps, 1, 1)), scale, 1);
   return g.mul(queries, g.reshape(factors, 1, 1, n));
+}
+
+/** What attention gave, f32 [headDim · nHead, n], times the sigmoid of a gate f32 [headDim, nHead, n]. */
+export function gatedBy(g: Graph, attention: Tensor, gate: Tensor | undefined): Tensor {
+  if (gate === undefined) return attention;
+  const [width, n] = tensorShape(attention) as [number, number];
+  return g.mul(attention, g.reshape(g.sigmoid(g.contiguous(gate)), width, n));
 }
 
 /** What token `i` of those attends with. */

@@ -42,7 +42,7 @@ export function moeFfn(g: Graph, x: Tensor, w: MoeWeights, s: FeedForwardShape):
   let total = expert(0);
   for (let i = 1; i < nExpertUsed; i++) total = g.add(total, expert(i));
   if (nExpertUsed === 1) total = g.contiguous(total);
-  return w.shared === undefined ? total : g.add(total, sharedExpert(g, x, w, w.shared, activation));
+  return w.shared === undefined ? total : g.add(total, sharedExpert(g, x, w, w.shared, s));
 }
 
 /** Which experts read each token, i32 [used, n], and how much of what they give counts, f32 [1, used, n]. */
@@ -65,13 +65,12 @@ function sharedExpert(
   x: Tensor,
   { sharedRouter }: MoeWeights,
   shared: FfnWeights,
-  activation: FeedForwardShape["activation"],
+  { activation, routing }: FeedForwardShape,
 ): Tensor {
   const y = denseFfn(g, x, shared, activation);
   if (sharedRouter === undefined) return y;
   const logit = routed(g, sharedRouter, x);
-  // Its sigmoid, rounded as libllama's is.
-  return g.mul(y, g.div(g.silu(logit), logit));
+  return g.mul(y, routing.dividesSilu === true ? g.div(g.silu(logit), logit) : g.sigmoid(logit));
 }
 
 /** Router logits, always in f32. ggml may sum several columns in another order than one; where that must not be, our kernels compute them. */

@@ -45,7 +45,7 @@ export type Presence = boolean | "optional";
 /** Queries, keys, values and the way out, each a matrix of its own. */
 export function attentionTensors(
   nEmbd: number,
-  { nHead, nHeadKv, headDim, sinkLogits }: LayerShape,
+  { nHead, nHeadKv, headDim, sinkLogits, gatesAttention = false }: LayerShape,
   name: Naming,
   {
     biases = "optional",
@@ -54,7 +54,7 @@ export function attentionTensors(
 ): TensorRules {
   const [nQ, nKv] = [nHead * headDim, nHeadKv * headDim];
   return {
-    q: { name: name("attn_q.weight"), shape: [nEmbd, nQ] },
+    q: { name: name("attn_q.weight"), shape: [nEmbd, gatesAttention ? 2 * nQ : nQ] },
     k: { name: name("attn_k.weight"), shape: [nEmbd, nKv] },
     v: { name: name("attn_v.weight"), shape: [nEmbd, nKv] },
     o: { name: name("attn_output.weight"), shape: [nQ, nEmbd] },

@@ -1,4 +1,4 @@
-import type { Architecture } from "../architecture.ts";
+import type { Architecture, TensorRules } from "../architecture.ts";
 import { modelTensors, namesOf } from "../blocks/tensors.ts";
 import { readCommon, uniform } from "../hyper-parameters.ts";
 import { MAX } from "../file-keys.ts";
@@ -22,16 +22,18 @@ export const qwen2moe: Architecture = {
       ...ffn,
       nFf: ofExpert > 0 ? ofExpert : Math.floor(nFfDense / Math.max(1, ffn.nExpertUsed)),
       nFfShared: ffn.nFfShared > 0 ? ffn.nFfShared : nFfDense,
-      routing: { ...ffn.routing, renormalises: false },
+      routing: { ...ffn.routing, renormalises: false, dividesSilu: true },
     };
     return uniform({ ...common, layer: { ...layer, ffn: shared } });
   },
   modelTensors,
-  layerTensors(hp, il) {
-    const name = namesOf(il);
-    return {
-      ...qwen2.layerTensors(hp, il),
-      sharedRouter: { name: name("ffn_gate_inp_shexp.weight"), shape: [hp.nEmbd, 1] },
-    };
-  },
+  layerTensors: (hp, il) => ({
+    ...qwen2.layerTensors(hp, il),
+    ...sharedRouterTensor(hp.nEmbd, il),
+  }),
 };
+
+/** What weighs the expert that every token passes. */
+export function sharedRouterTensor(nEmbd: number, il: number): TensorRules {
+  return { sharedRouter: { name: namesOf(il)("ffn_gate_inp_shexp.weight"), shape: [nEmbd, 1] } };
+}

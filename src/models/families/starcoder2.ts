@@ -16,7 +16,7 @@ export const starcoder2: Architecture = {
   summary: "StarCoder 2",
   provedOn: "random weights",
   hyperParameters(metadata) {
-    const common = readCommon(metadata, "starcoder2", ROPE_NEOX, "layer");
+    const common = readCommon(metadata, "starcoder2", ROPE_NEOX, { norms: "layer" });
     const { layer } = common;
     return uniform({ ...common, layer: { ...layer, ffn: { ...layer.ffn, activation: "gelu" } } });
   },
