@@ -83,10 +83,11 @@ export function keptLine(kv: KvReport, nPast: number): string {
 }
 
 /** `1.47 MB kept (3.2 %), 1.62 MB with padding` */
-function keptBytes({ bytes, fullBytes, keptBytes }: KvReport): string {
+function keptBytes({ bytes, fullBytes, keptBytes, stateBytes }: KvReport): string {
   const share =
     keptBytes < fullBytes ? `(${((keptBytes / fullBytes) * 100).toFixed(1)} %)` : "(all)";
-  return `${formatBytes(keptBytes)} kept ${share}, ${formatBytes(bytes)} with room for more`;
+  const states = stateBytes > 0 ? `, ${formatBytes(stateBytes)} of each are states` : "";
+  return `${formatBytes(keptBytes)} kept ${share}, ${formatBytes(bytes)} with room for more${states}`;
 }
 
 /** Why an answer ended before the model ended it, where that is so. */

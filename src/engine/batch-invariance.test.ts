@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { FAMILIES } from "../../test/helpers/families.ts";
 import { METHOD_CASES } from "../../test/helpers/method-names.ts";
 import { randomTokens, TestFolder } from "../../test/helpers/tiny-model.ts";
 import { kernelLibrary } from "../ggml/kernels/library.ts";
+import { ARCHITECTURES } from "../models/architectures.ts";
 import { Engine } from "./engine.ts";
 import type { Session } from "./session.ts";
 import type { SessionOptions } from "./session-options.ts";
@@ -16,10 +18,13 @@ interface Way extends SessionOptions {
   readonly maxTokens: number;
 }
 
+/** Nothing is carried over recurrent layers. */
+const METHODS = METHOD_CASES.filter((name) => !name.startsWith("carry"));
+
 /** Sequence `i` of those below: its method, cache type, prompt and answer are its own. */
 function wayOf(i: number): Way {
   return {
-    method: METHOD_CASES[i % METHOD_CASES.length] as string,
+    method: METHODS[i % METHODS.length] as string,
     kvType: i % 2 === 0 ? "f16" : "q8_0",
     kvSize: 40,
     n: 60 + 7 * (i % 13),
@@ -38,6 +43,13 @@ const models = {
   q8_0: { headDim: 32, vocabulary: true, weights: "q8_0" },
   // Rows of whole blocks; a token's products are ggml's.
   q4_K: { nEmbd: 256, nFf: 256, headDim: 64, vocabulary: true, weights: "q4_K" },
+  // Recurrent layers beside those that attend.
+  "f32, of a hybrid": {
+    ...FAMILIES.qwen35.options,
+    architecture: ARCHITECTURES.qwen35,
+    headDim: 32,
+    vocabulary: true,
+  },
 } as const;
 const cases = wide.flatMap((kernels) =>
   Object.entries(models).map(([weights, model]) => [kernels, weights, model] as const),

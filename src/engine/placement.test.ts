@@ -9,6 +9,7 @@ import { readTensor } from "../ggml/tensor-buffer.ts";
 import { TYPES } from "../ggml/types.ts";
 import { openGguf } from "../gguf/file.ts";
 import { kvFormat } from "../kvcache/kv-format.ts";
+import { ARCHITECTURES } from "../models/architectures.ts";
 import { Model } from "../models/model.ts";
 import { placedOn, placedOver, type Placement } from "../models/placement.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -118,11 +119,24 @@ describe.each(KERNELS.slice(0, 2))("two devices with %s", (kernels) => {
   });
 });
 
+/** A model of LFM2's family with short convolutions in these layers. */
+function recurrentIn(layers: readonly number[]): TinyOptions {
+  const kvHeads = Array.from({ length: N_LAYER }, (_, il) => (layers.includes(il) ? 0 : 2));
+  const keys = {
+    "attention.head_count_kv": { type: "i32s", value: kvHeads },
+    "shortconv.l_cache": { type: "u32", value: 4 },
+  } as const;
+  return { architecture: ARCHITECTURES.lfm2, keys };
+}
+
 describe.each(KERNELS)("two devices with %s", (kernels) => {
   it.each([
     ...Object.keys(SPLITS).map((split) => [split, {}, "f16"] as const),
     ["back and forth", { ropeFactors: true, untied: true }, "q8_0"] as const,
     ["back and forth", { nExpert: 4, nExpertUsed: 2 }, "q4_0"] as const,
+    // One of the devices has no layer that attends.
+    ["back and forth", recurrentIn([0, 3]), "f16"] as const,
+    ["back and forth", recurrentIn([1, 2]), "f16"] as const,
     ["embeddings and logits elsewhere", { weights: "q8_0", nEmbd: 256 }, "f16"] as const,
   ])("give what one gives with %s, %o, %s", async (split, options, kvType) => {
     using folder = new TestFolder();

@@ -3,7 +3,6 @@ import type { Operations } from "../ggml/operations/operations.ts";
 import type { Tensor } from "../ggml/tensor-buffer.ts";
 import type { Metadata } from "../gguf/metadata.ts";
 import type { QueryKeyValue } from "../ggml/operations/nodes.ts";
-import type { States } from "./blocks/recurrence.ts";
 import type { HyperParameters } from "./hyper-parameters.ts";
 
 /** What a file must hold for one weight: its name, its shape in ggml order, whether it may be absent. */
@@ -28,6 +27,13 @@ export interface ModelWeights {
   readonly layers: readonly Weights[];
   /** What multiplies a layer's weights; without a layer, those that give the logits. */
   readonly operations: (il?: number) => Operations;
+}
+
+/** The states of some sequences in a recurrent layer, the sequences last in each tensor's shape. */
+export interface States {
+  readonly before: readonly Tensor[];
+  /** Receive what comes after the tokens; the states are left as they were where there are none. */
+  readonly after?: readonly Tensor[] | undefined;
 }
 
 /** A transformer in the pieces that prefill and decode put together around attention. */

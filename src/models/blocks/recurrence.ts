@@ -2,15 +2,9 @@ import type { Graph } from "../../ggml/graph.ts";
 import { normed } from "../../ggml/operations/ggml.ts";
 import type { Norm } from "../../ggml/operations/nodes.ts";
 import { tensorShape, tensorStrides, type Tensor } from "../../ggml/tensor-buffer.ts";
+import type { States } from "../architecture.ts";
 import type { DeltaNet, Recurrence } from "../layer-shape.ts";
 import { linear, linearParts, type Weight } from "./linear.ts";
-
-/** The states of some sequences in a recurrent layer, the sequences last in each tensor's shape. */
-export interface States {
-  readonly before: readonly Tensor[];
-  /** Receive what comes after the tokens; the states are left as they were where there are none. */
-  readonly after?: readonly Tensor[] | undefined;
-}
 
 /** The weights of a recurrent layer by the names of their rules. */
 export interface RecurrenceWeights {

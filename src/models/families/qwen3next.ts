@@ -20,7 +20,7 @@ export function hybridTensors(joinsRates: boolean): Architecture["layerTensors"]
     const { nEmbd, layers } = hp;
     const { recurrence, ffn } = layers[il] as LayerShape;
     const name = namesOf(il);
-    const router = ffn.kind === "moe" ? sharedRouterTensor(nEmbd, il) : {};
+    const router = ffn.nFfShared > 0 ? sharedRouterTensor(nEmbd, il) : {};
     if (recurrence?.kind !== "delta-net") return { ...attending(hp, il), ...router };
     return {
       ...deltaNetTensors(nEmbd, recurrence, il, { joinsRates }),
