@@ -136,6 +136,8 @@ export interface InspectJson {
     readonly compressibleLayers: number;
     /** Layers that pass on a state instead of attending. */
     readonly recurrentLayers: number;
+    /** Layers that attend to the keys and values of earlier ones. */
+    readonly sharingLayers: number;
     /** Tokens that layers with a sliding window see; null where there is none. */
     readonly window: number | null;
   } | null;

@@ -107,6 +107,7 @@ const WORDS: Readonly<Record<string, string>> = {
   compressibleLayers: "layers that methods act on",
   window: "tokens that layers with a window see",
   recurrentLayers: "recurrent layers",
+  sharingLayers: "layers that share others' keys and values",
 };
 
 /** The numbers of a supported model; null for one that only can be looked at. */
@@ -124,6 +125,7 @@ function hyperParameters({ metadata }: Awaited<ReturnType<typeof openGguf>>) {
       vocabulary: hp.nVocab,
       compressibleLayers: hp.compressible.length,
       recurrentLayers: hp.layers.filter(({ recurrence }) => recurrence !== undefined).length,
+      sharingLayers: hp.layers.filter(({ sharesKvOf }) => sharesKvOf !== undefined).length,
       window: hp.layers.find(({ window }) => window !== undefined)?.window ?? null,
       ...(ffn?.kind === "moe" ? { experts: ffn.nExpert, expertsUsed: ffn.nExpertUsed } : {}),
     };

@@ -162,12 +162,14 @@ function printPlan(result: Plan, place: string): void {
   const { layers, compressible } = model;
   if (compressible.length < layers.length) {
     const windows = [...new Set(layers.flatMap(({ window }) => window ?? []))];
+    const sharing = layers.some(({ sharesKvOf }) => sharesKvOf !== undefined);
     const isRecurrent = layers.some(({ recurrence }) => recurrence !== undefined);
     const others = [
       ...(windows.length > 0
         ? [`see the last ${windows.join(" or ")} tokens and keep no more`]
         : []),
       ...(isRecurrent ? ["pass on a state of fixed size"] : []),
+      ...(sharing ? ["attend to what one of these keeps"] : []),
     ];
     print(
       `${method.name} acts on ${compressible.length} of ${layers.length} layers; the others ${others.join(" or ")}\n`,

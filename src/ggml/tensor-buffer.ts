@@ -27,8 +27,8 @@ export function newTensor(context: Pointer, spec: TensorSpec): Tensor {
   return tensor;
 }
 
-/** `struct ggml_tensor` (ggml.h): `type`, `buffer`, `ne[4]`, `nb[4]`, … */
-export const TENSOR_OFFSETS = { type: 0, buffer: 8, shape: 16, strides: 48 } as const;
+/** `struct ggml_tensor` (ggml.h): `type`, `buffer`, `ne[4]`, `nb[4]`, …, `view_src` */
+export const TENSOR_OFFSETS = { type: 0, buffer: 8, shape: 16, strides: 48, source: 232 } as const;
 
 /** A tensor's four sizes, in ggml order. */
 export function tensorShape(tensor: Tensor): number[] {
@@ -47,14 +47,20 @@ export function tensorType(tensor: Tensor): TensorType | undefined {
   return typeById(new Int32Array(viewNative(tensor, 4))[0] as number);
 }
 
+/** The buffer that a tensor's data, or those that it is a view of, lie in; none where it has no memory yet. */
+function bufferOf(tensor: Tensor): Pointer | null {
+  const source = readPointer(tensor, TENSOR_OFFSETS.source) ?? tensor;
+  return readPointer(source, TENSOR_OFFSETS.buffer);
+}
+
 /** Whether a tensor has memory: an input that no operation of a graph uses gets none. */
 function hasMemory(tensor: Tensor): boolean {
-  return readPointer(tensor, TENSOR_OFFSETS.buffer) !== null;
+  return bufferOf(tensor) !== null;
 }
 
 /** Whether the data lie in plain memory, as the file has them: not so where a buffer type repacks them. */
 export function isInHostMemory(tensor: Tensor): boolean {
-  const buffer = readPointer(tensor, TENSOR_OFFSETS.buffer);
+  const buffer = bufferOf(tensor);
   return buffer !== null && native().ggml.bufferIsHost(buffer);
 }
 

@@ -23,6 +23,7 @@ export const ALIASES = {
   "qwen3-4b": { family: "qwen3", summary: "Qwen3 4B Instruct 2507, 36 layers, 262,144 context", hub: "unsloth/Qwen3-4B-Instruct-2507-GGUF:Q4_K_M" },
   "gemma-3-270m": { family: "gemma3", summary: "Gemma 3 270M (base), 18 layers, 32,768 context, 250 MB", hub: "ggml-org/gemma-3-270m-GGUF", wheel: GEMMA_3_270M },
   "gemma-3-1b": { family: "gemma3", summary: "Gemma 3 1B Instruct, 26 layers, 32,768 context", hub: "ggml-org/gemma-3-1b-it-GGUF:Q4_K_M" },
+  "gemma-4-e2b": { family: "gemma4", summary: "Gemma 4 E2B Instruct, 35 layers, 131,072 context", hub: "ggml-org/gemma-4-E2B-it-GGUF" },
   "gpt-oss-20b": { family: "gpt-oss", summary: "gpt-oss 20B, 24 layers, 131,072 context, 12 GB", hub: "ggml-org/gpt-oss-20b-GGUF:MXFP4" },
   "qwen3-30b-a3b": { family: "qwen3moe", summary: "Qwen3 30B-A3B Instruct 2507, 48 layers, 262,144 context, 19 GB", hub: "unsloth/Qwen3-30B-A3B-Instruct-2507-GGUF:Q4_K_M" },
   "gemma-2-2b": { family: "gemma2", summary: "Gemma 2 2B Instruct, 26 layers, 8,192 context", hub: "bartowski/gemma-2-2b-it-GGUF:Q4_K_M" },

@@ -10,6 +10,8 @@ export interface KvLayerShape {
   readonly headDim: number;
   /** Tokens that the layer's queries see, where it has a sliding window. */
   readonly window?: number | undefined;
+  /** The layer whose keys and values it attends to, where it has none of its own. */
+  readonly sharesKvOf?: number | undefined;
   /** What the layer passes on instead of attending, where it is recurrent. */
   readonly recurrence?: { readonly states: StateShapes } | undefined;
 }
@@ -19,15 +21,20 @@ export interface KvShape {
   readonly layers: readonly KvLayerShape[];
 }
 
-/** Bytes of one token's keys and values in a layer. */
-export function tokenBytes({ nHeadKv, headDim }: KvLayerShape, type: TensorType): number {
-  return 2 * nHeadKv * rowBytes(type, headDim);
+/** Whether a layer has keys and values of its own. */
+export function ownsKv({ nHeadKv, sharesKvOf }: KvLayerShape): boolean {
+  return nHeadKv > 0 && sharesKvOf === undefined;
+}
+
+/** Bytes of one token's keys and values of its own in a layer. */
+export function tokenBytes(layer: KvLayerShape, type: TensorType): number {
+  return ownsKv(layer) ? 2 * layer.nHeadKv * rowBytes(type, layer.headDim) : 0;
 }
 
 /** Bytes of `n` tokens' keys and values in all layers, where nothing is forgotten but what windows forget, and of states. */
 export function fullBytes({ layers }: KvShape, n: number, type: TensorType): number {
   return layers.reduce((sum, layer) => {
-    const rows = layer.nHeadKv === 0 ? 0 : Math.min(n, layer.window ?? Infinity);
+    const rows = ownsKv(layer) ? Math.min(n, layer.window ?? Infinity) : 0;
     return sum + rows * tokenBytes(layer, type) + stateBytes(layer.recurrence?.states);
   }, 0);
 }
@@ -43,7 +50,7 @@ export function requireOneSize({ kvSize, kvBytes }: { kvSize?: unknown; kvBytes?
  * those of full windows and with states; throws `USAGE` below one.
  */
 export function tokensWithin(bytes: number, { layers }: KvShape, type: TensorType): number {
-  const isFixed = ({ window, nHeadKv }: KvLayerShape) => window !== undefined || nHeadKv === 0;
+  const isFixed = (layer: KvLayerShape) => layer.window !== undefined || !ownsKv(layer);
   const others = layers.filter((layer) => !isFixed(layer));
   const fixed = fullBytes({ layers: layers.filter(isFixed) }, Infinity, type);
   const perToken = fullBytes({ layers: others }, 1, type);

@@ -16,6 +16,8 @@ export interface TensorRule {
   readonly rows?: boolean;
   /** A tensor of the whole model: every layer computes with it, and finds it among its weights. */
   readonly everyLayer?: boolean;
+  /** Parts of its rows, of so many elements, or some of its rows are used for themselves: it lies in plain memory. */
+  readonly part?: number;
 }
 
 export type TensorRules = Readonly<Record<string, TensorRule>>;
@@ -27,6 +29,14 @@ export interface ModelWeights {
   readonly layers: readonly Weights[];
   /** What multiplies a layer's weights; without a layer, those that give the logits. */
   readonly operations: (il?: number) => Operations;
+}
+
+/** What the rest of a layer takes besides attention's result. */
+export interface Beside {
+  /** f32 [headDim, nHead, n]: its sigmoid multiplies the result, where there is one. */
+  readonly gate?: Tensor | undefined;
+  /** i32 [n]; what a layer is told of them for itself, where the model has that. */
+  readonly tokens: Tensor;
 }
 
 /** The states of some sequences in a recurrent layer, the sequences last in each tensor's shape. */
@@ -42,6 +52,8 @@ export interface TransformerGraph {
   embed(g: Graph, tokens: Tensor): Tensor;
   /** `x` f32 [nEmbd, n] of tokens at these `positions`, i32 [n]. Nodes that the caller does not use cost nothing. */
   queryKeyValue(g: Graph, il: number, x: Tensor, positions: Tensor): QueryKeyValue;
+  /** The queries of a layer that shares another's keys and values, f32 [headDim, nHead, n]. */
+  queries(g: Graph, il: number, x: Tensor): Tensor;
   /** A layer's queries or keys f32 [headDim, heads, n], rotated to their true `positions` i32 [n]. */
   rotate(g: Graph, il: number, heads: Tensor, positions: Tensor): Tensor;
   /** A layer's rotated keys f32 [headDim, heads, n], rotated further, each token's by its own number of positions, i32 [n]; their length stays. */
@@ -52,8 +64,8 @@ export interface TransformerGraph {
   projectAttention(g: Graph, il: number, attention: Tensor): Tensor;
   /** A recurrent layer's tokens, mixed, and its new states: what `finishLayer` takes as attention's result. */
   mix(g: Graph, il: number, x: Tensor, states: readonly States[]): Tensor;
-  /** `attention` f32 [headDim · nHead, n], the attention's result, its gate where it has one, and `x`, the layer's input → the next `x`. */
-  finishLayer(g: Graph, il: number, x: Tensor, attention: Tensor, gate?: Tensor): Tensor;
+  /** `attention` f32 [headDim · nHead, n], the attention's result, and `x`, the layer's input → the next `x`. */
+  finishLayer(g: Graph, il: number, x: Tensor, attention: Tensor, beside: Beside): Tensor;
   /** `x` f32 [nEmbd, n] → f32 [nVocab, n]. */
   logits(g: Graph, x: Tensor): Tensor;
 }

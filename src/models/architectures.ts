@@ -4,6 +4,7 @@ import type { Architecture } from "./architecture.ts";
 import { gemma } from "./families/gemma.ts";
 import { gemma2 } from "./families/gemma2.ts";
 import { gemma3 } from "./families/gemma3.ts";
+import { gemma4 } from "./families/gemma4.ts";
 import { glm4 } from "./families/glm4.ts";
 import { gptOss } from "./families/gpt-oss.ts";
 import { granite, graniteMoe } from "./families/granite.ts";
@@ -44,6 +45,7 @@ export const ARCHITECTURES = {
   qwen35,
   qwen35moe,
   qwen3next,
+  gemma4,
 } as const satisfies Record<string, Architecture>;
 
 /** Why some architectures are not run, for those that people try. */

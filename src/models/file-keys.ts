@@ -20,6 +20,8 @@ export class FileKeys {
   constructor(
     readonly metadata: Metadata,
     readonly architecture: string,
+    /** Whether layers may differ in what some files give for each layer. */
+    private readonly layersDiffer = false,
   ) {}
 
   key(name: string): string {
@@ -54,13 +56,28 @@ export class FileKeys {
     return this.metadata.string(this.key(name));
   }
 
-  /** A number from 1 on that some files give for each layer; layers that differ are refused, not averaged. */
+  /** A number from 1 on of each of `n` layers, which most files give once. */
+  perLayer(name: string, max: number, n: number): number[] {
+    const key = this.key(name);
+    const values = this.#perLayer(name);
+    const single = () => this.required(name, this.metadata.integer(key, 1, max));
+    const all = values ?? new Array<number>(n).fill(single());
+    const bad = all.find((value) => !Number.isInteger(value) || value < 1 || value > max);
+    if (all.length === n && bad === undefined) return all;
+    throw new PyramidKVError(
+      "BAD_FILE",
+      bad === undefined
+        ? `${key} has ${all.length} entries for ${n} layers`
+        : `${key} is ${bad} in one layer, not 1 to ${max}`,
+    );
+  }
+
+  /** A number from 1 on that some files give for each layer; layers that differ are refused, not averaged, unless they may. */
   wholePerModel(name: string, max: number): number | undefined {
     const key = this.key(name);
     const values = this.#perLayer(name);
-    return values === undefined
-      ? this.metadata.integer(key, 1, max)
-      : this.#equal(key, values, max);
+    if (values === undefined) return this.metadata.integer(key, 1, max);
+    return this.#equal(key, this.layersDiffer ? values.slice(0, 1) : values, max);
   }
 
   /** The same where it may be 0 in some layers: the number of the others, and which of `n` layers these are. */

@@ -27,6 +27,11 @@ describe("a hybrid's file is refused that", () => {
     ["qwen35", { "rope.dimension_sections": i32s(1, 1, 0, 2) }, /belong to no place of a text/],
     ["qwen35", { full_attention_interval: u32(9) }, /none of its layers has attention/],
     ["qwen35", { nextn_predict_layers: u32(5) }, /nextn_predict_layers is 5/],
+    ["gemma4", { "attention.shared_kv_layers": u32(9) }, /shared_kv_layers is 9/],
+    ["gemma4", { "attention.shared_kv_layers": u32(7) }, /no layer of its kind before it has any/],
+    ["gemma4", { "attention.head_count_kv": i32s(2, 2, 1) }, /has 3 entries for 9 layers/],
+    ["gemma4", { feed_forward_length: i32s(96, 0, 1, 1, 1, 1, 1, 1, 1) }, /is 0 in one layer/],
+    ["gemma4", { expert_count: u32(4), expert_used_count: u32(2) }, /not run with experts/],
   ] as const)("%s with %o", async (family, keys, message) => {
     using folder = new TestFolder();
     const { metadata, tensors } = tinyModel(optionsOf(family));

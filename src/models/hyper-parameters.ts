@@ -22,6 +22,8 @@ export interface ModelNumbers {
   };
   /** Logits of the vocabulary x become softcap · tanh(x / softcap); as they are where there is none. */
   readonly logitSoftcap?: number | undefined;
+  /** Width of the embeddings that each layer has for itself; none by default. */
+  readonly nEmbdPerLayer?: number | undefined;
 }
 
 /** The numbers that shape a transformer, read from `<architecture>.*` keys and checked. */
@@ -96,6 +98,8 @@ export interface FamilyTraits {
   readonly mayLackHeads?: boolean;
   /** Whether sections of a head follow a place in time, height and width: all three are a text token's position. */
   readonly rotatesInSections?: boolean;
+  /** Whether layers may differ in heads and widths: `layer` has those of the first, and the family reads the others'. */
+  readonly layersDiffer?: boolean;
 }
 
 /** Reads them; how pairs are rotated and the traits are the architecture's own. */
@@ -103,9 +107,10 @@ export function readCommon(
   metadata: Metadata,
   architecture: string,
   ropeMode: number,
-  { norms = "rms", mayLackHeads = false, rotatesInSections = false }: FamilyTraits = {},
+  traits: FamilyTraits = {},
 ): CommonNumbers {
-  const keys = new FileKeys(metadata, architecture);
+  const { norms = "rms", mayLackHeads = false, rotatesInSections = false } = traits;
+  const keys = new FileKeys(metadata, architecture, traits.layersDiffer);
   const whole = (name: string, max: number) => keys.required(name, keys.wholePerModel(name, max));
 
   const nLayer = whole("block_count", MAX.layers);

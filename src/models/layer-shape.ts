@@ -85,18 +85,38 @@ export interface LayerShape {
   readonly queryGrowth?: QueryGrowth | undefined;
   /** Whether the matrix of the queries has a gate for each: its sigmoid multiplies what attention gives. */
   readonly gatesAttention?: boolean | undefined;
+  /** Whether values are normed, without a weight. */
+  readonly normsValues?: boolean | undefined;
+  /** Whether factors on the rotation, which the file has, are those of other layers. */
+  readonly ignoresRopeFactors?: boolean | undefined;
+  /** An earlier layer, alike in its heads and its rotation, to whose keys and values it attends: it has none of its own. */
+  readonly sharesKvOf?: number | undefined;
   /** What a recurrent layer does instead of attending. */
   readonly recurrence?: Recurrence | undefined;
   readonly ffn: FeedForwardShape;
 }
 
-/** Layers that methods act on, by index: those that attend, and keep all tokens unless some are evicted. */
+/** Layers that methods act on, by index: those with keys and values of their own, all of which they keep unless some are evicted. */
 export function compressibleLayers(
-  layers: readonly Pick<LayerShape, "window" | "recurrence">[],
+  layers: readonly Pick<LayerShape, "window" | "recurrence" | "sharesKvOf">[],
 ): number[] {
-  return layers.flatMap(({ window, recurrence }, il) =>
-    window === undefined && recurrence === undefined ? [il] : [],
+  return layers.flatMap(({ window, recurrence, sharesKvOf }, il) =>
+    window === undefined && recurrence === undefined && sharesKvOf === undefined ? [il] : [],
   );
+}
+
+/** The last layer with keys and values of its own, or a state: behind it, nothing of a text but its last token matters. */
+export function lastOwning(layers: readonly Pick<LayerShape, "sharesKvOf">[]): number {
+  return layers.findLastIndex(({ sharesKvOf }) => sharesKvOf === undefined);
+}
+
+/** The last layer that attends to the keys and values of layer `il` besides it. */
+export function lastSharing(
+  layers: readonly Pick<LayerShape, "sharesKvOf">[],
+  il: number,
+): number | undefined {
+  const last = layers.findLastIndex(({ sharesKvOf }) => sharesKvOf === il);
+  return last < 0 ? undefined : last;
 }
 
 /** A layer that mixes tokens this way and has no heads. */

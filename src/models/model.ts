@@ -77,6 +77,7 @@ export class Model extends NativeOwner {
   ): Promise<Model> {
     const architecture = architectureOf(file.metadata);
     const hp = limited(architecture.hyperParameters(file.metadata), options.context);
+    requireTogether(placement, hp);
     const plan = planWeights(architecture, hp, file.tensors);
     const warnings = [...ignoredKeys(file.metadata, hp), ...factorsInUse(hp, plan)];
     const store = await WeightStore.load(placement, file, plan, hp.nLayer, options);
@@ -91,6 +92,19 @@ export class Model extends NativeOwner {
 /** Whether the heads of all these layers are computed by operations of ours. */
 export function areOurs(layers: readonly ModelLayer[]): boolean {
   return layers.every(({ operations }) => operations.decode !== undefined);
+}
+
+/** Layers that share keys and values read them where they are. */
+function requireTogether(placement: Placement, { layers }: HyperParameters): void {
+  const apart = layers.findIndex(
+    ({ sharesKvOf }, il) =>
+      sharesKvOf !== undefined && placement.device(sharesKvOf) !== placement.device(il),
+  );
+  if (apart < 0) return;
+  throw new PyramidKVError(
+    "UNSUPPORTED",
+    `layer ${apart} attends to the keys and values of layer ${layers[apart]?.sharesKvOf}, which lie on another device; put both on one`,
+  );
 }
 
 /** The model with a shorter context. */

@@ -1,12 +1,13 @@
 import { normed } from "../ggml/operations/ggml.ts";
 import type { Norm, QueryKeyValue } from "../ggml/operations/nodes.ts";
 import type { Graph, RopeParameters } from "../ggml/graph.ts";
-import type { Tensor } from "../ggml/tensor-buffer.ts";
+import { tensorShape, type Tensor } from "../ggml/tensor-buffer.ts";
 import type { ModelWeights, TransformerGraph, Weights } from "./architecture.ts";
 import { denseFfn } from "./blocks/ffn.ts";
 import { gatedBy, growQueries, normHeads, projectHeads, scaleHeads } from "./blocks/heads.ts";
 import { linear, matrix, type Weight } from "./blocks/linear.ts";
 import { moeFfn } from "./blocks/moe.ts";
+import { withPerLayerInput } from "./blocks/per-layer-input.ts";
 import { mixed } from "./blocks/recurrence.ts";
 import type { HyperParameters } from "./hyper-parameters.ts";
 import type { LayerShape, Recurrence } from "./layer-shape.ts";
@@ -17,7 +18,7 @@ import type { LayerShape, Recurrence } from "./layer-shape.ts";
  * joined in one matrix where the family's rules name such a tensor.
  *
  * Fields of a layer: `attnNorm`, `q` `k` `v` or `qkv`, `qNorm`, `kNorm`, `sinkLogits`, `o`, `attnPostNorm`, `ffnNorm`,
- * `gate`, `up`, `down`, `router`, `sharedGate` `sharedUp` `sharedDown`, `sharedRouter`, `ffnPostNorm`; a name with `Bias`
+ * `gate`, `up`, `down`, `router`, `sharedGate` `sharedUp` `sharedDown`, `sharedRouter`, `ffnPostNorm`, `outScale`; a name with `Bias`
  * behind it is its bias. For all layers: `ropeFactors`, or `longRopeFactors` and `shortRopeFactors`. Of the model:
  * `tokenEmbd` (its rows as `tokenEmbdRows` where it was repacked), `outputNorm`, `output`.
  */
@@ -27,6 +28,7 @@ export function transformerGraph(hp: HyperParameters, weights: ModelWeights): Tr
   const layer = (il: number) => weights.layers[il] as Weights;
   const shape = (il: number) => hp.layers[il] as LayerShape;
   const factors = (il: number): Tensor | null => {
+    if (shape(il).ignoresRopeFactors === true) return null;
     const { ropeFactors, longRopeFactors, shortRopeFactors } = layer(il);
     const isLong = hp.nCtx > shape(il).rope.nCtxOrig;
     return ropeFactors ?? (isLong ? longRopeFactors : shortRopeFactors) ?? null;
@@ -78,27 +80,61 @@ export function transformerGraph(hp: HyperParameters, weights: ModelWeights): Tr
     });
   };
 
+  const embed = (g: Graph, tokens: Tensor): Tensor => {
+    const rows = g.getRows((model.tokenEmbdRows ?? model.tokenEmbd) as Tensor, tokens);
+    return scales.embedding === 1 ? rows : g.scale(rows, scales.embedding);
+  };
+
+  /** `x` and what the layer is told of its tokens for itself, where the model has that. */
+  const told = (g: Graph, il: number, x: Tensor, tokens: Tensor): Tensor => {
+    const w = layer(il);
+    if (w.perLayerEmbd === undefined) return x;
+    const embedded = embed(g, tokens);
+    return withPerLayerInput(
+      g,
+      il,
+      x,
+      { tokens, embedded },
+      {
+        embedding: w.perLayerEmbd,
+        projection: weight(il, "perLayerProj"),
+        projectionNorm: norm(w, "perLayerProjNorm") as Norm,
+        gate: weight(il, "toldGate"),
+        up: weight(il, "toldUp"),
+        norm: norm(w, "toldNorm") as Norm,
+      },
+    );
+  };
+
   return {
-    embed(g, tokens) {
-      const rows = g.getRows((model.tokenEmbdRows ?? model.tokenEmbd) as Tensor, tokens);
-      return scales.embedding === 1 ? rows : g.scale(rows, scales.embedding);
-    },
+    embed,
 
     queryKeyValue(g, il, x, positions): QueryKeyValue {
       const w = layer(il);
-      const { queryFactor = 1, queryGrowth } = shape(il);
-      const names = w.qkv === undefined ? ["q", "k", "v"] : ["qkv"];
+      const { queryFactor = 1, queryGrowth, normsValues } = shape(il);
+      // Where there is no matrix for values, they are keys.
+      const names = w.qkv === undefined ? ["q", "k", w.v === undefined ? "k" : "v"] : ["qkv"];
       const matrices = names.map((name) => weight(il, name));
       const heads = projectHeads(g, x, { norm: norm(w, "attnNorm") }, matrices, shape(il));
       const [qNorm, kNorm] = [norm(w, "qNorm"), norm(w, "kNorm")];
-      const isPlain = queryFactor === 1 && queryGrowth === undefined;
+      const isPlain = queryFactor === 1 && queryGrowth === undefined && normsValues !== true;
       if (qNorm === undefined && kNorm === undefined && isPlain) return heads;
       const normedQ = qNorm === undefined ? heads.q : normHeads(g, heads.q, qNorm);
       const q = queryFactor === 1 ? normedQ : scaleHeads(g, normedQ, queryFactor);
       const k = kNorm === undefined ? heads.k : normHeads(g, heads.k, kNorm);
       const grown = queryGrowth === undefined ? q : growQueries(g, q, positions, queryGrowth);
-      const qkv = { q: grown, k, v: heads.v };
+      const v = normsValues === true ? g.rmsNorm(heads.v, hp.normEpsilon) : heads.v;
+      const qkv = { q: grown, k, v };
       return heads.gate === undefined ? qkv : { ...qkv, gate: heads.gate };
+    },
+
+    queries(g, il, x) {
+      const w = layer(il);
+      const { headDim, nHead } = shape(il);
+      const products = linear(g, weight(il, "q"), x, { norm: norm(w, "attnNorm") });
+      const heads = g.reshape(products, headDim, nHead, tensorShape(x)[1]);
+      const qNorm = norm(w, "qNorm");
+      return qNorm === undefined ? heads : normHeads(g, heads, qNorm);
     },
 
     rotate: (g, il, heads, positions) => turned(g, heads, positions, factors(il), shape(il).rope),
@@ -125,11 +161,13 @@ export function transformerGraph(hp: HyperParameters, weights: ModelWeights): Tr
         shape(il).recurrence as Recurrence,
       ),
 
-    finishLayer(g, il, x, attention, gate) {
+    finishLayer(g, il, x, attention, { gate, tokens }) {
       const y = added(g, x, norm(layer(il), "attnPostNorm"), (residual) =>
         linear(g, weight(il, "o"), gatedBy(g, attention, gate), { residual }),
       );
-      return feedForward(g, il, y);
+      const z = told(g, il, feedForward(g, il, y), tokens);
+      const { outScale } = layer(il);
+      return outScale === undefined ? z : g.mul(z, outScale);
     },
 
     logits(g, x) {

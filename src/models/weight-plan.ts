@@ -60,6 +60,7 @@ function checkTensor(rule: TensorRule, info: TensorInfo): void {
       `${info.name} has the shape [${shape.join(", ")}], [${expected.join(", ")}] was expected`,
     );
   }
+  checkPart(rule, info);
   // Norms, biases and RoPE factors enter element-wise operations, which take f32.
   const isVector = rule.shape.length === 1 || rule.isVectors === true;
   if (isVector ? info.type.name !== "f32" : !info.type.weight) {
@@ -68,6 +69,15 @@ function checkTensor(rule: TensorRule, info: TensorInfo): void {
       `${info.name} is of type ${info.type.name}, ${isVector ? "f32" : "a weight type"} was expected`,
     );
   }
+}
+
+/** Blocks of a quantized row must not lie in two of its parts. */
+function checkPart({ part }: TensorRule, { name, type }: TensorInfo): void {
+  if (part === undefined || part % type.blockSize === 0) return;
+  throw new PyramidKVError(
+    "UNSUPPORTED",
+    `${name} is of type ${type.name}, in blocks of ${type.blockSize}; parts of ${part} elements cannot be read from it`,
+  );
 }
 
 function trimOnes(shape: readonly number[]): readonly number[] {

@@ -158,7 +158,8 @@ function readersOf(
   return readers;
 }
 
-function weightMemory(device: Device, { info }: PlannedWeight): WeightMemory {
+function weightMemory(device: Device, { info, rule }: PlannedWeight): WeightMemory {
+  if (rule.part !== undefined) return device.plainMemory;
   const memory = device.weightMemory({ type: info.type, shape: info.shape });
   if (memory !== undefined) return memory;
   throw new PyramidKVError("UNSUPPORTED", `${info.name}: no matmul for type ${info.type.name}`);

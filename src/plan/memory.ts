@@ -12,7 +12,8 @@ import {
   type Padding,
 } from "../kvcache/padding.ts";
 import { stateBytes } from "../kvcache/layer-state.ts";
-import { fullBytes, tokenBytes } from "../kvcache/token-bytes.ts";
+import { fullBytes, ownsKv, tokenBytes } from "../kvcache/token-bytes.ts";
+import { lastSharing } from "../models/layer-shape.ts";
 import type { ModelShape } from "./model-shape.ts";
 
 /** What is planned for. */
@@ -80,7 +81,11 @@ export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan 
   const keepsAll = (il: number) => (tokens[il] ?? []).every((n) => n >= context);
   const evicts = budgets.some((heads) => heads.some((n) => n < context));
   // A layer that keeps everything takes the scratch over as it is.
-  const takesOver = (il: number) => keepsAll(il) && kvType === TYPES.f16 && probe === 0;
+  const takesOver = (il: number) =>
+    keepsAll(il) &&
+    kvType === TYPES.f16 &&
+    probe === 0 &&
+    lastSharing(model.layers, il) === undefined;
   const paddingOf = (il: number): Padding => (keepsAll(il) ? "full" : "compressed");
   const windowOf = (il: number) => model.layers[il]?.window;
   const bytesOf = (il: number, rows: readonly number[]) =>
@@ -120,8 +125,11 @@ export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan 
   });
   const endBytes = sum(endLayers);
   const full = fullBytes(model, context, kvType);
-  const widest = Math.max(...model.layers.map((layer) => tokenBytes(layer, TYPES.f16)));
-  const scratch = capacityFor(context + probe, "full") * widest;
+  const rowBytesOf = model.layers.map((layer) => tokenBytes(layer, TYPES.f16));
+  // What later layers share is held until the last of them was read.
+  const isShared = (il: number) => lastSharing(model.layers, il) !== undefined;
+  const together = sum(rowBytesOf.filter((_, il) => isShared(il)));
+  const scratch = capacityFor(context + probe, "full") * Math.max(...rowBytesOf, together);
   // Each layer is read beside those before it, and is the scratch itself where that becomes its cache.
   let before = 0;
   const peaks = layers.map(({ bytes: layerBytes }, il) => {
@@ -213,7 +221,9 @@ function ofAllLayers(
   tokens: readonly (readonly number[])[],
   n: number,
 ): number[][] {
-  return layers.map(({ nHeadKv, window }, il) => {
+  return layers.map((layer, il) => {
+    const { nHeadKv, window } = layer;
+    if (!ownsKv(layer)) return [];
     if (window === undefined) return [...(tokens[compressible.indexOf(il)] ?? [])];
     return new Array<number>(nHeadKv).fill(Math.min(n, window));
   });

@@ -15,7 +15,7 @@ import {
 /** The numbers of a layer that its memory follows from. */
 export interface PlannedLayer extends Pick<
   LayerShape,
-  "nHead" | "nHeadKv" | "headDim" | "window" | "recurrence"
+  "nHead" | "nHeadKv" | "headDim" | "window" | "recurrence" | "sharesKvOf"
 > {
   readonly ffn: Pick<FeedForwardShape, "kind" | "nFf" | "nExpert" | "nExpertUsed">;
 }

@@ -10,6 +10,8 @@ export interface FamilyCase {
   readonly options: Omit<TinyOptions, "architecture">;
   /** Tokens that its layers with a window see. */
   readonly window?: number;
+  /** How far a step's logits may be from plain loops'. */
+  readonly step?: number;
   /** How far the logits of q8_0 weights may be from libllama's, where an input may be rounded to its neighbour of 8 bits. */
   readonly quantized?: number;
 }
@@ -143,6 +145,30 @@ export const FAMILIES: Record<keyof typeof ARCHITECTURES, FamilyCase> = {
         full_attention_interval: u32(2),
       },
     },
+  },
+  gemma4: {
+    options: {
+      nLayer: 9,
+      headDim: 32,
+      keys: {
+        ...windows,
+        "attention.sliding_window_pattern": { type: "i32s", value: [1, 1, 0, 1, 0, 1, 1, 0, 1] },
+        "attention.shared_kv_layers": u32(4),
+        "attention.head_count_kv": { type: "i32s", value: [2, 2, 1, 2, 1, 2, 2, 1, 2] },
+        "attention.key_length_swa": u32(16),
+        "attention.value_length_swa": u32(16),
+        "rope.dimension_count_swa": u32(16),
+        "rope.freq_base_swa": f32(500),
+        feed_forward_length: { type: "i32s", value: [96, 96, 96, 96, 96, 160, 160, 160, 160] },
+        embedding_length_per_layer_input: u32(64),
+        final_logit_softcapping: f32(3),
+      },
+    },
+    window: WINDOW,
+    // ggml looks gelu up in a table of f16: here twice in each of many layers.
+    step: 0.01,
+    // The matrix of what layers are told is read in parts, so it is not repacked: last bits differ.
+    quantized: 0.2,
   },
   qwen3next: {
     options: {

@@ -60,12 +60,12 @@ function network(
   return weights.times(name(`ffn_down${suffix}`), inner, i, n);
 }
 
-function sigmoid(x: number): number {
+export function sigmoid(x: number): number {
   return 1 / (1 + Math.exp(-x));
 }
 
 /** By its tanh, as ggml has it. */
-function gelu(x: number): number {
+export function gelu(x: number): number {
   return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * x * (1 + 0.044715 * x * x)));
 }
 

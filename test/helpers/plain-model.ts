@@ -1,8 +1,8 @@
 import type { LayerShape } from "../../src/models/layer-shape.ts";
 import { plainWeights } from "./plain-attention.ts";
-import { plainFeedForward } from "./plain-ffn.ts";
+import { gelu, plainFeedForward, sigmoid } from "./plain-ffn.ts";
 import { rotated } from "./plain-rope.ts";
-import { plainMix, sigmoid, type PlainState } from "./plain-recurrence.ts";
+import { plainMix, type PlainState } from "./plain-recurrence.ts";
 import { PlainWeights } from "./plain-weights.ts";
 import type { TinyModel } from "./tiny-model.ts";
 
@@ -34,30 +34,36 @@ function product(sizes: readonly number[]): number {
   return sizes.reduce((a, b) => a * b, 1);
 }
 
+/** A row as a cache holds it; as it is by default. */
+type Rounding = (row: readonly number[]) => readonly number[];
+
 /** One token more behind what each layer remembers, which its own joins: its logits. */
 export function plainStep(
   { hp, tensors }: TinyModel,
   memory: readonly PlainMemory[],
   token: number,
   position: number,
+  rounded: Rounding = (row) => row,
 ): number[] {
   const weights = new PlainWeights(tensors, hp.normEpsilon);
   const { scales, nEmbd } = hp;
   const embedding = weights.values("token_embd.weight") as Float32Array;
-  let hidden = Array.from(
+  const embedded = Array.from(
     embedding.subarray(token * nEmbd, (token + 1) * nEmbd),
     (x) => x * scales.embedding,
   );
+  let hidden = embedded;
   hp.layers.forEach((layer, il) => {
     const name = (part: string) => `blk.${il}.${part}`;
     const input = weights.norm(name("attn_norm"), hidden);
-    const { rows, state } = memory[il] as PlainMemory;
+    const { rows } = memory[layer.sharesKvOf ?? il] as PlainMemory;
+    const { state } = memory[il] as PlainMemory;
     const { recurrence } = layer;
     const half =
       recurrence === undefined
         ? weights.times(
             name("attn_output"),
-            attend(weights, name, layer, rows, { input, position, nCtx: hp.nCtx }),
+            attend(weights, name, layer, rows, { input, position, nCtx: hp.nCtx, rounded }),
           )
         : plainMix(weights, name, recurrence, state, input);
     // gpt-oss calls the norm of its experts' input so.
@@ -67,6 +73,16 @@ export function plainStep(
     const inner = weights.norm(name(isBehind ? "ffn_norm" : "post_attention_norm"), y);
     const second = plainFeedForward(weights, name, layer.ffn, inner);
     hidden = added(y, weights.norm(name("post_ffw_norm"), second), scales.residual);
+    if (weights.has("per_layer_token_embd")) {
+      const told = plainToldOf(weights, { il, nLayer: hp.nLayer, token, embedded });
+      const gate = weights
+        .times(name("inp_gate"), hidden)
+        .map((x, i) => gelu(x) * (told[i] ?? NaN));
+      const half = weights.norm(name("post_norm"), weights.times(name("proj"), gate));
+      hidden = added(hidden, half, 1);
+    }
+    const scale = weights.values(name("layer_output_scale.weight"))?.[0] ?? 1;
+    hidden = hidden.map((x) => x * scale);
   });
   const output = weights.has("output") ? "output" : "token_embd";
   // LFM2 calls the last norm so.
@@ -78,14 +94,33 @@ export function plainStep(
     .map((x) => (cap === Infinity ? x : cap * Math.tanh(x / cap)));
 }
 
+/** What layer `il` is told of a token for itself. */
+function plainToldOf(
+  weights: PlainWeights,
+  of: { il: number; nLayer: number; token: number; embedded: readonly number[] },
+): number[] {
+  const { il, nLayer, token, embedded } = of;
+  const projected = weights.times("per_layer_model_proj", embedded);
+  const width = projected.length / nLayer;
+  const part = projected.slice(il * width, (il + 1) * width);
+  const normed = weights.norm(
+    "per_layer_proj_norm",
+    part.map((x) => x / Math.sqrt(embedded.length)),
+  );
+  const rows = weights.values("per_layer_token_embd.weight") as Float32Array;
+  const first = (token * nLayer + il) * width;
+  return normed.map((x, i) => (x + (rows[first + i] as number) * Math.sqrt(width)) / Math.sqrt(2));
+}
+
 /** What a token's heads attend to, its own row among the others. */
 function attend(
   weights: PlainWeights,
   name: (part: string) => string,
   layer: LayerShape,
   rows: readonly PlainRows[],
-  { input, position, nCtx }: { input: readonly number[]; position: number; nCtx: number },
+  of: { input: readonly number[]; position: number; nCtx: number; rounded: Rounding },
 ): number[] {
+  const { input, position, nCtx, rounded } = of;
   const { headDim, nHead, nHeadKv, queryFactor = 1, queryGrowth } = layer;
   const cut = (all: readonly number[]) =>
     Array.from({ length: all.length / headDim }, (_, h) =>
@@ -112,14 +147,19 @@ function attend(
   };
   const isLong = nCtx > layer.rope.nCtxOrig;
   const factors =
-    weights.values("rope_freqs.weight") ??
-    weights.values(`rope_factors_${isLong ? "long" : "short"}.weight`);
+    layer.ignoresRopeFactors === true
+      ? undefined
+      : (weights.values("rope_freqs.weight") ??
+        weights.values(`rope_factors_${isLong ? "long" : "short"}.weight`));
   const turn = (head: readonly number[]) => rotated(head, position, layer.rope, factors);
-  const values = heads("v");
-  heads("k").forEach((key, h) => {
-    rows[h]?.keys.push(turn(key));
-    rows[h]?.values.push(values[h] as number[]);
-  });
+  if (layer.sharesKvOf === undefined) {
+    const values = heads("v");
+    const unit = (value: number[]) => (layer.normsValues === true ? weights.rms(value) : value);
+    heads("k").forEach((key, h) => {
+      rows[h]?.keys.push(rounded(turn(key)));
+      rows[h]?.values.push(rounded(unit(values[h] as number[])));
+    });
+  }
   const { scale = 0, every = 1 } = queryGrowth ?? {};
   const growth = 1 + scale * Math.log(1 + Math.floor(position / every));
   const sinkLogits = layer.sinkLogits ? weights.values(name("attn_sinks.weight")) : undefined;

@@ -1,5 +1,6 @@
 import type { DeltaNet, Recurrence } from "../../src/models/layer-shape.ts";
 import { dot } from "./plain-attention.ts";
+import { sigmoid } from "./plain-ffn.ts";
 import type { PlainWeights } from "./plain-weights.ts";
 
 type Naming = (part: string) => string;
@@ -105,10 +106,6 @@ function rates(
 function unit(x: readonly number[], epsilon: number): number[] {
   const length = Math.sqrt(dot(x, x) + epsilon);
   return x.map((v) => v / length);
-}
-
-export function sigmoid(x: number): number {
-  return 1 / (1 + Math.exp(-x));
 }
 
 function silu(x: number): number {

@@ -34,6 +34,12 @@ export class PlainWeights {
     );
   }
 
+  /** `x` over its root mean square. */
+  rms(x: readonly number[]): number[] {
+    const root = Math.sqrt(dot(x, x) / x.length + this.epsilon);
+    return x.map((v) => v / root);
+  }
+
   /** `x` after the norm of this name; as it is where there is none. */
   norm(name: string, x: readonly number[]): number[] {
     const w = this.values(`${name}.weight`);

@@ -81,6 +81,8 @@ function isWanted(field: string, o: TinyOptions): boolean {
   if (field === "ropeFactors") return o.ropeFactors === true;
   if (field === "longRopeFactors" || field === "shortRopeFactors")
     return o.longRopeFactors === true;
+  // Gemma 4's.
+  if (field === "v" || field === "outScale") return true;
   return field === "output" && o.untied === true;
 }
 

@@ -7,6 +7,7 @@ import { compact, type KeptTokens } from "../../kvcache/compact.ts";
 import type { LayerCache } from "../../kvcache/layer-cache.ts";
 import { complement } from "../../kvcache/rows.ts";
 import { movedTo, newest, shrink } from "../../kvcache/shrink.ts";
+import { lastSharing } from "../../models/layer-shape.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import type { ReadLayer } from "../observe/layer-observer.ts";
 import type { Observation } from "../observe/observation.ts";
@@ -195,7 +196,8 @@ export class Compressor {
       format: target.cache.format,
       padding: isCompressed ? "compressed" : "full",
       room: target.room,
-      mayTakeOver: targets.length === 1 && lengths.probe === 0,
+      mayTakeOver:
+        targets.length === 1 && lengths.probe === 0 && lastSharing(model.layers, il) === undefined,
       turn: (g, keys, by) => model.graph.turn(g, il, keys, by),
       mergeWeight,
     });

@@ -2,6 +2,7 @@ import type { LastingGraph } from "../../ggml/device.ts";
 import type { Pointer } from "../../ggml/ffi.ts";
 import type { Graph, RopeParameters } from "../../ggml/graph.ts";
 import type { DecodeOperation } from "../../ggml/operations/operations.ts";
+import type { QueryKeyValue } from "../../ggml/operations/nodes.ts";
 import { joinHeads } from "../../ggml/operations/own.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import type { TensorBuffer } from "../../ggml/tensor-buffer.ts";
@@ -16,8 +17,10 @@ import type { DecodeGraph, DecodeStep, StageData } from "./sequence.ts";
 
 /** How a graph's memory is divided: its inputs, which are written before every step. */
 interface Inputs {
-  /** Tokens i32 [n], or hidden states f32 [nEmbd, n]. */
-  readonly input: Tensor;
+  /** i32 [n] */
+  readonly tokens: Tensor;
+  /** Hidden states f32 [nEmbd, n]; none where the tokens' embeddings are looked up first. */
+  readonly hidden: Tensor | undefined;
   /** i32 [n] */
   readonly positions: Tensor;
   readonly table: Tensor;
@@ -37,8 +40,8 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
   readonly #segments: SegmentTable;
   readonly #states: ColumnStates;
   readonly #kinds: readonly LayerKind[];
-  /** Tokens, or hidden states. */
-  readonly #input: Int32Array | Float32Array;
+  readonly #tokens: Int32Array;
+  readonly #hidden: Float32Array | undefined;
   readonly #positions: Int32Array;
   readonly #active: Int32Array;
   readonly #table: Uint32Array;
@@ -58,12 +61,14 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     const i32 = (n: number) => ({ type: TYPES.i32, shape: [n] });
     this.#buffer = device.allocate([
       i32(this.#segments.words),
-      embeds ? i32(columns) : { type: TYPES.f32, shape: [model.hp.nEmbd, columns] },
+      i32(columns),
       i32(columns),
       i32(1),
+      { type: TYPES.f32, shape: embeds ? [1] : [model.hp.nEmbd, columns] },
       ...shapes.map(({ headDim }) => ({ type: TYPES.f32, shape: [headDim, 1, columns] })),
     ]);
-    const [table, input, positions, active, ...pairs] = this.#buffer.tensors as [
+    const [table, tokens, positions, active, hidden, ...pairs] = this.#buffer.tensors as [
+      Tensor,
       Tensor,
       Tensor,
       Tensor,
@@ -73,14 +78,16 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     this.#states = new ColumnStates(device, numbered(stage, layers), columns);
     try {
       this.#table = new Uint32Array(...this.#words(0));
-      this.#input = new (embeds ? Int32Array : Float32Array)(...this.#words(1));
+      this.#tokens = new Int32Array(...this.#words(1));
       this.#positions = new Int32Array(...this.#words(2));
       this.#active = new Int32Array(...this.#words(3));
+      this.#hidden = embeds ? undefined : new Float32Array(...this.#words(4));
       shapes.forEach((layer, i) => {
-        new Float32Array(...this.#words(4 + i)).set(unitPairs(layer, columns));
+        new Float32Array(...this.#words(5 + i)).set(unitPairs(layer, columns));
       });
       const inputs: Inputs = {
-        input,
+        tokens,
+        hidden: embeds ? undefined : hidden,
         positions,
         table,
         pairs: new Map(shapes.map(({ rope }, i) => [rope, pairs[i] as Tensor])),
@@ -107,8 +114,10 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
 
   /** Writes who is there. @returns bytes of workspace */
   #prepare(steps: readonly DecodeStep[], hidden: Float32Array | undefined): number {
-    this.#input.fill(0);
-    this.#input.set(hidden ?? steps.map(({ token }) => token));
+    this.#tokens.fill(0);
+    this.#tokens.set(steps.map(({ token }) => token));
+    this.#hidden?.fill(0);
+    this.#hidden?.set(hidden ?? []);
     this.#positions.fill(0);
     this.#positions.set(steps.map(({ position }) => position));
     this.#active[0] = steps.length;
@@ -136,17 +145,25 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     const { model } = this;
     const n = this.columns;
     const tables = this.#rotations(g, inputs);
-    const { first, embeds, givesLogits } = this.stage;
-    let x = embeds ? model.graph.embed(g, inputs.input) : inputs.input;
+    const { first, givesLogits } = this.stage;
+    const { tokens, hidden } = inputs;
+    let x = hidden ?? model.graph.embed(g, tokens);
+    /** Keys and values of layers, by the layers' numbers: those that share them put the same ones where they are. */
+    const made = new Map<number, Pick<QueryKeyValue, "k" | "v">>();
     this.#layers.forEach((layer, i) => {
       const il = first + i;
       if (layer.recurrence !== undefined) {
         const states = this.#states.tensors(il);
         const mixed = model.graph.mix(g, il, x, [{ before: states, after: states }]);
-        x = model.graph.finishLayer(g, il, x, mixed);
+        x = model.graph.finishLayer(g, il, x, mixed, { tokens });
         return;
       }
-      const heads = model.graph.queryKeyValue(g, il, x, inputs.positions);
+      const shared = made.get(layer.sharesKvOf ?? -1);
+      const heads: QueryKeyValue =
+        shared === undefined
+          ? model.graph.queryKeyValue(g, il, x, inputs.positions)
+          : { q: model.graph.queries(g, il, x), k: shared.k, v: shared.v };
+      made.set(il, heads);
       const view = (words: number, rows: number, offset: number) =>
         g.view3d(inputs.table, [words, SEGMENTS, rows], [4 * words, 4 * words * SEGMENTS], offset);
       const attended = decodeOf(layer).node(
@@ -159,7 +176,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
         },
         layer,
       );
-      x = model.graph.finishLayer(g, il, x, attended, heads.gate);
+      x = model.graph.finishLayer(g, il, x, attended, { gate: heads.gate, tokens });
     });
     return g.output(givesLogits ? model.graph.logits(g, x) : x);
   }

@@ -70,26 +70,38 @@ export class MaskedAttention {
   }
 
   /** Appends the token to a layer's cache and attends to it → f32 [headDim · nHead, 1]. */
-  attend(il: number, qkv: QueryKeyValue): Tensor {
+  append(il: number, { q, k, v }: QueryKeyValue): Tensor {
     const { g, model } = this;
-    const { graph } = model;
-    const shape = model.layers[il] as ModelLayer;
-    const { headDim, nHead, nHeadKv } = shape;
+    const { headDim, nHeadKv } = model.layers[il] as ModelLayer;
     const layer = this.layers.get(il) as LayerCache;
     const rows = g.view1d(this.#rowIndices, nHeadKv, (this.#firstHeads.get(il) as number) * 4);
     const perHead = (t: Tensor) => g.reshape(t, headDim, nHeadKv);
+    const keys = this.#transformed(headDim, model.graph.rotate(g, il, k, this.position));
+    g.expand(g.setRows(layer.k, perHead(keys), rows));
+    g.expand(g.setRows(layer.v, this.#transformed(headDim, perHead(v)), rows));
+    return this.attend(il, q);
+  }
+
+  /** To what the cache holds, and back. */
+  #transformed(headDim: number, t: Tensor): Tensor {
     const matrix = this.#hadamards.get(headDim)?.tensor;
-    // To what the cache holds, and back.
-    const transformed = (t: Tensor) => (matrix === undefined ? t : g.mulMat(matrix, t));
-    const k = transformed(graph.rotate(g, il, qkv.k, this.position));
-    g.expand(g.setRows(layer.k, perHead(k), rows));
-    g.expand(g.setRows(layer.v, transformed(perHead(qkv.v)), rows));
+    return matrix === undefined ? t : this.g.mulMat(matrix, t);
+  }
+
+  /** Attends to what a layer's cache holds, or the one that it shares, with queries f32 [headDim, nHead, 1]. */
+  attend(il: number, queries: Tensor): Tensor {
+    const { g, model } = this;
+    const { graph } = model;
+    const shape = model.layers[il] as ModelLayer;
+    const { headDim, nHead, sharesKvOf = il } = shape;
+    const layer = this.layers.get(sharesKvOf) as LayerCache;
     const groups = layer.groups().map((group) => this.#kvGroup(layer, group));
-    const q = transformed(graph.rotate(g, il, qkv.q, this.position));
+    const q = this.#transformed(headDim, graph.rotate(g, il, queries, this.position));
     // Ours would read rows that the mask hides, and all rows as f16.
     const attended = attention(g, q, groups, { ...shape, n: 1, operations: ggmlOperations });
-    if (matrix === undefined) return attended;
-    return g.reshape(transformed(g.reshape(attended, headDim, nHead)), headDim * nHead, 1);
+    if (!this.#hadamards.has(headDim)) return attended;
+    const back = this.#transformed(headDim, g.reshape(attended, headDim, nHead));
+    return g.reshape(back, headDim * nHead, 1);
   }
 
   /** Points each head at its next free row and makes that row visible. */

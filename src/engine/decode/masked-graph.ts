@@ -6,8 +6,8 @@ import { TYPES } from "../../ggml/types.ts";
 import type { LayerMemory } from "../../kvcache/kv-cache.ts";
 import { LayerCache } from "../../kvcache/layer-cache.ts";
 import type { LayerState } from "../../kvcache/layer-state.ts";
-import { headsOfToken } from "../../models/blocks/heads.ts";
-import type { Model } from "../../models/model.ts";
+import { headsOfToken, ofToken } from "../../models/blocks/heads.ts";
+import type { Model, ModelLayer } from "../../models/model.ts";
 import { MaskedAttention } from "./masked-attention.ts";
 import type { Stage } from "../../models/placement.ts";
 import type { DecodeGraph, DecodeStep, Sequence, StageData } from "./sequence.ts";
@@ -23,8 +23,10 @@ interface SequenceState extends Sequence {
 /** The graph's inputs and results. */
 interface Parts {
   readonly states: readonly SequenceState[];
-  /** Tokens i32 [n], or hidden states f32 [nEmbd, n]. */
-  readonly input: Tensor;
+  /** i32 [n] */
+  readonly tokens: Tensor;
+  /** Hidden states f32 [nEmbd, n]; none where the tokens' embeddings are looked up first. */
+  readonly hidden: Tensor | undefined;
   /** i32 [n] */
   readonly positions: Tensor;
   /** Logits f32 [nVocab, n], or hidden states. */
@@ -80,13 +82,18 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
   }
 
   #prepare(steps: readonly DecodeStep[], hidden: Float32Array | undefined): number {
-    const input = hidden ?? Int32Array.from(steps, ({ token }) => token);
-    writeInput(this.#graph.parts.input, input);
+    const { parts } = this.#graph;
+    const numbers = (of: (step: DecodeStep) => number) => Int32Array.from(steps, of);
     writeInput(
-      this.#graph.parts.positions,
-      Int32Array.from(steps, ({ position }) => position),
+      parts.tokens,
+      numbers(({ token }) => token),
     );
-    this.#graph.parts.states.forEach(({ attention, ring, ringRow }) => {
+    writeInput(
+      parts.positions,
+      numbers(({ position }) => position),
+    );
+    if (parts.hidden !== undefined && hidden !== undefined) writeInput(parts.hidden, hidden);
+    parts.states.forEach(({ attention, ring, ringRow }) => {
       attention.prepare();
       if (ringRow !== undefined) writeInput(ringRow, Int32Array.of(ring?.nextRow ?? 0));
     });
@@ -105,9 +112,8 @@ function build(
   sequences: readonly Sequence[],
 ): Parts {
   const n = sequences.length;
-  const input = embeds
-    ? g.input({ type: TYPES.i32, shape: [n] })
-    : g.input({ type: TYPES.f32, shape: [model.hp.nEmbd, n] });
+  const tokens = g.input({ type: TYPES.i32, shape: [n] });
+  const hidden = embeds ? undefined : g.input({ type: TYPES.f32, shape: [model.hp.nEmbd, n] });
   const positions = g.input({ type: TYPES.i32, shape: [n] });
   const states = sequences.map(({ cache, ring }, i): SequenceState => {
     const held = new Map<number, LayerMemory>();
@@ -122,9 +128,10 @@ function build(
       ringRow,
     };
   });
-  let x = embeds ? model.graph.embed(g, input) : input;
+  let x = hidden ?? model.graph.embed(g, tokens);
   for (let il = first; il < end; il++) {
-    if (model.layers[il]?.recurrence !== undefined) {
+    const { recurrence, sharesKvOf } = model.layers[il] as ModelLayer;
+    if (recurrence !== undefined) {
       const own = states.map(({ held }) => (held.get(il) as LayerState).tensors);
       const mixed = model.graph.mix(
         g,
@@ -132,18 +139,33 @@ function build(
         x,
         own.map((tensors) => ({ before: tensors, after: tensors })),
       );
-      x = model.graph.finishLayer(g, il, x, mixed);
+      x = model.graph.finishLayer(g, il, x, mixed, { tokens });
+      continue;
+    }
+    if (sharesKvOf !== undefined) {
+      const queries = model.graph.queries(g, il, x);
+      const attended = states.map(({ attention }, i) =>
+        attention.attend(il, ofToken(g, queries, i)),
+      );
+      x = model.graph.finishLayer(g, il, x, sideBySide(g, attended), { tokens });
       continue;
     }
     const batch = model.graph.queryKeyValue(g, il, x, positions);
     const attended = states.map(({ ring, attention, ringRow }, i) => {
       const qkv = headsOfToken(g, batch, i);
       ring?.capture(g, il, qkv.q, ringRow as Tensor);
-      return attention.attend(il, qkv);
+      return attention.append(il, qkv);
     });
-    x = model.graph.finishLayer(g, il, x, sideBySide(g, attended), batch.gate);
+    const { gate } = batch;
+    x = model.graph.finishLayer(g, il, x, sideBySide(g, attended), { gate, tokens });
   }
-  return { input, positions, states, output: g.output(givesLogits ? model.graph.logits(g, x) : x) };
+  return {
+    tokens,
+    hidden,
+    positions,
+    states,
+    output: g.output(givesLogits ? model.graph.logits(g, x) : x),
+  };
 }
 
 function isCache(entry: [number, LayerMemory]): entry is [number, LayerCache] {

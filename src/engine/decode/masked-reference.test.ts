@@ -31,7 +31,8 @@ async function maskedStep(
   const { hp, graph } = model;
   return device.run((g) => {
     const position = g.constant(TYPES.i32, [1], Int32Array.of(N));
-    let x = graph.embed(g, g.constant(TYPES.i32, [1], Int32Array.of(token)));
+    const tokens = g.constant(TYPES.i32, [1], Int32Array.of(token));
+    let x = graph.embed(g, tokens);
     for (let il = 0; il < hp.nLayer; il++) {
       const qkv = graph.queryKeyValue(g, il, x, position);
       const layer = full.layers[il] as LayerCache;
@@ -68,7 +69,7 @@ async function maskedStep(
       });
       const attended = parts.reduce((all, part) => g.concat(all, part, 1));
       const flat = g.reshape(attended, hp.headDim * hp.nHead, 1);
-      x = graph.finishLayer(g, il, x, flat);
+      x = graph.finishLayer(g, il, x, flat, { tokens });
     }
     const logits = g.output(graph.logits(g, x));
     return () => readTensor(logits, new Float32Array(hp.nVocab));

@@ -28,7 +28,7 @@ export class SegmentTable {
 
   constructor(
     private readonly stage: Pick<Stage, "first" | "end">,
-    layers: readonly Pick<ModelLayer, "nHeadKv" | "operations">[],
+    private readonly layers: readonly Pick<ModelLayer, "nHeadKv" | "operations" | "sharesKvOf">[],
     private readonly columns: number,
   ) {
     let words = 0;
@@ -63,7 +63,7 @@ export class SegmentTable {
       let parts = 0;
       let segment = at.segments;
       steps.forEach(({ cache, ring }, c) => {
-        const layer = cache.layer(il);
+        const layer = cache.layer(this.layers[il]?.sharesKvOf ?? il);
         if (layer === undefined) return;
         parts += writeHeads(table, segment, layer, at.part);
         segment += SEGMENT_WORDS * SEGMENTS * layer.heads.length;

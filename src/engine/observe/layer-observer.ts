@@ -22,7 +22,7 @@ export interface ReadLayer {
   readonly il: number;
   readonly shape: ModelLayer;
   readonly scratch: LayerScratch;
-  /** Whether all queries attend: of the last layer only the last token's result is used. */
+  /** Whether all queries attend: of the last layers only the last token's result is used. */
   readonly attendsWhole: boolean;
 }
 

@@ -9,13 +9,13 @@ const NODES = 128;
 
 /** One chunk through one recurrent layer, whose state it moves on; a probe, which is forgotten, leaves it as it was. */
 export async function mixChunk(
-  { model, x }: Pick<ChunkReader, "model" | "x">,
+  { model, x, tokensOf }: Pick<ChunkReader, "model" | "x" | "tokensOf">,
   { il, shape, attendsWhole }: Pick<ReadLayer, "il" | "shape" | "attendsWhole">,
   chunk: Chunk,
   state: LayerState,
 ): Promise<void> {
   const isPrompt = chunk.of === "prompt";
-  // Of the last layer only the last token's result is used.
+  // Behind the last layer only the last token's result is used.
   const n = attendsWhole ? chunk.n : Number(isPrompt && chunk.isLast);
   const { nEmbd } = model.hp;
   await shape.device.run(
@@ -30,7 +30,8 @@ export async function mixChunk(
         const width = tensorShape(mixed)[0] as number;
         const used = g.rows(mixed, TYPES.f32, width, first, n);
         const residual = g.rows(x, TYPES.f32, nEmbd, chunk.first + first, n);
-        g.expand(g.copy(model.graph.finishLayer(g, il, residual, used), residual));
+        const tokens = g.constant(TYPES.i32, [n], tokensOf(chunk).slice(first));
+        g.expand(g.copy(model.graph.finishLayer(g, il, residual, used, { tokens }), residual));
       }
       return () => undefined;
     },

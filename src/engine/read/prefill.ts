@@ -3,7 +3,9 @@ import type { Device } from "../../ggml/device.ts";
 import { NativeOwner } from "../../ggml/owner.ts";
 import { readTensor } from "../../ggml/tensor-buffer.ts";
 import { TYPES } from "../../ggml/types.ts";
+import type { LayerScratch } from "../../kvcache/layer-scratch.ts";
 import { LayerState } from "../../kvcache/layer-state.ts";
+import { lastOwning, lastSharing } from "../../models/layer-shape.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import { Compressor } from "../cut/compressor.ts";
 import type { AttentionObserver } from "../observe/attention-observer.ts";
@@ -66,6 +68,8 @@ export class PrefillRun extends NativeOwner {
   #memory: StageMemory;
   #observers: readonly LayerObserver[] = [];
   #layer: ReadLayer | undefined;
+  /** Keys and values of layers that later ones attend to as well, by the layers' numbers. */
+  readonly #shared = new Map<number, LayerScratch>();
   /** Of the layer at hand, where it is recurrent: what it remembers of the chunks read. */
   #state: LayerState | undefined;
   #il = 0;
@@ -152,6 +156,7 @@ export class PrefillRun extends NativeOwner {
       masks: this.#memory.masks,
       rotation,
       observers: this.#observers,
+      tokensOf: (of: Chunk) => this.#tokensOf(of),
     };
     const chunk = chunks[this.#next] as Chunk;
     if (this.#state === undefined) await readChunk(reader, layer, chunk);
@@ -167,13 +172,14 @@ export class PrefillRun extends NativeOwner {
     const il = this.#il;
     const shape = model.layers[il] as ModelLayer;
     await this.#moveTo(shape.device);
-    const { scratch } = this.#memory;
-    const { recurrence } = shape;
+    const { recurrence, sharesKvOf = il } = shape;
+    const scratch = this.#shared.get(sharesKvOf) ?? this.#memory.scratch;
     const cache = targets[0]?.cache;
-    if (recurrence === undefined) await scratch.begin(shape, cache?.layer(il));
-    else this.#state = cache?.state(il)?.copy() ?? new LayerState(shape.device, recurrence.states);
+    if (recurrence === undefined && sharesKvOf === il) await scratch.begin(shape, cache?.layer(il));
+    if (recurrence !== undefined)
+      this.#state = cache?.state(il)?.copy() ?? new LayerState(shape.device, recurrence.states);
     const watching: LayerObserver[] = watch === undefined ? [] : [watch];
-    const layer = { il, shape, scratch, attendsWhole: il < model.hp.nLayer - 1 };
+    const layer = { il, shape, scratch, attendsWhole: il < lastOwning(model.layers) };
     // Layers with a sliding window keep their newest tokens, recurrent ones keep none: there is nothing to observe.
     const isObserved = model.hp.compressible.includes(il);
     this.#observers = isObserved ? [this.#reading.observation, ...watching] : [];
@@ -185,10 +191,22 @@ export class PrefillRun extends NativeOwner {
   async #endLayer(layer: ReadLayer): Promise<void> {
     for (const observer of this.#observers) await observer.afterLayer?.(layer);
     const before = performance.now();
-    if (this.#state === undefined) await this.#compressor.compress(layer, this.#reading);
-    else this.#stageState(layer.il, this.#state);
+    if (this.#state !== undefined) this.#stageState(layer.il, this.#state);
+    else if (layer.shape.sharesKvOf === undefined) {
+      await this.#compressor.compress(layer, this.#reading);
+    }
+    this.#keepShared(layer);
     this.#reading = await this.#reading.after(layer.il, this.#memory.x);
     this.#compressMs += performance.now() - before;
+  }
+
+  /** Keeps what later layers attend to, until the last of them was read. */
+  #keepShared({ il, shape: { sharesKvOf } }: ReadLayer): void {
+    const { layers } = this.job.model;
+    if (lastSharing(layers, il) !== undefined) this.#shared.set(il, this.#memory.takeScratch());
+    if (sharesKvOf === undefined || lastSharing(layers, sharesKvOf) !== il) return;
+    this.#shared.get(sharesKvOf)?.[Symbol.dispose]();
+    this.#shared.delete(sharesKvOf);
   }
 
   /** Each target has a state of its own. */
@@ -259,6 +277,7 @@ export class PrefillRun extends NativeOwner {
       for (const { cache } of this.job.targets) if (!cache.disposed) cache.rollBack();
     }
     this.#state?.[Symbol.dispose]();
+    for (const scratch of this.#shared.values()) scratch[Symbol.dispose]();
     this.#reading[Symbol.dispose]();
     this.#memory[Symbol.dispose]();
   }

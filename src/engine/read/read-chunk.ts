@@ -15,6 +15,7 @@ export interface ChunkReader {
   readonly masks: MaskCache;
   readonly rotation: Rotation;
   readonly observers: readonly LayerObserver[];
+  tokensOf(chunk: Chunk): Int32Array;
 }
 
 /** One chunk through one layer: keys and values into the scratch, attention, feed-forward. */
@@ -23,20 +24,15 @@ export async function readChunk(
   layer: ReadLayer,
   chunk: Chunk,
 ): Promise<void> {
-  const { model, observers } = reader;
+  const { observers } = reader;
   await layer.shape.device.run(
     (g) => {
       const input = rows(g, reader, chunk, 0, chunk.n);
-      const positions = reader.rotation.positions(g, chunk);
-      const qkv = model.graph.queryKeyValue(g, layer.il, input, positions);
-      for (const observer of observers) observer.onQueries?.(g, qkv.q, chunk);
-      const into = layer.scratch.newRows(g, chunk);
-      const q = reader.rotation.store(g, layer.il, { qkv, positions, chunk, ...into });
+      const { q, gate } = queriesOf(g, reader, layer, chunk, input);
       for (const observer of observers) observer.onRotated?.(g, q, chunk);
       const span = usedSpan(reader, layer, chunk);
       if (span !== undefined) {
         const attended = attend(g, reader, layer, chunk, q, span.attend);
-        const { gate } = qkv;
         for (const observer of observers) {
           observer.onAttended?.(g, { q, attended, input, gate }, chunk);
         }
@@ -50,6 +46,26 @@ export async function readChunk(
     mostNodes(reader, layer, chunk),
   );
   for (const observer of observers) await observer.afterChunk?.(chunk);
+}
+
+/** A chunk's queries, rotated, and their gate; its keys and values go where they are kept, unless the layer shares another's. */
+function queriesOf(
+  g: InputGraph,
+  { model, rotation, observers }: ChunkReader,
+  { il, shape, scratch }: ReadLayer,
+  chunk: Chunk,
+  input: Tensor,
+): { q: Tensor; gate?: Tensor | undefined } {
+  const positions = rotation.positions(g, chunk);
+  if (shape.sharesKvOf !== undefined) {
+    const queries = model.graph.queries(g, il, input);
+    return { q: model.graph.rotate(g, il, queries, positions) };
+  }
+  const qkv = model.graph.queryKeyValue(g, il, input, positions);
+  for (const observer of observers) observer.onQueries?.(g, qkv.q, chunk);
+  const into = scratch.newRows(g, chunk);
+  const q = rotation.store(g, il, { qkv, positions, chunk, ...into });
+  return { q, gate: qkv.gate };
 }
 
 /** Hidden states of a chunk's tokens `[from, from + n)`: f32 [nEmbd, n]. */
@@ -105,12 +121,15 @@ function finish(
   const width = shape.headDim * shape.nHead;
   const finished = g.rows(attended, TYPES.f32, width, span.finish - span.attend, n);
   const residual = rows(g, reader, chunk, span.finish, n);
-  const gates = gate && g.skipColumns(gate, span.finish);
-  g.expand(g.copy(reader.model.graph.finishLayer(g, il, residual, finished, gates), residual));
+  const beside = {
+    gate: gate && g.skipColumns(gate, span.finish),
+    tokens: g.constant(TYPES.i32, [n], reader.tokensOf(chunk).slice(span.finish)),
+  };
+  g.expand(g.copy(reader.model.graph.finishLayer(g, il, residual, finished, beside), residual));
 }
 
 /**
- * Of the last layer only the last token's result is used. The last whole tile attends all the same: with ggml's
+ * Of the last layer, and of those that share keys and values behind it, only the last token's result is used. The last whole tile attends all the same: with ggml's
  * operations a query alone would be summed otherwise, and the logits no longer equal libllama's to the bit.
  */
 function usedSpan(

@@ -22,20 +22,35 @@ export interface StageSize extends ScratchSize {
 
 /** What a prefill holds on a device while its layers are read: hidden states, a layer's keys and values, masks. */
 export class StageMemory extends NativeOwner {
-  readonly scratch: LayerScratch;
+  #scratch: LayerScratch;
   readonly masks: MaskCache;
   readonly #hidden: TensorBuffer;
 
   constructor(
     readonly device: Device,
     private readonly size: StageSize,
-    ledgers: readonly MemoryLedger[],
+    private readonly ledgers: readonly MemoryLedger[],
   ) {
     super();
     const { nEmbd, n } = size;
     this.#hidden = device.allocate([{ type: TYPES.f32, shape: [nEmbd, n], name: "hidden" }]);
-    this.scratch = new LayerScratch(device, size, ledgers);
+    this.#scratch = this.#newScratch();
     this.masks = new MaskCache(device);
+  }
+
+  get scratch(): LayerScratch {
+    return this.#scratch;
+  }
+
+  /** Gives the scratch away; the next layer has a new one. */
+  takeScratch(): LayerScratch {
+    const taken = this.#scratch;
+    this.#scratch = this.#newScratch();
+    return taken;
+  }
+
+  #newScratch(): LayerScratch {
+    return new LayerScratch(this.device, this.size, this.ledgers);
   }
 
   /** Hidden states, f32 [nEmbd, n]: a layer's input, which its output replaces. */
@@ -56,7 +71,7 @@ export class StageMemory extends NativeOwner {
 
   protected release(): void {
     this.masks[Symbol.dispose]();
-    this.scratch[Symbol.dispose]();
+    this.#scratch[Symbol.dispose]();
     this.#hidden[Symbol.dispose]();
   }
 }

@@ -86,16 +86,19 @@ export function gatedBy(g: Graph, attention: Tensor, gate: Tensor | undefined): 
   return g.mul(attention, g.reshape(g.sigmoid(g.contiguous(gate)), width, n));
 }
 
+/** The heads of token `i` of those, f32 [headDim, heads, n]. */
+export function ofToken(g: Graph, heads: Tensor, i: number): Tensor {
+  const [headDim, count] = tensorShape(heads) as [number, number];
+  const [, head, token] = tensorStrides(heads) as [number, number, number];
+  return g.view3d(heads, [headDim, count, 1], [head, token], i * token);
+}
+
 /** What token `i` of those attends with. */
 export function headsOfToken(g: Graph, qkv: QueryKeyValue, i: number): QueryKeyValue {
   const n = tensorShape(qkv.q)[2] as number;
   if (n === 1) return qkv;
-  const headsOf = (t: Tensor) => {
-    const [headDim, heads] = tensorShape(t) as [number, number];
-    const [, head, token] = tensorStrides(t) as [number, number, number];
-    return g.view3d(t, [headDim, heads, 1], [head, token], i * token);
-  };
-  const heads = { q: headsOf(qkv.q), k: headsOf(qkv.k), v: headsOf(qkv.v) };
+  const [q, k, v] = [qkv.q, qkv.k, qkv.v].map((t) => ofToken(g, t, i)) as [Tensor, Tensor, Tensor];
+  const heads = { q, k, v };
   if (qkv.joined === undefined) return heads;
   const rows = tensorShape(qkv.joined)[0] as number;
   return { ...heads, joined: g.view2d(qkv.joined, rows, 1, rows * 4, i * rows * 4) };
