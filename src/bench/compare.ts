@@ -188,7 +188,7 @@ function memoryOf(sessions: readonly Session[], promptTokens: number): Memory {
     kvBytes: sessions.reduce((sum, s) => sum + s.cache.bytes, 0),
     // One scratch serves all.
     peakBytes: sessions.reduce((sum, s) => sum + s.cache.bytes, cache.ledger.peak - cache.bytes),
-    layerBytes: cache.fullBytes(promptTokens) / cache.layers.length,
+    layerBytes: (cache.fullBytes(promptTokens) - cache.stateBytes) / cache.layers.length,
     keptTotal: cache.layers.reduce((sum, l) => sum + l.kept, 0),
   };
 }

@@ -57,7 +57,7 @@ export function tokensWithin(bytes: number, { layers }: KvShape, type: TensorTyp
   if (perToken === 0) {
     throw new PyramidKVError(
       "USAGE",
-      "all layers have a sliding window: no method sets their size",
+      "no layer keeps all tokens: they have a sliding window or a state, whose size no method sets",
     );
   }
   const limit = requireInteger("kvBytes", bytes, fixed + perToken);

@@ -65,6 +65,7 @@ const REFUSED: Readonly<Record<string, string>> = {
     "minicpm3",
     "plm",
   ]),
+  ...named("its attention begins anew every 8,192 tokens, which is not there yet", ["llama4"]),
   ...named("it sees pictures, which is not there yet", [
     "clip",
     "qwen2vl",

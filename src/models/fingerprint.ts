@@ -9,7 +9,8 @@ const LENGTH = 16;
  * training share it, and a fine-tune has its own.
  */
 export async function fingerprint({ tensors, parts }: GgufFile): Promise<string> {
-  const norm = tensors.get("output_norm.weight");
+  // LFM2 calls its last norm otherwise.
+  const norm = tensors.get("output_norm.weight") ?? tensors.get("token_embd_norm.weight");
   const hash = createHash("sha256").update(`${tensors.size}`);
   if (norm !== undefined) {
     const bytes = new Uint8Array(norm.bytes);

@@ -4,6 +4,8 @@ import { buildGguf, type GgufInput } from "../../test/helpers/gguf-writer.ts";
 import { randomTokens, TestFolder, tinyModel } from "../../test/helpers/tiny-model.ts";
 import { Engine } from "../engine/engine.ts";
 import { TYPES } from "../ggml/types.ts";
+import { openGguf } from "../gguf/file.ts";
+import { fingerprint } from "./fingerprint.ts";
 
 const u32 = (value: number): GgufInput => ({ type: "u32", value });
 const i32s = (...value: number[]): GgufInput => ({ type: "i32s", value });
@@ -31,6 +33,10 @@ describe("a hybrid's file is refused that", () => {
     ["gemma4", { "attention.shared_kv_layers": u32(7) }, /no layer of its kind before it has any/],
     ["gemma4", { "attention.head_count_kv": i32s(2, 2, 1) }, /has 3 entries for 9 layers/],
     ["gemma4", { feed_forward_length: i32s(96, 0, 1, 1, 1, 1, 1, 1, 1) }, /is 0 in one layer/],
+    ["gemma4", { "attention.head_count_kv": i32s(2, 2, 1, 2, 1, 2, 2, 2, 2) }, /layer 4, whose/],
+    ["gemma4", { "attention.head_count": i32s(4, 3, 4, 4, 4, 4, 4, 4, 4) }, /3 query heads of/],
+    ["gemma4", { "attention.key_length_swa": u32(15) }, /keys of 15 and values of 16/],
+    ["gemma4", { "rope.dimension_count_swa": u32(15) }, /dimension_count_swa is 15/],
     ["gemma4", { expert_count: u32(4), expert_used_count: u32(2) }, /not run with experts/],
   ] as const)("%s with %o", async (family, keys, message) => {
     using folder = new TestFolder();
@@ -42,6 +48,18 @@ describe("a hybrid's file is refused that", () => {
     const model = folder.file("model.gguf", file);
     await expect(Engine.load({ model, threads: 1 })).rejects.toThrow(message);
   });
+});
+
+it("keys and values that layers have without need are left alone", async () => {
+  using folder = new TestFolder();
+  const { metadata, tensors } = tinyModel(optionsOf("gemma4"));
+  const unused = tensors
+    .filter(({ name }) => /^blk\.3\.attn_(k|v|k_norm)\./.test(name))
+    .map((tensor) => ({ ...tensor, name: tensor.name.replace("blk.3", "blk.5") }));
+  expect(unused).toHaveLength(3);
+  const model = folder.file("more.gguf", buildGguf(metadata, [...tensors, ...unused]));
+  await using engine = await Engine.load({ model, threads: 1 });
+  expect(engine.model.nLayer).toBe(9);
 });
 
 it("a file's layers for further tokens are left alone", async () => {
@@ -68,4 +86,16 @@ it("a file's layers for further tokens are left alone", async () => {
     }),
   );
   expect(more).toEqual(plain);
+});
+
+it("names models by the norm of their last layer's output, however files call it", async () => {
+  using folder = new TestFolder();
+  const names = await Promise.all(
+    [1, 2].map(async (seed) => {
+      const path = folder.tiny({ ...optionsOf("lfm2"), seed }, `${seed}.gguf`);
+      await using file = await openGguf(path);
+      return fingerprint(file);
+    }),
+  );
+  expect(names[0]).not.toBe(names[1]);
 });

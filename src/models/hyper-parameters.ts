@@ -24,6 +24,8 @@ export interface ModelNumbers {
   readonly logitSoftcap?: number | undefined;
   /** Width of the embeddings that each layer has for itself; none by default. */
   readonly nEmbdPerLayer?: number | undefined;
+  /** Layers of the file behind the last one, which predict tokens further ahead and are not used. */
+  readonly nFurtherLayers?: number | undefined;
 }
 
 /** The numbers that shape a transformer, read from `<architecture>.*` keys and checked. */
@@ -123,7 +125,7 @@ export function readCommon(
         value: keys.wholePerModel(kvHeads, MAX.heads) ?? nHead,
         has: new Array<boolean>(nLayer).fill(true),
       };
-  const headDim = readHeadDim(keys, nEmbd, nHead);
+  const headDim = readHeadDim(keys, nEmbd / nHead);
   if (nHead % nHeadKv !== 0) {
     throw new PyramidKVError(
       "BAD_FILE",
@@ -217,9 +219,9 @@ function readFeedForward(keys: FileKeys): FeedForwardShape {
   };
 }
 
-function readHeadDim(keys: FileKeys, nEmbd: number, nHead: number): number {
-  const fallback = nEmbd / nHead;
-  const read = (name: string) => keys.whole(`attention.${name}`, MAX.headDim, 2) ?? fallback;
+/** Elements of a head's key, and of its value; `of` ends the names of the keys that say it of layers with a window. */
+export function readHeadDim(keys: FileKeys, fallback: number, of = ""): number {
+  const read = (name: string) => keys.whole(`attention.${name}${of}`, MAX.headDim, 2) ?? fallback;
   const [keyLength, valueLength] = [read("key_length"), read("value_length")];
   if (!Number.isInteger(keyLength) || keyLength % 2 !== 0 || keyLength !== valueLength) {
     throw new PyramidKVError(

@@ -94,16 +94,14 @@ export function areOurs(layers: readonly ModelLayer[]): boolean {
   return layers.every(({ operations }) => operations.decode !== undefined);
 }
 
-/** Layers that share keys and values read them where they are. */
-function requireTogether(placement: Placement, { layers }: HyperParameters): void {
-  const apart = layers.findIndex(
-    ({ sharesKvOf }, il) =>
-      sharesKvOf !== undefined && placement.device(sharesKvOf) !== placement.device(il),
-  );
-  if (apart < 0) return;
+/** Layers that share keys and values, or read tokens' embeddings for themselves, read them where they are. */
+function requireTogether(placement: Placement, { layers, nEmbdPerLayer = 0 }: HyperParameters) {
+  const shares = layers.some(({ sharesKvOf }) => sharesKvOf !== undefined);
+  const parts = stagesOf(placement, layers.length).filter(({ first, end }) => end > first);
+  if ((!shares && nEmbdPerLayer === 0) || parts.length === 1) return;
   throw new PyramidKVError(
     "UNSUPPORTED",
-    `layer ${apart} attends to the keys and values of layer ${layers[apart]?.sharesKvOf}, which lie on another device; put both on one`,
+    `the model's layers ${shares ? "share keys and values" : "read embeddings for themselves"}, which no two devices can do; put all of them on one`,
   );
 }
 

@@ -35,13 +35,7 @@ export function readRope(
   },
 ): RopeParameters {
   const number = (name: string) => keys.positive(`rope.${name}`);
-  const dims = keys.whole("rope.dimension_count", MAX.headDim, 1) ?? headDim;
-  if (dims > headDim || dims % 2 !== 0) {
-    throw new PyramidKVError(
-      "BAD_FILE",
-      `${keys.key("rope.dimension_count")} is ${dims}, an even number up to the head size ${headDim} was expected`,
-    );
-  }
+  const dims = readRopeDims(keys, headDim);
   const key = keys.key("rope.dimension_sections");
   const entry = keys.metadata.array(key);
   const sections = entry === undefined ? [] : arrayNumbers(entry, key);
@@ -79,6 +73,17 @@ export function readRope(
     betaFast: number("scaling.yarn_beta_fast") ?? 32,
     betaSlow: number("scaling.yarn_beta_slow") ?? 1,
   };
+}
+
+/** Dimensions of a head that are rotated; `of` ends the name of the key that says it of layers with a window. */
+export function readRopeDims(keys: FileKeys, headDim: number, of = ""): number {
+  const name = `rope.dimension_count${of}`;
+  const dims = keys.whole(name, MAX.headDim, 1) ?? headDim;
+  if (dims <= headDim && dims % 2 === 0) return dims;
+  throw new PyramidKVError(
+    "BAD_FILE",
+    `${keys.key(name)} is ${dims}, an even number up to the head size ${headDim} was expected`,
+  );
 }
 
 /** What YaRN multiplies queries and keys by, without what ggml multiplies by itself: 1 + 0.1 ln(factor). */

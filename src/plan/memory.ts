@@ -145,7 +145,10 @@ export function planMemory(model: ModelShape, setting: PlanSetting): MemoryPlan 
   // A cache that grows is there twice, or a layer of it where it is large.
   const grows = endLayers.some((end, il) => end > (layers[il]?.bytes ?? 0));
   const moved = endBytes <= MOVED_TOGETHER_BYTES ? endBytes : Math.max(...endLayers);
-  const decodePeak = endBytes + (grows ? moved : 0);
+  // A decode step's graph has the states of all its columns for itself.
+  const states = sum(model.layers.map(({ recurrence }) => stateBytes(recurrence?.states)));
+  const columns = setting.ownKernels ? states * 2 ** Math.ceil(Math.log2(setting.batch)) : 0;
+  const decodePeak = endBytes + (grows ? moved : 0) + columns;
 
   const weights = model.weightBytes;
   const processBytes = PROCESS + VOCABULARY * model.nVocab;
@@ -231,12 +234,14 @@ function ofAllLayers(
 
 function activationBytes(m: ModelShape, { context, compression, ownKernels }: PlanSetting): number {
   const chunk = Math.min(context, defaultChunkTokens(context, ownKernels));
-  const widths = m.layers.map(({ nHead, nHeadKv, headDim, recurrence, ffn }) => {
+  const widths = m.layers.map(({ nHead, nHeadKv, headDim, recurrence, gatesAttention, ffn }) => {
     const isOneNode = ownKernels && ffn.kind === "dense";
     const feedForward = ffn.nFf * Math.max(1, ffn.nExpertUsed) * (isOneNode ? 1 : 2);
     // A recurrent layer's convolution holds its channels thrice: before it, behind it, and with the state before them.
     const channels = recurrence?.states[0]?.[1] ?? 0;
-    return (nHead + 2 * nHeadKv) * headDim + 3 * channels + feedForward;
+    // Gates come with the queries, and are taken apart from them.
+    const queries = gatesAttention === true ? 3 * nHead : nHead;
+    return (queries + 2 * nHeadKv) * headDim + 3 * channels + feedForward;
   });
   const perToken = 4 * (2 * m.nEmbd + Math.max(...widths));
   const hidden = 4 * m.nEmbd * context;

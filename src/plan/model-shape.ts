@@ -15,7 +15,7 @@ import {
 /** The numbers of a layer that its memory follows from. */
 export interface PlannedLayer extends Pick<
   LayerShape,
-  "nHead" | "nHeadKv" | "headDim" | "window" | "recurrence" | "sharesKvOf"
+  "nHead" | "nHeadKv" | "headDim" | "window" | "recurrence" | "sharesKvOf" | "gatesAttention"
 > {
   readonly ffn: Pick<FeedForwardShape, "kind" | "nFf" | "nExpert" | "nExpertUsed">;
 }

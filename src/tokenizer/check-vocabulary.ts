@@ -3,7 +3,7 @@ import { required, type Metadata } from "../gguf/metadata.ts";
 import { visitStrings } from "../gguf/value.ts";
 
 /** The tokenizers whose vocabulary we can vouch for: libllama aborts the process on a bad one. */
-const KNOWN_MODELS = ["llama", "gpt2", "no_vocab"];
+const KNOWN_MODELS = ["llama", "gpt2", "gemma4", "no_vocab"];
 
 const TOKENS = "tokenizer.ggml.tokens";
 
@@ -41,7 +41,7 @@ export function checkVocabulary(metadata: Metadata): VocabularyFacts | undefined
   checkArray(metadata, "tokenizer.ggml.scores", ["f32", "i32"], n);
   checkArray(metadata, "tokenizer.ggml.token_type", ["i32"], n);
   checkArray(metadata, "tokenizer.ggml.suppress_tokens", ["i32"], 0);
-  if (model === "gpt2") required(metadata.array("tokenizer.ggml.merges"), "tokenizer.ggml.merges");
+  if (model !== "llama") required(metadata.array("tokenizer.ggml.merges"), "tokenizer.ggml.merges");
   checkArray(metadata, "tokenizer.ggml.merges", ["string"], 0);
   for (const name of metadata.entries.keys()) {
     if (/^tokenizer\.ggml\.\w+_token_id$/.test(name)) {
@@ -100,7 +100,8 @@ function checkTokens(metadata: Metadata, model: string): number {
     }
     keys.add(text);
   });
-  if (model === "llama") {
+  // What no other token spells is spelt in bytes, but in GPT-2's vocabularies, whose letters stand for bytes.
+  if (model !== "gpt2") {
     for (let byte = 0; byte < 256; byte++) {
       const name = `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
       if (!keys.has(name) && !keys.has(String.fromCharCode(byte))) {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { TestFolder } from "../../test/helpers/tiny-model.ts";
+import { TestFolder, tinyModel } from "../../test/helpers/tiny-model.ts";
 import { CHATML, vocabulary, type VocabularyOptions } from "../../test/helpers/vocabulary.ts";
 import { openGguf } from "../gguf/file.ts";
 import type { ChatMessage } from "./chat-template.ts";
@@ -363,4 +363,29 @@ describe("a chat template", () => {
       const content = 5 as unknown as string;
       expect(() => tokenizer.encodeChat(user(content))).toThrow(/a text was expected, got 5/);
     }));
+});
+
+it("Gemma 4's vocabulary merges letters, spells the rest in bytes, and begins every text", async () => {
+  using folder = new TestFolder();
+  const { metadata } = tinyModel({ vocabulary: true });
+  const keys = Object.fromEntries(
+    Object.entries(metadata).filter(([key]) => key.startsWith("tokenizer.")),
+  );
+  const merges = { type: "strings", value: ["\u2581 w", "\u2581w 1"] } as const;
+  const model = { type: "string", value: "gemma4" } as const;
+  const vocabularyKeys = {
+    ...keys,
+    "tokenizer.ggml.model": model,
+    "tokenizer.ggml.merges": merges,
+    "tokenizer.ggml.add_space_prefix": { type: "bool", value: false } as const,
+  };
+  await using file = await openGguf(folder.tiny({ nLayer: 1, vocabulary: vocabularyKeys }));
+  using tokenizer = (await Tokenizer.load(file)) as Tokenizer;
+  for (const text of [" w1", "h\u00e9\n\n w1 \u4e16<s>", "", "  "]) {
+    const tokens = tokenizer.encode(text, { parseSpecial: false });
+    expect(tokens[0]).toBe(1);
+    expect(tokenizer.decode(tokens.subarray(1))).toBe(text);
+  }
+  expect(tokenizer.encode(" w1")).toHaveLength(2);
+  expect(tokenizer.encodePlain("<s>").every((token) => token > 2)).toBe(true);
 });

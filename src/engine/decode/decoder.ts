@@ -56,6 +56,7 @@ export class Decoder extends NativeOwner {
   /** @returns milliseconds spent inside ggml */
   async #compute(steps: readonly DecodeStep[]): Promise<number> {
     const { nEmbd } = this.model.hp;
+    for (const stage of this.#stages) stage.prepare(steps);
     let computeMs = 0;
     let input: Float32Array | undefined;
     for (const [i, stage] of this.#stages.entries()) {

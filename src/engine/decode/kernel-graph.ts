@@ -11,7 +11,7 @@ import { TYPES } from "../../ggml/types.ts";
 import { unitPairs } from "../../models/blocks/rope.ts";
 import type { Model, ModelLayer } from "../../models/model.ts";
 import type { Stage } from "../../models/placement.ts";
-import { ColumnStates } from "./column-states.ts";
+import type { ColumnStates } from "./column-states.ts";
 import { SEGMENTS, SegmentTable } from "./segment-table.ts";
 import type { DecodeGraph, DecodeStep, StageData } from "./sequence.ts";
 
@@ -38,7 +38,6 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
   readonly #graph: LastingGraph<Tensor>;
   readonly #buffer: TensorBuffer;
   readonly #segments: SegmentTable;
-  readonly #states: ColumnStates;
   readonly #kinds: readonly LayerKind[];
   readonly #tokens: Int32Array;
   readonly #hidden: Float32Array | undefined;
@@ -51,6 +50,8 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     private readonly stage: Stage,
     /** Sequences that it has room for. */
     readonly columns: number,
+    /** Of at least as many columns; it outlives the graph. */
+    private readonly states: ColumnStates,
   ) {
     super();
     const { device, embeds } = stage;
@@ -75,7 +76,6 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
       Tensor,
       ...Tensor[],
     ];
-    this.#states = new ColumnStates(device, numbered(stage, layers), columns);
     try {
       this.#table = new Uint32Array(...this.#words(0));
       this.#tokens = new Int32Array(...this.#words(1));
@@ -92,11 +92,10 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
         table,
         pairs: new Map(shapes.map(({ rope }, i) => [rope, pairs[i] as Tensor])),
       };
-      const nodes = layers.reduce((sum, { ffn }) => sum + 96 + 4 * ffn.nExpertUsed, 128);
+      const nodes = layers.reduce((sum, { ffn }) => sum + 144 + 4 * ffn.nExpertUsed, 128);
       const counted = BigInt(hostAddress(active)) as Pointer;
       this.#graph = device.lasting((g) => this.#build(g, inputs), nodes, counted);
     } catch (error) {
-      this.#states[Symbol.dispose]();
       this.#buffer[Symbol.dispose]();
       throw error;
     }
@@ -107,7 +106,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     const computeMs = await this.stage.device.compute(this.#graph, () =>
       this.#prepare(steps, input),
     );
-    this.#states.store(steps);
+    this.states.store(steps);
     outputs.forEach((column, i) => readTensor(this.#graph.parts, column, i * column.byteLength));
     return computeMs;
   }
@@ -121,7 +120,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     this.#positions.fill(0);
     this.#positions.set(steps.map(({ position }) => position));
     this.#active[0] = steps.length;
-    this.#states.load(steps);
+    this.states.load(steps);
     const parts = this.#segments.write(this.#table, steps);
     const bytes = this.#kinds.map(({ layer, places }) => {
       const most = Math.max(...places.map((place) => parts[place] as number));
@@ -153,7 +152,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     this.#layers.forEach((layer, i) => {
       const il = first + i;
       if (layer.recurrence !== undefined) {
-        const states = this.#states.tensors(il);
+        const states = this.states.tensors(g, il, n);
         const mixed = model.graph.mix(g, il, x, [{ before: states, after: states }]);
         x = model.graph.finishLayer(g, il, x, mixed, { tokens });
         return;
@@ -201,14 +200,8 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
 
   protected release(): void {
     this.#graph[Symbol.dispose]();
-    this.#states[Symbol.dispose]();
     this.#buffer[Symbol.dispose]();
   }
-}
-
-/** Layers of a stage with their numbers. */
-function numbered({ first }: Stage, layers: readonly ModelLayer[]) {
-  return layers.map((layer, i) => [first + i, layer] as const);
 }
 
 /** Layers that take workspace alike, by their places in the stage. */

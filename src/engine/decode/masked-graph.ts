@@ -49,7 +49,7 @@ export class MaskedGraph extends NativeOwner implements DecodeGraph {
     const n = sequences.length;
     const layers = model.layers.slice(stage.first, stage.end);
     const perLayer = layers.map(
-      ({ ffn, nHeadKv }) => 96 + 4 * ffn.nExpertUsed + n * (32 + 8 * nHeadKv),
+      ({ ffn, nHeadKv }) => 144 + 4 * ffn.nExpertUsed + n * (32 + 8 * nHeadKv),
     );
     const nodes = perLayer.reduce((a, b) => a + b, 64 + 16 * n);
     this.#graph = stage.device.lasting((g) => build(g, model, stage, sequences), nodes);

@@ -1,6 +1,7 @@
 import { NativeOwner } from "../../ggml/owner.ts";
 import { areOurs, type Model } from "../../models/model.ts";
 import type { Stage } from "../../models/placement.ts";
+import { ColumnStates } from "./column-states.ts";
 import { KernelGraph } from "./kernel-graph.ts";
 import { MaskedGraph } from "./masked-graph.ts";
 import type { DecodeGraph, DecodeStep, Sequence, StageData } from "./sequence.ts";
@@ -12,6 +13,8 @@ const MASKED_KEPT = 8;
 export class StageDecoder extends NativeOwner {
   /** Graphs by their number of columns, a power of two. */
   readonly #kernelGraphs = new Map<number, KernelGraph>();
+  /** Those of the largest of these graphs, which the others use, too. */
+  #states: ColumnStates | undefined;
   /** The latest used last. */
   #maskedGraphs: MaskedGraph[] = [];
   readonly #isOurs: boolean;
@@ -29,6 +32,12 @@ export class StageDecoder extends NativeOwner {
   /** Graphs built so far. */
   get built(): number {
     return this.#built;
+  }
+
+  /** Builds what a step of these sequences needs, if it is not there: what may fail does so before anything moved on. */
+  prepare(sequences: readonly Sequence[]): void {
+    this.assertAlive();
+    this.#graphFor(sequences);
   }
 
   /** @returns milliseconds spent inside ggml */
@@ -53,10 +62,29 @@ export class StageDecoder extends NativeOwner {
     const columns = 2 ** Math.ceil(Math.log2(n));
     const found = this.#kernelGraphs.get(columns);
     if (found !== undefined) return found;
-    const graph = new KernelGraph(this.model, this.stage, columns);
+    const graph = new KernelGraph(this.model, this.stage, columns, this.#statesFor(columns));
     this.#built++;
     this.#kernelGraphs.set(columns, graph);
     return graph;
+  }
+
+  /** States of at least so many columns: where there were fewer, the graphs that used those go with them. */
+  #statesFor(columns: number): ColumnStates {
+    if (this.#states !== undefined && this.#states.columns >= columns) return this.#states;
+    const { first, end, device } = this.stage;
+    const layers = this.model.layers
+      .slice(first, end)
+      .map((layer, i) => [first + i, layer] as const);
+    const states = new ColumnStates(device, layers, columns);
+    if (this.#states?.isEmpty === false) this.#freeKernelGraphs();
+    this.#states?.[Symbol.dispose]();
+    this.#states = states;
+    return states;
+  }
+
+  #freeKernelGraphs(): void {
+    for (const graph of this.#kernelGraphs.values()) graph[Symbol.dispose]();
+    this.#kernelGraphs.clear();
   }
 
   #maskedGraph(sequences: readonly Sequence[]): MaskedGraph {
@@ -76,7 +104,8 @@ export class StageDecoder extends NativeOwner {
   }
 
   protected release(): void {
-    for (const graph of this.#kernelGraphs.values()) graph[Symbol.dispose]();
+    this.#freeKernelGraphs();
+    this.#states?.[Symbol.dispose]();
     for (const graph of this.#maskedGraphs) graph[Symbol.dispose]();
   }
 }

@@ -21,7 +21,7 @@ export interface Carrying {
 /** How these targets carry tokens on; undefined where they read all in every layer. */
 export function carryingOf(
   targets: readonly PrefillTarget[],
-  { nLayer, layers }: HyperParameters,
+  { nLayer, layers, nEmbdPerLayer = 0 }: HyperParameters,
 ): Carrying | undefined {
   if (new Set(targets.map(choiceOf)).size > 1) {
     throw new PyramidKVError(
@@ -35,6 +35,8 @@ export function carryingOf(
   const others = [
     layers.some(({ window }) => window !== undefined) && "sliding windows",
     layers.some(({ recurrence }) => recurrence !== undefined) && "recurrent layers",
+    layers.some(({ sharesKvOf }) => sharesKvOf !== undefined) && "shared keys and values",
+    nEmbdPerLayer > 0 && "embeddings for each layer",
   ].filter((kind) => kind !== false);
   if (others.length > 0) {
     throw new PyramidKVError(

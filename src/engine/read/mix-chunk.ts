@@ -5,7 +5,7 @@ import type { Chunk, ReadLayer } from "../observe/layer-observer.ts";
 import type { ChunkReader } from "./read-chunk.ts";
 
 /** More nodes than a recurrent layer has, experts aside. */
-const NODES = 128;
+const NODES = 192;
 
 /** One chunk through one recurrent layer, whose state it moves on; a probe, which is forgotten, leaves it as it was. */
 export async function mixChunk(

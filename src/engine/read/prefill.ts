@@ -213,8 +213,9 @@ export class PrefillRun extends NativeOwner {
   #stageState(il: number, state: LayerState): void {
     const [first, ...others] = this.job.targets;
     for (const { cache } of others) cache.stage(il, state.copy());
-    first?.cache.stage(il, state);
     this.#state = undefined;
+    if (first === undefined) state[Symbol.dispose]();
+    else first.cache.stage(il, state);
   }
 
   async #end(): Promise<void> {

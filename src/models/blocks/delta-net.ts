@@ -16,16 +16,21 @@ export function hybridLayers(
   const interval = keys.whole("full_attention_interval", MAX.layers, 1) ?? INTERVAL;
   const attending = { ...layer, gatesAttention: true };
   const others = recurrent(layer, readDeltaNet(keys, sharesNeighbours));
-  const further = keys.whole("nextn_predict_layers", nLayer - 1) ?? 0;
-  return Array.from({ length: nLayer - further }, (_, il) =>
+  return Array.from({ length: nLayer - furtherLayers(keys, nLayer) }, (_, il) =>
     (il + 1) % interval === 0 ? attending : others,
   );
 }
 
-/** Layers behind the last one, which predict tokens further ahead. */
-export function isFurtherLayer({ nLayer }: Pick<HyperParameters, "nLayer">, name: string): boolean {
+/** How many of a file's layers, its last ones, predict tokens further ahead. */
+export function furtherLayers(keys: FileKeys, nLayer: number): number {
+  return keys.whole("nextn_predict_layers", nLayer - 1) ?? 0;
+}
+
+/** Whether a tensor is of such a layer. */
+export function isFurtherLayer(hp: HyperParameters, name: string): boolean {
+  const { nLayer, nFurtherLayers = 0 } = hp;
   const [, il] = /^blk\.(\d+)\./.exec(name) ?? [];
-  return il !== undefined && Number(il) >= nLayer;
+  return il !== undefined && Number(il) >= nLayer && Number(il) < nLayer + nFurtherLayers;
 }
 
 function readDeltaNet(keys: FileKeys, sharesNeighbours: boolean): DeltaNet {

@@ -3,8 +3,9 @@ import type { Architecture, TensorRules } from "../architecture.ts";
 import { layerTensors } from "../blocks/layer-tensors.ts";
 import { modelTensors, namesOf, normTensor } from "../blocks/tensors.ts";
 import { MAX } from "../file-keys.ts";
-import { modelOf, readCommon } from "../hyper-parameters.ts";
+import { modelOf, readCommon, readHeadDim } from "../hyper-parameters.ts";
 import type { LayerShape } from "../layer-shape.ts";
+import { readRopeDims } from "../rope-keys.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
 import { asGemma } from "./gemma.ts";
 
@@ -14,6 +15,9 @@ const whole = layerTensors({
   hasHeadNorms: true,
   hasPostNorms: true,
 });
+
+/** What a layer makes its keys and values of; files may hold them, unused, for layers that share another's. */
+const KV_TENSORS = ["attn_k.weight", "attn_v.weight", "attn_k_norm.weight"];
 
 /**
  * Gemma 4: as Gemma 3, with normed values, heads of another size in layers with a window, and, in the small ones, an
@@ -38,31 +42,39 @@ export const gemma4: Architecture = {
     const widths = keys.perLayer("feed_forward_length", MAX.feedForward, nLayer);
     const pattern = keys.windowPattern(nLayer, 6);
     const { rope } = layer;
-    const localDim = keys.whole("attention.key_length_swa", MAX.headDim, 2) ?? layer.headDim;
+    const localDim = readHeadDim(keys, layer.headDim, "_swa");
     const localRope = {
       ...rope,
-      dims: keys.whole("rope.dimension_count_swa", localDim, 2) ?? localDim,
+      dims: readRopeDims(keys, localDim, "_swa"),
       freqBase: keys.positive("rope.freq_base_swa") ?? 10_000,
     };
     const local = { headDim: localDim, window: keys.window(), rope: localRope };
     const owning = pattern.slice(0, nLayer - shared);
     const layers = pattern.map((hasWindow, il): LayerShape => {
       const owner = owning.lastIndexOf(hasWindow);
+      const [nHead, nHeadKv] = [heads[il] as number, kvHeads[il] as number];
       if (owner < 0) {
         throw new PyramidKVError(
           "BAD_FILE",
           `layer ${il} shares keys and values, and no layer of its kind before it has any`,
         );
       }
+      const isShared = il >= nLayer - shared;
+      if (nHead % nHeadKv !== 0 || (isShared && nHeadKv !== kvHeads[owner])) {
+        throw new PyramidKVError(
+          "BAD_FILE",
+          `the ${nHead} query heads of layer ${il} cannot attend to ${nHeadKv} kv heads${isShared ? `, and layer ${owner}, whose they are, has ${kvHeads[owner]}` : ""}`,
+        );
+      }
       return {
         ...layer,
         ...(hasWindow ? local : {}),
-        nHead: heads[il] as number,
-        nHeadKv: kvHeads[il] as number,
+        nHead,
+        nHeadKv,
         scale: 1,
         normsValues: true,
         ignoresRopeFactors: hasWindow,
-        sharesKvOf: il < nLayer - shared ? undefined : owner,
+        sharesKvOf: isShared ? owner : undefined,
         ffn: { ...layer.ffn, nFf: widths[il] as number },
       };
     });
@@ -94,6 +106,11 @@ export const gemma4: Architecture = {
       ...(width > 0 ? perLayer : {}),
     };
   },
+  ignores: ({ layers }, name) =>
+    layers.some(
+      ({ sharesKvOf }, il) =>
+        sharesKvOf !== undefined && KV_TENSORS.some((part) => name === namesOf(il)(part)),
+    ),
   layerTensors(hp, il) {
     const { nEmbd, layers, nEmbdPerLayer: width = 0 } = hp;
     const { sharesKvOf } = layers[il] as LayerShape;

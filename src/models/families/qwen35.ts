@@ -1,5 +1,5 @@
 import type { Architecture } from "../architecture.ts";
-import { hybridLayers, isFurtherLayer } from "../blocks/delta-net.ts";
+import { furtherLayers, hybridLayers, isFurtherLayer } from "../blocks/delta-net.ts";
 import { modelTensors } from "../blocks/tensors.ts";
 import { modelOf, readCommon } from "../hyper-parameters.ts";
 import { ROPE_NEOX } from "../../ggml/operations/nodes.ts";
@@ -13,7 +13,9 @@ function qwen35Of(name: string, summary: string): Architecture {
     provedOn: "random weights",
     hyperParameters(metadata) {
       const common = readCommon(metadata, name, ROPE_NEOX, { rotatesInSections: true });
-      return modelOf(common.numbers, hybridLayers(common, { sharesNeighbours: false }));
+      const nFurtherLayers = furtherLayers(common.keys, common.nLayer);
+      const layers = hybridLayers(common, { sharesNeighbours: false });
+      return modelOf({ ...common.numbers, nFurtherLayers }, layers);
     },
     modelTensors,
     layerTensors: hybridTensors(false),
