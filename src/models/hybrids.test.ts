@@ -94,7 +94,7 @@ it("names models by the norm of their last layer's output, however files call it
     [1, 2].map(async (seed) => {
       const path = folder.tiny({ ...optionsOf("lfm2"), seed }, `${seed}.gguf`);
       await using file = await openGguf(path);
-      return fingerprint(file);
+      return await fingerprint(file);
     }),
   );
   expect(names[0]).not.toBe(names[1]);

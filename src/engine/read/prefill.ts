@@ -59,7 +59,7 @@ export async function prefill(
 /**
  * A prefill that goes on a step at a time, layer by layer: all chunks of the prompt pass a layer, then its keys and
  * values are cut to their budget and the scratch serves the next layer. So one layer at full length is the most there
- * ever is. Disposed before its end, it leaves every cache as it was.
+ * ever is, besides those that later layers share. Disposed before its end, it leaves every cache as it was.
  */
 export class PrefillRun extends NativeOwner {
   readonly #compressor: Compressor;
