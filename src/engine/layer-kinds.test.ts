@@ -124,6 +124,19 @@ describe.each(cases)("%s with %s", (_name, kernels, model, expected) => {
     for (const session of [...members, ...twins]) session[Symbol.dispose]();
   });
 
+  it("shows the attention of the layers that methods act on", async () => {
+    const sums: number[] = [];
+    await engine.watchAttention(tokens.subarray(0, N), {
+      queries: Int32Array.of(20, N - 1),
+      onLayer: async (layer) => {
+        const { weights } = await layer.attention(0);
+        sums.push(weights.reduce((a, b) => a + b, 0) / 2);
+      },
+    });
+    expect(sums).toHaveLength(engine.model.compressible.length);
+    for (const sum of sums) expect(Math.abs(sum - Math.round(sum))).toBeLessThan(0.01);
+  });
+
   it("holds the bytes that it says, and that were planned", async () => {
     using session = engine.createSession({ method: "snapkv", kvSize: 40 });
     await session.prefill(tokens.subarray(0, N));
