@@ -15,9 +15,10 @@ const tokens = randomTokens(N + 8);
 const models = FAMILY_CASES.filter(([name]) => ["lfm2", "qwen35", "gemma4"].includes(name)).map(
   ([name, { options }]) => [name, { ...options, vocabulary: true }] as const,
 );
-const cases = models.flatMap(([name, model]) =>
-  KERNELS.map((kernels) => [name, kernels, model, plainLogits(tinyModel(model), tokens)] as const),
-);
+const cases = models.flatMap(([name, model]) => {
+  const expected = plainLogits(tinyModel(model), tokens);
+  return KERNELS.map((kernels) => [name, kernels, model, expected] as const);
+});
 
 function worst(logits: Float32Array, expected: readonly number[] = []): number {
   return logits.reduce((m, x, i) => Math.max(m, Math.abs(x - (expected[i] ?? NaN))), 0);
@@ -69,7 +70,9 @@ describe.each(cases)("%s with %s", (_name, kernels, model, expected) => {
 
   const layers = tinyModel(model).hp.layers;
   const recurs = layers.some(({ recurrence }) => recurrence !== undefined);
-  const alike = METHOD_CASES.filter((name) => recurs && !name.startsWith("carry"));
+  // What is in a state follows from no kernel.
+  const isTried = recurs && KERNELS.slice(0, 2).includes(kernels);
+  const alike = METHOD_CASES.filter((name) => isTried && !name.startsWith("carry"));
   it.each(alike)(
     "has the same states with %s, whatever is evicted or read behind",
     async (name) => {
