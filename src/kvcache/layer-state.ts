@@ -18,6 +18,8 @@ export function stateBytes(shapes: StateShapes = []): number {
 /** What a recurrent layer remembers of a sequence: of one size, however long the sequence is. Before the first token it is 0. */
 export class LayerState extends NativeOwner {
   readonly #buffer: TensorBuffer;
+  /** Brings its numbers back from where they are worked on. */
+  #bringBack: (() => void) | undefined;
 
   constructor(
     /** The device in whose memory it lies. */
@@ -29,14 +31,27 @@ export class LayerState extends NativeOwner {
     this.tensors.forEach((tensor, i) => zeroTensor(tensor, 0, stateBytes([shapes[i] ?? []])));
   }
 
+  /** Its numbers are elsewhere from now on, until somebody asks for them. */
+  lend(bringBack: () => void): void {
+    this.#bringBack = bringBack;
+  }
+
+  #beHere(): void {
+    this.assertAlive();
+    const bringBack = this.#bringBack;
+    this.#bringBack = undefined;
+    bringBack?.();
+  }
+
   /** f32, of the state's shapes */
   get tensors(): readonly Tensor[] {
-    this.assertAlive();
+    this.#beHere();
     return this.#buffer.tensors;
   }
 
   /** The bytes of tensor `i`, without a copy; throws where they are in no memory of the host. */
   view(i: number): Uint8Array {
+    this.#beHere();
     return this.#buffer.view(i);
   }
 

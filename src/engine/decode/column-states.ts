@@ -13,14 +13,16 @@ import type { ModelLayer } from "../../models/model.ts";
 import type { Sequence } from "./sequence.ts";
 
 /**
- * The states of graphs' columns in some layers: copied in before a step, and back to their sequences behind it. Graphs of
- * different sizes use the first columns of the same memory.
+ * The states of graphs' columns in some layers: copied in before a step, and back once somebody asks for them or another
+ * sequence takes the column. Graphs of different sizes use the first columns of the same memory.
  */
 export class ColumnStates extends NativeOwner {
   readonly #buffer: TensorBuffer | undefined;
   /** The places in the buffer of a layer's tensors. */
   readonly #places = new Map<number, number[]>();
   readonly #dimensions: number[] = [];
+  /** Whose states the columns hold now. */
+  readonly #held: (readonly LayerState[] | undefined)[] = [];
 
   constructor(
     device: Device,
@@ -61,25 +63,61 @@ export class ColumnStates extends NativeOwner {
     return this.#places.size === 0;
   }
 
-  load(sequences: readonly Sequence[]): void {
-    this.#eachState(sequences, (column, state) => column.set(state));
+  /**
+   * Puts the sequences' states into the first columns of a graph of `n`, which changes all of them: who was there before has
+   * its state back, but a sequence that was in its column already stays.
+   */
+  load(sequences: readonly Sequence[], n: number): void {
+    for (let column = 0; column < n; column++) {
+      const states = sequences[column] && this.#statesOf(sequences[column] as Sequence);
+      if (states !== undefined && this.#holds(column, states)) continue;
+      this.#vacate(column);
+      if (states === undefined) continue;
+      this.#eachTensor(column, states, (inColumn, state) => inColumn.set(state));
+    }
   }
 
-  store(sequences: readonly Sequence[]): void {
-    this.#eachState(sequences, (column, state) => state.set(column));
+  /** The states stay in their columns until somebody asks for them. */
+  keep(sequences: readonly Sequence[]): void {
+    for (const [column, sequence] of sequences.entries()) {
+      const states = this.#statesOf(sequence);
+      this.#held[column] = states;
+      for (const state of states) state.lend(() => this.#vacate(column));
+    }
   }
 
-  #eachState(
-    sequences: readonly Sequence[],
-    move: (column: Uint8Array, state: Uint8Array) => void,
+  /** Gives all states back. */
+  vacate(): void {
+    for (const column of this.#held.keys()) this.#vacate(column);
+  }
+
+  #holds(column: number, states: readonly LayerState[]): boolean {
+    return states.length > 0 && this.#held[column]?.[0] === states[0];
+  }
+
+  #vacate(column: number): void {
+    const held = this.#held[column];
+    if (held === undefined) return;
+    this.#held[column] = undefined;
+    // Those that were disposed of need nothing back; asking the others brings none back twice.
+    if (held.some((state) => state.disposed)) return;
+    this.#eachTensor(column, held, (inColumn, state) => state.set(inColumn));
+  }
+
+  #statesOf({ cache }: Sequence): LayerState[] {
+    return [...this.#places.keys()].map((il) => cache.state(il) as LayerState);
+  }
+
+  #eachTensor(
+    column: number,
+    states: readonly LayerState[],
+    move: (inColumn: Uint8Array, state: Uint8Array) => void,
   ): void {
-    for (const [il, places] of this.#places) {
+    for (const [at, places] of [...this.#places.values()].entries()) {
       places.forEach((place, i) => {
-        const columns = (this.#buffer as TensorBuffer).view(place);
-        sequences.forEach(({ cache }, c) => {
-          const state = (cache.state(il) as LayerState).view(i);
-          move(columns.subarray(c * state.length, (c + 1) * state.length), state);
-        });
+        const state = (states[at] as LayerState).view(i);
+        const all = (this.#buffer as TensorBuffer).view(place);
+        move(all.subarray(column * state.length, (column + 1) * state.length), state);
       });
     }
   }

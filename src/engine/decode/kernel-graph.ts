@@ -106,7 +106,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     const computeMs = await this.stage.device.compute(this.#graph, () =>
       this.#prepare(steps, input),
     );
-    this.states.store(steps);
+    this.states.keep(steps);
     outputs.forEach((column, i) => readTensor(this.#graph.parts, column, i * column.byteLength));
     return computeMs;
   }
@@ -120,7 +120,7 @@ export class KernelGraph extends NativeOwner implements DecodeGraph {
     this.#positions.fill(0);
     this.#positions.set(steps.map(({ position }) => position));
     this.#active[0] = steps.length;
-    this.states.load(steps);
+    this.states.load(steps, this.columns);
     const parts = this.#segments.write(this.#table, steps);
     const bytes = this.#kinds.map(({ layer, places }) => {
       const most = Math.max(...places.map((place) => parts[place] as number));

@@ -76,6 +76,7 @@ export class StageDecoder extends NativeOwner {
       .slice(first, end)
       .map((layer, i) => [first + i, layer] as const);
     const states = new ColumnStates(device, layers, columns);
+    this.#states?.vacate();
     if (this.#states?.isEmpty === false) this.#freeKernelGraphs();
     this.#states?.[Symbol.dispose]();
     this.#states = states;
@@ -105,6 +106,7 @@ export class StageDecoder extends NativeOwner {
 
   protected release(): void {
     this.#freeKernelGraphs();
+    this.#states?.vacate();
     this.#states?.[Symbol.dispose]();
     for (const graph of this.#maskedGraphs) graph[Symbol.dispose]();
   }
